@@ -1,0 +1,1 @@
+//! Kubernetes objects from manifests, dumps and recordings.

@@ -1,0 +1,1 @@
+//! Sockets (inet_diag), conntrack (ctnetlink), counters and sysctls (`/proc`), cgroup memory.

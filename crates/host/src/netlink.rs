@@ -1,0 +1,1 @@
+//! One netlink socket, one request at a time, answers collected.

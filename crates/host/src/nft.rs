@@ -1,0 +1,1 @@
+//! The packet filter: dump what is there, apply a batch (nf_tables netlink).

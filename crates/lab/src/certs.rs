@@ -1,0 +1,1 @@
+//! Certificates for the pods of a world.

@@ -1,0 +1,1 @@
+//! Deployments, ReplicaSets, EndpointSlices, nodes: objects that follow from objects.

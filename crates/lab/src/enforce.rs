@@ -1,0 +1,1 @@
+//! The policy agent's part: NetworkPolicies to packet-filter rules of one node.

@@ -1,0 +1,1 @@
+//! Pods to processes: start, probe, restart, status, events.

@@ -1,0 +1,1 @@
+//! A cable that delays, reorders and corrupts, over packet sockets.

@@ -1,0 +1,27 @@
+//! What we know of a cluster's network and what we conclude from it. Pure: no IO, no clock, no
+//! environment, no logging, never async, never a panic on input.
+//!
+//! Reading order: [`object`] and [`snapshot`] (facts), [`topology`] (facts indexed), [`path`]
+//! (one conversation as hops), [`probe`] (questions and answers), [`evidence`], [`finding`],
+//! [`check`] and [`checks`] (the shelf), [`cause`], [`remedy`], [`engine`] (the loop), [`report`].
+//!
+//! Deliberately absent: everything that touches the world. The snapshot carries its time; the
+//! engine names probes, somebody else runs them.
+#![warn(missing_docs)]
+
+pub mod cause;
+pub mod check;
+pub mod checks;
+pub mod engine;
+pub mod evidence;
+pub mod finding;
+pub mod object;
+pub mod path;
+pub mod policy;
+pub mod probe;
+pub mod remedy;
+pub mod report;
+pub mod rules;
+pub mod snapshot;
+pub mod symptom;
+pub mod topology;

@@ -1,0 +1,1 @@
+//! NetworkPolicy evaluation (networking.k8s.io/v1).

@@ -1,0 +1,664 @@
+//! A question that could be put to the network, and the answer, both as values.
+//!
+//! The same probe runs here, in a pod, or is answered from a recording. "Refused" is an answer;
+//! only "could not ask" is not, and becomes a gap.
+
+use netshoot_wire::nft;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a question is asked from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vantage {
+    /// The network this process runs in.
+    Here,
+    /// The network namespace of a pod.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The host network of a node.
+    Node {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A question with its vantage point.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Probe {
+    /// Where it is asked from.
+    pub from: Vantage,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// Transport of a DNS query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Over UDP.
+    Udp,
+    /// Over TCP.
+    Tcp,
+}
+
+/// What is asked. Times are milliseconds, sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    // ---- passive: nothing is sent ----
+    /// All links with state, MTU, counters, addresses, bridge ports, tunnel settings.
+    Links,
+    /// The neighbour table and bridge forwarding entries.
+    Neighbours,
+    /// The main routing tables of both families.
+    Routes,
+    /// The kernel's route decision for one address.
+    RouteTo {
+        /// Destination.
+        to: IpAddr,
+    },
+    /// `/etc/resolv.conf` as processes there see it.
+    ResolvConf,
+    /// Listening and connected TCP and UDP sockets, with queues.
+    Sockets,
+    /// SNMP counters (`/proc/net/snmp`, `netstat`, `snmp6`) as `Group.Name`.
+    Counters,
+    /// Conntrack entries to one destination, or all (at most 1000), and the table's counters.
+    Conntrack {
+        /// Original destination to keep; none keeps all.
+        to: Option<IpAddr>,
+    },
+    /// The packet filter's rules: nf_tables, with iptables-nft tables decoded.
+    Rules,
+    /// Values of sysctls, dotted names (`net.ipv4.ip_forward`). An absent one is left out.
+    Sysctls {
+        /// Names.
+        names: Vec<String>,
+    },
+    /// Memory of a pod's containers over a short time, as the node accounts it. Vantage: the node.
+    Memory {
+        /// Namespace of the pod.
+        namespace: String,
+        /// Name of the pod.
+        pod: String,
+        /// How long to watch.
+        watch_ms: u32,
+    },
+    /// The last lines of a container's log.
+    Log {
+        /// Namespace of the pod.
+        namespace: String,
+        /// Name of the pod.
+        pod: String,
+        /// Container; empty for the first.
+        container: String,
+        /// The previous incarnation instead of the running one.
+        previous: bool,
+    },
+    /// Frames seen on an interface, summarised; sends nothing.
+    Capture {
+        /// Interface name; empty for all.
+        interface: String,
+        /// Keep only packets (outer or inner) with this address.
+        host: Option<IpAddr>,
+        /// Keep only packets with this TCP or UDP port.
+        port: Option<u16>,
+        /// How long to listen.
+        millis: u32,
+    },
+    // ---- one or a few packets ----
+    /// One DNS query for an exact name.
+    Resolve {
+        /// Fully qualified name, without the final dot.
+        name: String,
+        /// `A`, `AAAA`, `SRV`, ...
+        record: String,
+        /// The server to ask.
+        server: SocketAddr,
+        /// UDP or TCP.
+        over: Transport,
+        /// Patience.
+        timeout_ms: u32,
+    },
+    /// What a resolver library does with a name: resolv.conf, search suffixes, ndots, A and AAAA.
+    Lookup {
+        /// The name as an application says it.
+        name: String,
+        /// Patience for each query.
+        timeout_ms: u32,
+    },
+    /// TCP handshakes, in parallel, each closed at once.
+    TcpConnect {
+        /// Destination.
+        to: SocketAddr,
+        /// How many.
+        tries: u32,
+        /// Patience for each.
+        timeout_ms: u32,
+    },
+    /// A UDP datagram and whatever comes back.
+    UdpExchange {
+        /// Destination.
+        to: SocketAddr,
+        /// Payload text.
+        payload: String,
+        /// Patience.
+        timeout_ms: u32,
+    },
+    /// ICMP echo requests.
+    Echo {
+        /// Destination.
+        to: IpAddr,
+        /// How many, 50 ms apart.
+        count: u32,
+        /// Patience for each.
+        timeout_ms: u32,
+    },
+    /// A ladder of unfragmentable ICMP echoes: the largest IP packet that comes back.
+    PathMtu {
+        /// Destination.
+        to: IpAddr,
+        /// Largest IP packet to try.
+        largest: u32,
+        /// Patience for each rung.
+        timeout_ms: u32,
+    },
+    /// A TLS handshake, the chain read whether it is valid or not.
+    TlsHandshake {
+        /// Destination.
+        to: SocketAddr,
+        /// Server name to send; empty sends none.
+        server_name: String,
+        /// PEM of authorities to trust; empty trusts the built-in ones.
+        authorities: String,
+        /// Patience.
+        timeout_ms: u32,
+    },
+    /// HTTP/1.1 GET requests, with the time of each phase.
+    Http {
+        /// Destination.
+        to: SocketAddr,
+        /// `Host` header, and server name for TLS.
+        host: String,
+        /// Path with query.
+        path: String,
+        /// Over TLS (certificate not verified: [`Question::TlsHandshake`] does that).
+        tls: bool,
+        /// Extra request bytes in a padding header, to fill whole segments.
+        padding: u32,
+        /// How many requests, each on its own connection, in parallel.
+        tries: u32,
+        /// Patience for each, from SYN to last byte.
+        timeout_ms: u32,
+    },
+}
+
+/// How much a question disturbs. Ordered from least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// Reads only.
+    None,
+    /// One to a few packets.
+    FewPackets,
+    /// Tens of packets or connections.
+    Series,
+}
+
+impl Question {
+    /// The probe's id: verb and noun, the file on the shelf.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Question::Links => "read_links",
+            Question::Neighbours => "read_neighbours",
+            Question::Routes => "read_routes",
+            Question::RouteTo { .. } => "lookup_route",
+            Question::ResolvConf => "read_resolv_conf",
+            Question::Sockets => "read_sockets",
+            Question::Counters => "read_counters",
+            Question::Conntrack { .. } => "read_conntrack",
+            Question::Rules => "dump_rules",
+            Question::Sysctls { .. } => "read_sysctls",
+            Question::Memory { .. } => "watch_memory",
+            Question::Log { .. } => "read_log",
+            Question::Capture { .. } => "capture_packets",
+            Question::Resolve { .. } => "resolve_name",
+            Question::Lookup { .. } => "lookup_name",
+            Question::TcpConnect { .. } => "tcp_connect",
+            Question::UdpExchange { .. } => "udp_exchange",
+            Question::Echo { .. } => "icmp_echo",
+            Question::PathMtu { .. } => "path_mtu",
+            Question::TlsHandshake { .. } => "tls_handshake",
+            Question::Http { .. } => "http_get",
+        }
+    }
+
+    /// What it may do to the network.
+    pub fn harm(&self) -> Harm {
+        match self {
+            Question::TcpConnect { tries, .. } | Question::Http { tries, .. } if *tries > 5 => Harm::Series,
+            Question::PathMtu { .. } => Harm::Series,
+            Question::Resolve { .. }
+            | Question::Lookup { .. }
+            | Question::TcpConnect { .. }
+            | Question::UdpExchange { .. }
+            | Question::Echo { .. }
+            | Question::TlsHandshake { .. }
+            | Question::Http { .. } => Harm::FewPackets,
+            _ => Harm::None,
+        }
+    }
+}
+
+/// An answer, with when it came and how long it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// The question.
+    pub probe: Probe,
+    /// Milliseconds since 1970-01-01 UTC when asking began.
+    pub at_ms: u64,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
+    /// What came back.
+    pub answer: Answer,
+}
+
+/// What came back. Each variant belongs to the question of the same name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Question::Links`].
+    Links(Vec<Link>),
+    /// To [`Question::Neighbours`].
+    Neighbours(Vec<Neighbour>),
+    /// To [`Question::Routes`].
+    Routes(Vec<Route>),
+    /// To [`Question::RouteTo`]; none where the kernel says unreachable.
+    RouteTo(Option<Route>),
+    /// To [`Question::ResolvConf`].
+    ResolvConf(ResolvConf),
+    /// To [`Question::Sockets`].
+    Sockets(Vec<Socket>),
+    /// To [`Question::Counters`].
+    Counters(BTreeMap<String, u64>),
+    /// To [`Question::Conntrack`].
+    Conntrack(Conntrack),
+    /// To [`Question::Rules`].
+    Rules(Vec<nft::Table>),
+    /// To [`Question::Sysctls`].
+    Sysctls(BTreeMap<String, String>),
+    /// To [`Question::Memory`].
+    Memory(Vec<ContainerMemory>),
+    /// To [`Question::Log`].
+    Log(Vec<String>),
+    /// To [`Question::Capture`].
+    Capture(Vec<Flow>),
+    /// To [`Question::Resolve`].
+    Resolve(DnsReply),
+    /// To [`Question::Lookup`]: every query made, in order, and the addresses at the end.
+    Lookup {
+        /// Each query with its reply.
+        queries: Vec<DnsReply>,
+        /// What an application would get; empty when nothing resolved.
+        addresses: Vec<IpAddr>,
+    },
+    /// To [`Question::TcpConnect`]: one outcome for each try.
+    TcpConnect(Vec<Attempt>),
+    /// To [`Question::UdpExchange`]: the outcome and the payload that came back.
+    UdpExchange {
+        /// How it went.
+        attempt: Attempt,
+        /// Lossy text of the reply.
+        reply: String,
+    },
+    /// To [`Question::Echo`]: one outcome for each request.
+    Echo(Vec<Attempt>),
+    /// To [`Question::PathMtu`].
+    PathMtu(PathMtu),
+    /// To [`Question::TlsHandshake`].
+    TlsHandshake(TlsHandshake),
+    /// To [`Question::Http`]: one outcome for each try.
+    Http(Vec<HttpAttempt>),
+    /// The question could not be asked. This is a gap, never a verdict.
+    CouldNotAsk {
+        /// What was tried and what came back.
+        why: String,
+        /// The missing right or thing; empty when unknown.
+        missing: String,
+        /// The command that would give it; empty when unknown.
+        how_to_get: String,
+    },
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Kernel index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Driver kind: `veth`, `bridge`, `vxlan`, empty for hardware.
+    pub kind: String,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Has carrier (`IFF_LOWER_UP`).
+    pub carrier: bool,
+    /// MTU, bytes.
+    pub mtu: u32,
+    /// Hardware address, `02:00:...`.
+    pub mac: String,
+    /// Index of the bridge it is a port of, 0 for none.
+    pub master: u32,
+    /// Index of its peer in another namespace (`IFLA_LINK`), 0 for none.
+    pub peer: u32,
+    /// Addresses with prefix length, `10.0.0.1/24`.
+    pub addresses: Vec<String>,
+    /// Hairpin mode of a bridge port.
+    pub hairpin: Option<bool>,
+    /// Bridge port STP state (3 = forwarding).
+    pub port_state: Option<u8>,
+    /// VXLAN identifier.
+    pub vni: Option<u32>,
+    /// VXLAN UDP destination port.
+    pub tunnel_port: Option<u16>,
+    /// VXLAN source address.
+    pub tunnel_local: Option<IpAddr>,
+    /// Received packets.
+    pub rx_packets: u64,
+    /// Sent packets.
+    pub tx_packets: u64,
+    /// Receive errors.
+    pub rx_errors: u64,
+    /// Packets dropped on receive.
+    pub rx_dropped: u64,
+    /// Packets dropped on send.
+    pub tx_dropped: u64,
+}
+
+/// One neighbour or bridge forwarding entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Neighbour {
+    /// Protocol address; none for a bridge forwarding entry without a tunnel destination.
+    pub address: Option<IpAddr>,
+    /// Hardware address; empty when not resolved.
+    pub mac: String,
+    /// Interface name.
+    pub interface: String,
+    /// `REACHABLE`, `STALE`, `FAILED`, `PERMANENT`, ...
+    pub state: String,
+    /// A bridge forwarding entry (`AF_BRIDGE`) rather than a neighbour.
+    pub forwarding: bool,
+}
+
+/// One route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Route {
+    /// Destination prefix, `10.244.1.0/24`, `default` for 0.0.0.0/0 or ::/0.
+    pub to: String,
+    /// Next hop.
+    pub via: Option<IpAddr>,
+    /// Outgoing interface name.
+    pub interface: String,
+    /// Preferred source.
+    pub source: Option<IpAddr>,
+    /// Routing table number (254 = main).
+    pub table: u32,
+    /// `unicast`, `local`, `blackhole`, `unreachable`, `prohibit`, ...
+    pub kind: String,
+    /// MTU metric of the route.
+    pub mtu: Option<u32>,
+}
+
+/// A parsed resolv.conf(5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResolvConf {
+    /// Servers in order.
+    pub nameservers: Vec<IpAddr>,
+    /// Search suffixes in order.
+    pub search: Vec<String>,
+    /// `ndots`, 1 where not given.
+    pub ndots: u32,
+}
+
+/// One TCP or UDP socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// TCP state word as in `ss` (`LISTEN`, `ESTAB`, `SYN-SENT`, ...); `UNCONN` for UDP.
+    pub state: String,
+    /// Own end.
+    pub local: SocketAddr,
+    /// Other end.
+    pub remote: SocketAddr,
+    /// `Recv-Q`: for LISTEN the connections waiting for accept(2).
+    pub recv_q: u32,
+    /// `Send-Q`: for LISTEN the backlog limit.
+    pub send_q: u32,
+    /// A v6 listener that takes IPv4 too is one socket with this set to false.
+    #[serde(default)]
+    pub v6_only: bool,
+}
+
+/// Conntrack's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conntrack {
+    /// Entries in the table.
+    pub count: u64,
+    /// `nf_conntrack_max`.
+    pub max: u64,
+    /// Statistics summed over CPUs: `drop`, `early_drop`, `insert_failed`, `invalid`, ...
+    pub stats: BTreeMap<String, u64>,
+    /// Entries asked for.
+    pub entries: Vec<ConntrackEntry>,
+}
+
+/// One tracked connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConntrackEntry {
+    /// `tcp`, `udp`, `icmp`, or the number.
+    pub protocol: String,
+    /// TCP state, empty otherwise.
+    pub state: String,
+    /// Original source.
+    pub source: SocketAddr,
+    /// Original destination.
+    pub destination: SocketAddr,
+    /// Source of the reply direction: where NAT sent it.
+    pub reply_source: SocketAddr,
+    /// Destination of the reply direction.
+    pub reply_destination: SocketAddr,
+    /// No reply was seen.
+    pub unreplied: bool,
+}
+
+/// Memory of one container over a short time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerMemory {
+    /// Container name.
+    pub container: String,
+    /// Who accounted it: `cgroup v1`, `cgroup v2`, `process`.
+    pub accounted_by: String,
+    /// The limit in force, bytes; none for unlimited.
+    pub limit: Option<u64>,
+    /// Highest usage since the container started, bytes; 0 where the accounting does not keep it.
+    pub max_usage: u64,
+    /// Times the limit was hit.
+    pub limit_hits: u64,
+    /// Age of the container when the first sample was taken, milliseconds.
+    pub age_ms: u64,
+    /// Usage samples: (milliseconds since the first sample, bytes).
+    pub samples: Vec<(u64, u64)>,
+}
+
+/// Packets of one flow in a capture, both directions counted apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Interface it was seen on.
+    pub interface: String,
+    /// `tcp`, `udp`, `icmp`, ...
+    pub protocol: String,
+    /// Source of the first packet seen.
+    pub source: SocketAddr,
+    /// Destination of the first packet seen.
+    pub destination: SocketAddr,
+    /// Inside a tunnel: `vxlan 1`, else empty.
+    pub tunnel: String,
+    /// Packets from the source.
+    pub forward: u64,
+    /// Packets back.
+    pub backward: u64,
+    /// TCP SYNs without ACK.
+    pub syns: u64,
+    /// Segments seen more than once.
+    pub retransmissions: u64,
+    /// TCP resets, either way.
+    pub resets: u64,
+    /// Zero-window announcements.
+    pub zero_windows: u64,
+    /// ICMP "fragmentation needed" or "packet too big" about this flow.
+    pub too_big: u64,
+}
+
+/// How a DNS query ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsReply {
+    /// Name asked.
+    pub name: String,
+    /// Record type asked.
+    pub record: String,
+    /// Server asked.
+    pub server: SocketAddr,
+    /// `answered`, `silent` (timeout), `refused` (ICMP port unreachable or RST), `unreachable`.
+    pub outcome: Outcome,
+    /// Response code word (`NOERROR`, `NXDOMAIN`, `SERVFAIL`, ...); empty when not answered.
+    pub rcode: String,
+    /// Answer records as text: `10.0.0.1`, `CNAME x.example.`, ...
+    pub answers: Vec<String>,
+    /// Truncated (TC).
+    pub truncated: bool,
+    /// Authoritative (AA).
+    pub authoritative: bool,
+    /// Round trip, microseconds.
+    pub rtt_us: u64,
+}
+
+/// How one attempt ended. Refusal, reset, silence and unreachable are four different causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It worked.
+    Answered,
+    /// RST to the SYN, or ICMP port unreachable.
+    Refused,
+    /// RST after the handshake.
+    Reset,
+    /// Nothing came back in time.
+    Silent,
+    /// ICMP host, network or administratively unreachable, or no route here.
+    Unreachable,
+    /// Something came back that is not the protocol.
+    Garbled,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Time to that, microseconds.
+    pub took_us: u64,
+    /// The error in words; empty when it worked.
+    #[serde(default)]
+    pub detail: String,
+    /// SYN or data retransmissions seen by the own socket (`tcpi_total_retrans`).
+    #[serde(default)]
+    pub retransmissions: u32,
+}
+
+/// One HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpAttempt {
+    /// How it ended as a whole.
+    pub outcome: Outcome,
+    /// The phase it ended in: `connect`, `tls`, `request`, `response`, `done`.
+    pub phase: String,
+    /// Status code, 0 when none came.
+    pub status: u16,
+    /// Time of the handshake, microseconds, 0 when it did not happen.
+    pub connect_us: u64,
+    /// Time of the TLS handshake.
+    pub tls_us: u64,
+    /// From request sent to first byte.
+    pub first_byte_us: u64,
+    /// From SYN to the end.
+    pub total_us: u64,
+    /// Retransmissions seen by the own socket.
+    pub retransmissions: u32,
+    /// Bytes of ours that the other end never acknowledged.
+    pub unacknowledged: u32,
+    /// The error in words; empty when it worked.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// Result of the ladder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// Largest IP packet that came back, 0 when not even the smallest did.
+    pub largest_answered: u32,
+    /// Smallest IP packet that did not, 0 when all did.
+    pub smallest_lost: u32,
+    /// MTU that a router announced by ICMP; none when loss was silent.
+    pub announced: Option<u32>,
+    /// MTU of the own outgoing interface, if it refused the packet itself.
+    pub local: Option<u32>,
+}
+
+/// A TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsHandshake {
+    /// How it ended: `answered` when a chain was presented, valid or not.
+    pub outcome: Outcome,
+    /// `TLSv1.3`, ...; empty when none was agreed.
+    pub version: String,
+    /// Verification error in words, empty when the chain is valid for the name now.
+    pub problem: String,
+    /// The chain as presented, leaf first.
+    pub chain: Vec<Certificate>,
+    /// Time of the TCP and TLS handshakes, microseconds.
+    pub took_us: u64,
+    /// The error in words; empty when a chain came.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Subject distinguished name.
+    pub subject: String,
+    /// Issuer distinguished name.
+    pub issuer: String,
+    /// Serial number, hex.
+    pub serial: String,
+    /// Not before, milliseconds since 1970.
+    pub not_before_ms: i64,
+    /// Not after, milliseconds since 1970.
+    pub not_after_ms: i64,
+    /// DNS names and addresses it is for.
+    pub names: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! DNS messages (RFC 1035, 2782, 3596, 6891): names, questions, records, both ways.

@@ -1,0 +1,1 @@
+//! HTTP/1.1 message heads (RFC 9112).

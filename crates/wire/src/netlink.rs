@@ -1,0 +1,1 @@
+//! Netlink frames and attributes (linux/netlink.h).
