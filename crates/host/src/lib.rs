@@ -51,7 +51,11 @@ pub enum Error {
 impl Error {
     /// The last OS error, for `tried` on `on`.
     pub fn last(tried: &'static str, on: impl Into<String>) -> Self {
-        Error::System { tried, on: on.into(), source: io::Error::last_os_error() }
+        Error::System {
+            tried,
+            on: on.into(),
+            source: io::Error::last_os_error(),
+        }
     }
 
     /// The OS error number, if a system call failed.
@@ -68,7 +72,11 @@ impl fmt::Display for Error {
         match self {
             Error::System { tried, on, source } => write!(f, "{tried} on {on}: {source}"),
             Error::Malformed(m) => write!(f, "the kernel's answer does not parse: {m}"),
-            Error::Denied { tried, missing, how_to_get } => write!(f, "{tried}: needs {missing}: {how_to_get}"),
+            Error::Denied {
+                tried,
+                missing,
+                how_to_get,
+            } => write!(f, "{tried}: needs {missing}: {how_to_get}"),
             Error::Absent { what } => write!(f, "{what} is not in this kernel"),
         }
     }

@@ -24,7 +24,11 @@ impl NetNs {
             NetNs::current()
         })
         .join()
-        .unwrap_or_else(|_| Err(Error::Absent { what: "a thread for a new namespace".into() }))
+        .unwrap_or_else(|_| {
+            Err(Error::Absent {
+                what: "a thread for a new namespace".into(),
+            })
+        })
     }
 
     /// The namespace of the calling thread.
@@ -34,7 +38,11 @@ impl NetNs {
 
     /// The namespace behind a path such as `/proc/PID/ns/net`.
     pub fn open(path: &str) -> Result<NetNs, Error> {
-        let file = File::open(path).map_err(|source| Error::System { tried: "open network namespace", on: path.into(), source })?;
+        let file = File::open(path).map_err(|source| Error::System {
+            tried: "open network namespace",
+            on: path.into(),
+            source,
+        })?;
         Ok(NetNs { fd: file.into() })
     }
 
@@ -48,7 +56,11 @@ impl NetNs {
                     Ok(work())
                 })
                 .join()
-                .unwrap_or_else(|_| Err(Error::Absent { what: "the thread inside the namespace (it panicked)".into() }))
+                .unwrap_or_else(|_| {
+                    Err(Error::Absent {
+                        what: "the thread inside the namespace (it panicked)".into(),
+                    })
+                })
         })
     }
 

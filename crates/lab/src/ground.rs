@@ -70,7 +70,13 @@ impl Ground {
     }
 
     /// Gives a pod its sandbox: namespace, veth on the node's bridge, addresses, routes.
-    pub fn add_pod(&self, _uid: &str, _node: &str, _addresses: &[IpAddr], _host_network: bool) -> Result<(), Error> {
+    pub fn add_pod(
+        &self,
+        _uid: &str,
+        _node: &str,
+        _addresses: &[IpAddr],
+        _host_network: bool,
+    ) -> Result<(), Error> {
         Ok(())
     }
 

@@ -70,7 +70,9 @@ impl fmt::Display for Error {
             Error::Format { file, why } => write!(f, "{file}: {why}"),
             Error::Ground(e) => write!(f, "{e}"),
             Error::Store { asked, why } => write!(f, "{asked}: {why}"),
-            Error::Waited { for_what, ms } => write!(f, "waited {ms} ms for {for_what}: did not come"),
+            Error::Waited { for_what, ms } => {
+                write!(f, "waited {ms} ms for {for_what}: did not come")
+            }
             Error::Absent { what } => write!(f, "{what}"),
         }
     }

@@ -42,13 +42,26 @@ impl Store {
     }
 
     /// Changes one object; a change of `spec` bumps `metadata.generation`.
-    pub fn patch(&self, kind: &str, namespace: &str, name: &str, _how: PatchKind, _patch: &Value) -> Result<Value, Error> {
-        Err(Error::Store { asked: format!("patch {kind} {namespace}/{name}"), why: "not found".into() })
+    pub fn patch(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        _how: PatchKind,
+        _patch: &Value,
+    ) -> Result<Value, Error> {
+        Err(Error::Store {
+            asked: format!("patch {kind} {namespace}/{name}"),
+            why: "not found".into(),
+        })
     }
 
     /// Removes one object; owners are not followed here, controllers do that.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Error> {
-        Err(Error::Store { asked: format!("delete {kind} {namespace}/{name}"), why: "not found".into() })
+        Err(Error::Store {
+            asked: format!("delete {kind} {namespace}/{name}"),
+            why: "not found".into(),
+        })
     }
 
     /// The present revision.

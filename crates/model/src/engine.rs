@@ -1,1 +1,167 @@
-//! The loop.
+//! The loop: `think` looks at what is known and either asks for more or is done. Pure: the same
+//! facts and answers give the same next step, whatever order the answers came in.
+
+use crate::cause::{self, Cause};
+use crate::check::{Check, Findings, View};
+use crate::checks;
+use crate::compose;
+use crate::evidence::EvidenceSet;
+use crate::finding::{Finding, State};
+use crate::path::{Conversation, Path};
+use crate::probe::{Harm, Probe};
+use crate::report::{Report, Understood};
+use crate::snapshot::Gap;
+use crate::topology::Topology;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What is to be found out, and how far one may go for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What was understood of the question.
+    pub understood: Understood,
+    /// Conversations to walk, most likely first.
+    pub conversations: Vec<Conversation>,
+    /// The most harm a probe may do.
+    pub most_harm: Harm,
+    /// The most probes in all.
+    pub most_probes: usize,
+}
+
+/// The next step.
+#[derive(Debug)]
+pub enum Next {
+    /// Questions, of one class of harm, sorted; to be asked together.
+    Ask(Vec<Probe>),
+    /// The answer.
+    Done(Box<Report>),
+}
+
+/// What one walk along one path gave.
+#[derive(Debug)]
+pub struct Walked<'a> {
+    /// The path.
+    pub path: Path<'a>,
+    /// Something the client does fails; none when nothing was or could be asked.
+    pub hurts: Option<bool>,
+    /// Failed and tried.
+    pub share: (usize, usize),
+    /// What the client sees, in sentences.
+    pub symptom: Vec<String>,
+    /// Observations of the symptom.
+    pub seen: Vec<crate::finding::Seen>,
+    /// Causes in order.
+    pub causes: Vec<Cause>,
+    /// Suspicions ruled out.
+    pub fine: Vec<Finding>,
+    /// What could not be read.
+    pub gaps: BTreeSet<Gap>,
+    /// Questions still open.
+    pub wants: BTreeSet<Probe>,
+}
+
+/// Thinks about all conversations of a case.
+pub fn think(case: &Case, topology: &Topology<'_>, evidence: &EvidenceSet) -> Next {
+    let mut walks: Vec<Walked<'_>> = case
+        .conversations
+        .iter()
+        .map(|c| walk(case, topology, c, evidence))
+        .collect();
+    let asked = evidence.iter().count();
+    let wants: BTreeSet<Probe> = walks
+        .iter()
+        .filter(|w| !settled(w))
+        .flat_map(|w| w.wants.iter().cloned())
+        .collect();
+    if let Some(least) = wants.iter().map(|p| p.question.harm()).min() {
+        let room = case.most_probes.saturating_sub(asked);
+        let batch: Vec<Probe> = wants
+            .into_iter()
+            .filter(|p| p.question.harm() == least)
+            .take(room)
+            .collect();
+        if !batch.is_empty() {
+            return Next::Ask(batch);
+        }
+    }
+    rank(&mut walks);
+    Next::Done(Box::new(compose::report(case, topology, evidence, &walks)))
+}
+
+/// A proven cause explains the symptom, and only loud questions are left.
+fn settled(w: &Walked<'_>) -> bool {
+    let proven = w.hurts == Some(true)
+        && w.causes.first().is_some_and(|c| {
+            c.root.state == State::Broken && c.root.evidence.iter().any(|e| e.probed)
+        });
+    proven && w.wants.iter().all(|p| p.question.harm() >= Harm::Series)
+}
+
+/// Who is hurt comes first, the worst first; then who may be; the order of the case decides ties.
+fn rank(walks: &mut [Walked<'_>]) {
+    let key = |w: &Walked<'_>| {
+        let broken = w
+            .causes
+            .first()
+            .is_some_and(|c| c.root.state == State::Broken);
+        let share = if w.share.1 == 0 {
+            0
+        } else {
+            1000 * w.share.0 / w.share.1
+        };
+        match (w.hurts, broken) {
+            (Some(true), true) => (0, 1000 - share),
+            (Some(true), false) => (1, 1000 - share),
+            (None, true) => (2, 0),
+            (None, false) => (3, 0),
+            (Some(false), _) => (4, 0),
+        }
+    };
+    walks.sort_by_key(key);
+}
+
+/// Runs every check on one conversation.
+pub fn walk<'a>(
+    case: &Case,
+    topology: &'a Topology<'a>,
+    conversation: &Conversation,
+    evidence: &'a EvidenceSet,
+) -> Walked<'a> {
+    let path = Path::new(topology, conversation.clone());
+    let (hurts, share, symptom, seen, findings, gaps, mut wants) = {
+        let view = View::new(topology, &path, evidence, true);
+        let findings: Vec<Finding> = checks::ALL.iter().flat_map(|c| run(c, &view)).collect();
+        let o = view.observed();
+        let (symptom, seen) = compose::symptom(&view, o);
+        (
+            o.hurts(),
+            o.share(),
+            symptom,
+            seen,
+            findings,
+            view.take_gaps(),
+            view.take_wants(),
+        )
+    };
+    wants.retain(|p| p.question.harm() <= case.most_harm && evidence.get(p).is_none());
+    let (fine, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.state == State::Fine);
+    Walked {
+        hurts,
+        share,
+        symptom,
+        seen,
+        causes: cause::group(checks::ALL, rest),
+        fine,
+        gaps,
+        wants,
+        path,
+    }
+}
+
+/// Runs one check.
+pub fn run(check: &'static Check, view: &View<'_>) -> Vec<Finding> {
+    let mut out = Findings::of(check.id);
+    (check.run)(view, &mut out);
+    out.into_vec()
+}

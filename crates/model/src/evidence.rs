@@ -28,7 +28,8 @@ impl EvidenceSet {
 
     /// Answers that are gaps.
     pub fn gaps(&self) -> impl Iterator<Item = &Answered> {
-        self.iter().filter(|a| matches!(a.answer, Answer::CouldNotAsk { .. }))
+        self.iter()
+            .filter(|a| matches!(a.answer, Answer::CouldNotAsk { .. }))
     }
 }
 

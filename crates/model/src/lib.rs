@@ -12,10 +12,12 @@
 pub mod cause;
 pub mod check;
 pub mod checks;
+pub mod compose;
 pub mod engine;
 pub mod evidence;
 pub mod finding;
 pub mod object;
+pub mod observe;
 pub mod path;
 pub mod policy;
 pub mod probe;
@@ -24,4 +26,5 @@ pub mod report;
 pub mod rules;
 pub mod snapshot;
 pub mod symptom;
+pub mod time;
 pub mod topology;

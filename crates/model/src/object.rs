@@ -23,7 +23,11 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// A reference from its three words.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        ObjectRef {
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -100,7 +104,11 @@ impl Object {
 /// The value at a dotted path below `value`, or JSON null.
 pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(value, |v, key| match v {
-        Value::Array(items) => key.parse::<usize>().ok().and_then(|i| items.get(i)).unwrap_or(&NULL),
+        Value::Array(items) => key
+            .parse::<usize>()
+            .ok()
+            .and_then(|i| items.get(i))
+            .unwrap_or(&NULL),
         other => other.get(key).unwrap_or(&NULL),
     })
 }
@@ -109,6 +117,10 @@ pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
 pub fn string_map(value: &Value) -> BTreeMap<&str, &str> {
     value
         .as_object()
-        .map(|m| m.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_str()?))).collect())
+        .map(|m| {
+            m.iter()
+                .filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)))
+                .collect()
+        })
         .unwrap_or_default()
 }

@@ -1,1 +1,262 @@
-//! path
+//! One conversation (from, to, protocol, port) as ordered hops. Every diagnosis is a walk along a
+//! path, and a hop is the address of every evidence.
+
+use crate::object::{Object, ObjectRef, at};
+use crate::probe::Vantage;
+use crate::topology::{Endpoint, Topology, addresses_of_pod, addresses_of_service, is_running};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// Where on a conversation's way something is. The order is the order of the walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HopKind {
+    /// The client itself.
+    Client,
+    /// Name lookup.
+    Name,
+    /// The Service: from its address to its endpoints.
+    Service,
+    /// Policies on what the client may send.
+    EgressPolicy,
+    /// The client's node: its links, rules, forwarding.
+    ClientNode,
+    /// Between the nodes: routes, tunnel, packet size.
+    Path,
+    /// The server's node.
+    ServerNode,
+    /// Policies on what the server may receive.
+    IngressPolicy,
+    /// The listening socket.
+    Listener,
+    /// TLS.
+    Tls,
+    /// The request itself.
+    Http,
+    /// The process behind the socket.
+    Backend,
+}
+
+impl HopKind {
+    /// All, in order.
+    pub const ALL: [HopKind; 12] = [
+        HopKind::Client,
+        HopKind::Name,
+        HopKind::Service,
+        HopKind::EgressPolicy,
+        HopKind::ClientNode,
+        HopKind::Path,
+        HopKind::ServerNode,
+        HopKind::IngressPolicy,
+        HopKind::Listener,
+        HopKind::Tls,
+        HopKind::Http,
+        HopKind::Backend,
+    ];
+
+    /// The word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            HopKind::Client => "client",
+            HopKind::Name => "name",
+            HopKind::Service => "service",
+            HopKind::EgressPolicy => "egress-policy",
+            HopKind::ClientNode => "client-node",
+            HopKind::Path => "path",
+            HopKind::ServerNode => "server-node",
+            HopKind::IngressPolicy => "ingress-policy",
+            HopKind::Listener => "listener",
+            HopKind::Tls => "tls",
+            HopKind::Http => "http",
+            HopKind::Backend => "backend",
+        }
+    }
+}
+
+/// What somebody wants to reach.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// A Service.
+    Service(ObjectRef),
+    /// A pod.
+    Pod(ObjectRef),
+    /// A name or address that no object stands for.
+    Host(String),
+}
+
+/// One conversation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Who asks: a pod, a node, or none for this host.
+    pub from: Option<ObjectRef>,
+    /// What is asked for.
+    pub to: Destination,
+    /// Port of the Service, or of the pod or host.
+    pub port: u16,
+    /// `TCP` or `UDP`.
+    pub protocol: String,
+    /// TLS is spoken.
+    pub tls: bool,
+    /// HTTP is spoken: the path to ask for.
+    pub http: Option<String>,
+}
+
+/// A conversation with all that the topology knows of it.
+#[derive(Clone, Debug)]
+pub struct Path<'a> {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The client pod.
+    pub client: Option<&'a Object>,
+    /// The client's node, empty when unknown.
+    pub client_node: String,
+    /// The client's addresses.
+    pub client_addresses: Vec<IpAddr>,
+    /// The Service.
+    pub service: Option<&'a Object>,
+    /// The Service's entry for the port.
+    pub service_port: Option<&'a serde_json::Value>,
+    /// Addresses that the client would connect to first, of families that both ends have.
+    pub front: Vec<SocketAddr>,
+    /// Endpoints behind it, of families that both ends have, ready or not.
+    pub backends: Vec<Endpoint>,
+    /// The name a client would use; empty when only an address is known.
+    pub name: String,
+}
+
+impl<'a> Path<'a> {
+    /// Looks a conversation up.
+    pub fn new(topology: &Topology<'a>, conversation: Conversation) -> Self {
+        let client = conversation
+            .from
+            .as_ref()
+            .filter(|r| r.kind == "Pod")
+            .and_then(|r| topology.get(r));
+        let client_node = match &conversation.from {
+            Some(r) if r.kind == "Node" => r.name.clone(),
+            _ => client
+                .map(|c| c.str("spec.nodeName").to_string())
+                .unwrap_or_default(),
+        };
+        let client_addresses = match client {
+            Some(c) => addresses_of_pod(c),
+            None => topology.node_addresses(&client_node),
+        };
+        let mut path = Path {
+            client,
+            client_node,
+            client_addresses,
+            service: None,
+            service_port: None,
+            front: Vec::new(),
+            backends: Vec::new(),
+            name: String::new(),
+            conversation,
+        };
+        path.fill(topology);
+        path
+    }
+
+    fn fill(&mut self, topology: &Topology<'a>) {
+        let port = self.conversation.port;
+        match self.conversation.to.clone() {
+            Destination::Service(r) => {
+                self.name = format!("{}.{}.svc.cluster.local", r.name, r.namespace);
+                let Some(service) = topology.get(&r) else {
+                    return;
+                };
+                self.service = Some(service);
+                self.service_port = service
+                    .list("spec.ports")
+                    .iter()
+                    .find(|p| at(p, "port").as_i64() == Some(i64::from(port)));
+                self.front = addresses_of_service(service)
+                    .into_iter()
+                    .filter(|a| self.reaches(*a))
+                    .map(|a| SocketAddr::new(a, port))
+                    .collect();
+                self.backends = topology
+                    .endpoints(service, port)
+                    .into_iter()
+                    .filter(|e| self.reaches(e.address))
+                    .collect();
+            }
+            Destination::Pod(r) => {
+                let Some(pod) = topology.get(&r) else { return };
+                let addresses: Vec<IpAddr> = addresses_of_pod(pod)
+                    .into_iter()
+                    .filter(|a| self.reaches(*a))
+                    .collect();
+                self.front = addresses
+                    .iter()
+                    .map(|a| SocketAddr::new(*a, port))
+                    .collect();
+                self.backends = addresses
+                    .iter()
+                    .map(|a| Endpoint {
+                        address: *a,
+                        port,
+                        ready: is_running(pod),
+                        pod: Some(r.clone()),
+                        node: pod.str("spec.nodeName").into(),
+                    })
+                    .collect();
+            }
+            Destination::Host(host) => match host.parse::<IpAddr>() {
+                Ok(address) => self.front = vec![SocketAddr::new(address, port)],
+                Err(_) => self.name = host,
+            },
+        }
+    }
+
+    /// The client has an address of that family (or none is known).
+    fn reaches(&self, address: IpAddr) -> bool {
+        self.client_addresses.is_empty()
+            || self
+                .client_addresses
+                .iter()
+                .any(|a| a.is_ipv4() == address.is_ipv4())
+    }
+
+    /// Where the client's questions are asked from.
+    pub fn vantage(&self) -> Vantage {
+        match (&self.client, &self.conversation.from) {
+            (Some(c), _) => Vantage::Pod {
+                namespace: c.namespace().into(),
+                name: c.name().into(),
+            },
+            (None, Some(r)) if r.kind == "Node" => Vantage::Node {
+                name: r.name.clone(),
+            },
+            _ => Vantage::Here,
+        }
+    }
+
+    /// The client's node as a vantage point.
+    pub fn node_vantage(&self) -> Option<Vantage> {
+        (!self.client_node.is_empty()).then(|| Vantage::Node {
+            name: self.client_node.clone(),
+        })
+    }
+
+    /// Endpoints that traffic is sent to.
+    pub fn ready_backends(&self) -> impl Iterator<Item = &Endpoint> {
+        self.backends.iter().filter(|b| b.ready)
+    }
+
+    /// One sentence: `pod production/web-1 to Service production/cart:80 (TCP)`.
+    pub fn describe(&self) -> String {
+        let c = &self.conversation;
+        let from = c
+            .from
+            .as_ref()
+            .map(|r| r.to_string())
+            .unwrap_or_else(|| "this host".into());
+        let to = match &c.to {
+            Destination::Service(r) | Destination::Pod(r) => r.to_string(),
+            Destination::Host(h) => h.clone(),
+        };
+        format!("{from} to {to}:{} ({})", c.port, c.protocol)
+    }
+}

@@ -242,7 +242,9 @@ impl Question {
     /// What it may do to the network.
     pub fn harm(&self) -> Harm {
         match self {
-            Question::TcpConnect { tries, .. } | Question::Http { tries, .. } if *tries > 5 => Harm::Series,
+            Question::TcpConnect { tries, .. } | Question::Http { tries, .. } if *tries > 5 => {
+                Harm::Series
+            }
             Question::PathMtu { .. } => Harm::Series,
             Question::Resolve { .. }
             | Question::Lookup { .. }

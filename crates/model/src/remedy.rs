@@ -47,3 +47,107 @@ pub struct Remedy {
     /// Steps in order.
     pub steps: Vec<Step>,
 }
+
+impl Step {
+    /// The command a person would type. Made from the value, so that what is shown is what is done.
+    pub fn command(&self) -> Option<String> {
+        match self {
+            Step::Patch {
+                object,
+                strategic,
+                patch,
+            } => Some(set_resources(object, patch).unwrap_or_else(|| {
+                format!(
+                    "kubectl patch {}/{}{} --type {} -p {}",
+                    object.kind.to_lowercase(),
+                    object.name,
+                    namespace_flag(object),
+                    if *strategic { "strategic" } else { "merge" },
+                    quote(&patch.to_string())
+                )
+            })),
+            Step::Delete { object } => Some(format!(
+                "kubectl delete {}/{}{}",
+                object.kind.to_lowercase(),
+                object.name,
+                namespace_flag(object)
+            )),
+            Step::OnNode { node, argv } => {
+                let words: Vec<String> = argv.iter().map(|w| quote(w)).collect();
+                Some(format!(
+                    "kubectl debug node/{node} -it --image=netshoot --profile=sysadmin -- chroot /host {}",
+                    words.join(" ")
+                ))
+            }
+            Step::Ask { .. } => None,
+        }
+    }
+
+    /// The step in a report: `command`, and `patch` or `ask` where that is its nature.
+    pub fn describe(&self) -> Value {
+        let mut out = serde_json::Map::new();
+        if let Some(c) = self.command() {
+            out.insert("command".into(), Value::String(c));
+        }
+        match self {
+            Step::Patch { object, patch, .. } => {
+                out.insert(
+                    "patch".into(),
+                    serde_json::json!({ "object": object, "patch": patch }),
+                );
+            }
+            Step::Ask { question } => {
+                out.insert("ask".into(), Value::String(question.clone()));
+            }
+            Step::Delete { .. } | Step::OnNode { .. } => {}
+        }
+        Value::Object(out)
+    }
+}
+
+fn namespace_flag(object: &ObjectRef) -> String {
+    if object.namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" -n {}", object.namespace)
+    }
+}
+
+/// `kubectl set resources`, where the patch is nothing but that.
+fn set_resources(object: &ObjectRef, patch: &Value) -> Option<String> {
+    let containers = crate::object::at(patch, "spec.template.spec.containers").as_array()?;
+    let [container] = containers.as_slice() else {
+        return None;
+    };
+    let map = container.as_object()?;
+    if map.len() != 2 {
+        return None;
+    }
+    let resources = map.get("resources")?.as_object()?;
+    let name = map.get("name")?.as_str()?;
+    let flag = |kind: &str| {
+        let memory = resources.get(kind)?.get("memory")?.as_str()?;
+        Some(format!(" --{kind}=memory={memory}"))
+    };
+    Some(format!(
+        "kubectl set resources {}/{}{} -c {name}{}{}",
+        object.kind.to_lowercase(),
+        object.name,
+        namespace_flag(object),
+        flag("limits").unwrap_or_default(),
+        flag("requests").unwrap_or_default()
+    ))
+}
+
+/// A word as a POSIX shell needs it.
+pub fn quote(word: &str) -> String {
+    let plain = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./:=,@+%".contains(c));
+    if plain {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

@@ -1,1 +1,262 @@
-//! topology
+//! The snapshot indexed for questions: pods of a Service, policies of a namespace, the node of a
+//! pod. Derived, never stored, never edited; building cannot fail.
+
+use crate::object::{Object, ObjectRef, at};
+use crate::snapshot::ClusterSnapshot;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A snapshot and its indexes.
+#[derive(Debug)]
+pub struct Topology<'a> {
+    snapshot: &'a ClusterSnapshot,
+    by_kind: BTreeMap<&'a str, Vec<&'a Object>>,
+}
+
+/// One address behind a Service, as its EndpointSlices say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address.
+    pub address: IpAddr,
+    /// Port that traffic is sent to.
+    pub port: u16,
+    /// Condition `ready` (absent counts as true, as the API says).
+    pub ready: bool,
+    /// The pod, where the slice names one.
+    pub pod: Option<ObjectRef>,
+    /// The node, where the slice names one.
+    pub node: String,
+}
+
+impl<'a> Topology<'a> {
+    /// Indexes a snapshot.
+    pub fn new(snapshot: &'a ClusterSnapshot) -> Self {
+        let mut by_kind: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
+        for object in &snapshot.objects {
+            by_kind.entry(object.kind()).or_default().push(object);
+        }
+        for list in by_kind.values_mut() {
+            list.sort_by_key(|o| (o.namespace(), o.name()));
+        }
+        Topology { snapshot, by_kind }
+    }
+
+    /// The facts themselves.
+    pub fn snapshot(&self) -> &'a ClusterSnapshot {
+        self.snapshot
+    }
+
+    /// All objects of a kind, by namespace and name.
+    pub fn all(&self, kind: &str) -> &[&'a Object] {
+        self.by_kind.get(kind).map(Vec::as_slice).unwrap_or(&[])
+    }
+
+    /// Objects of a kind in a namespace.
+    pub fn in_namespace<'s>(
+        &'s self,
+        kind: &str,
+        namespace: &'s str,
+    ) -> impl Iterator<Item = &'a Object> + 's {
+        self.all(kind)
+            .iter()
+            .copied()
+            .filter(move |o| o.namespace() == namespace)
+    }
+
+    /// One object.
+    pub fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&'a Object> {
+        self.all(kind)
+            .iter()
+            .copied()
+            .find(|o| o.namespace() == namespace && o.name() == name)
+    }
+
+    /// One object by reference.
+    pub fn get(&self, r: &ObjectRef) -> Option<&'a Object> {
+        self.find(&r.kind, &r.namespace, &r.name)
+    }
+
+    /// Pods that a selector of equalities (`spec.selector`) selects. None select nothing.
+    pub fn selected(&self, namespace: &str, selector: &Value) -> Vec<&'a Object> {
+        let want = crate::object::string_map(selector);
+        if want.is_empty() {
+            return Vec::new();
+        }
+        self.in_namespace("Pod", namespace)
+            .filter(|pod| {
+                let labels = pod.labels();
+                want.iter().all(|(k, v)| labels.get(k) == Some(v))
+            })
+            .collect()
+    }
+
+    /// Pods that belong to a Deployment, ReplicaSet, StatefulSet, DaemonSet, or the pod itself.
+    pub fn pods_of(&self, owner: &Object) -> Vec<&'a Object> {
+        if owner.kind() == "Pod" {
+            return self
+                .find("Pod", owner.namespace(), owner.name())
+                .into_iter()
+                .collect();
+        }
+        self.in_namespace("Pod", owner.namespace())
+            .filter(|p| self.owner_of(p) == owner.reference())
+            .collect()
+    }
+
+    /// The workload a person would edit for this pod: Deployment before ReplicaSet before the pod.
+    pub fn owner_of(&self, object: &Object) -> ObjectRef {
+        let mut current = object.reference();
+        let mut owner = controller(object);
+        for _ in 0..4 {
+            let Some((kind, name)) = owner else { break };
+            current = ObjectRef::new(&kind, object.namespace(), &name);
+            owner = self.get(&current).and_then(controller);
+        }
+        current
+    }
+
+    /// Endpoints of a Service's port (number as in the Service, or 0 for all ports).
+    pub fn endpoints(&self, service: &Object, port: u16) -> Vec<Endpoint> {
+        let name = service
+            .list("spec.ports")
+            .iter()
+            .find(|p| at(p, "port").as_i64() == Some(i64::from(port)))
+            .map(|p| at(p, "name").as_str().unwrap_or("").to_string());
+        let mut out = Vec::new();
+        for slice in self.in_namespace("EndpointSlice", service.namespace()) {
+            if slice.labels().get("kubernetes.io/service-name") != Some(&service.name()) {
+                continue;
+            }
+            for p in slice.list("ports") {
+                if name
+                    .as_deref()
+                    .is_some_and(|n| n != at(p, "name").as_str().unwrap_or(""))
+                {
+                    continue;
+                }
+                let Some(number) = at(p, "port").as_i64().and_then(|n| u16::try_from(n).ok())
+                else {
+                    continue;
+                };
+                for e in slice.list("endpoints") {
+                    out.extend(endpoint(e, number, service.namespace()));
+                }
+            }
+        }
+        out.sort_by_key(|e| (e.address, e.port));
+        out.dedup();
+        out
+    }
+
+    /// The Service of the cluster's DNS.
+    pub fn dns(&self) -> Option<&'a Object> {
+        self.all("Service").iter().copied().find(|s| {
+            s.namespace() == "kube-system"
+                && (s.labels().get("k8s-app") == Some(&"kube-dns") || s.name() == "kube-dns")
+        })
+    }
+
+    /// The address a workload's pods and nodes have: the pod's or node's first of that family.
+    pub fn pod_with_address(&self, address: IpAddr) -> Option<&'a Object> {
+        self.all("Pod").iter().copied().find(|p| {
+            !p.get("spec.hostNetwork").as_bool().unwrap_or(false)
+                && addresses_of_pod(p).contains(&address)
+        })
+    }
+
+    /// The InternalIPs of a node.
+    pub fn node_addresses(&self, node: &str) -> Vec<IpAddr> {
+        let Some(n) = self.find("Node", "", node) else {
+            return Vec::new();
+        };
+        n.list("status.addresses")
+            .iter()
+            .filter(|a| at(a, "type").as_str() == Some("InternalIP"))
+            .filter_map(|a| at(a, "address").as_str()?.parse().ok())
+            .collect()
+    }
+}
+
+fn controller(object: &Object) -> Option<(String, String)> {
+    object
+        .list("metadata.ownerReferences")
+        .iter()
+        .find(|o| at(o, "controller").as_bool() == Some(true))
+        .and_then(|o| {
+            Some((
+                at(o, "kind").as_str()?.to_string(),
+                at(o, "name").as_str()?.to_string(),
+            ))
+        })
+}
+
+fn endpoint(e: &Value, port: u16, namespace: &str) -> Vec<Endpoint> {
+    let pod = (at(e, "targetRef.kind").as_str() == Some("Pod")).then(|| {
+        ObjectRef::new(
+            "Pod",
+            at(e, "targetRef.namespace").as_str().unwrap_or(namespace),
+            at(e, "targetRef.name").as_str().unwrap_or(""),
+        )
+    });
+    let addresses = at(e, "addresses")
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or(&[]);
+    addresses
+        .iter()
+        .filter_map(|a| a.as_str()?.parse().ok())
+        .map(|address| Endpoint {
+            address,
+            port,
+            ready: at(e, "conditions.ready").as_bool().unwrap_or(true),
+            pod: pod.clone(),
+            node: at(e, "nodeName").as_str().unwrap_or("").to_string(),
+        })
+        .collect()
+}
+
+/// `status.podIPs` (or `podIP`) of a pod.
+pub fn addresses_of_pod(pod: &Object) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = pod
+        .list("status.podIPs")
+        .iter()
+        .filter_map(|p| at(p, "ip").as_str()?.parse().ok())
+        .collect();
+    if all.is_empty() {
+        all.extend(pod.str("status.podIP").parse::<IpAddr>().ok());
+    }
+    all
+}
+
+/// `spec.clusterIPs` (or `clusterIP`) of a Service; none for headless and ExternalName.
+pub fn addresses_of_service(service: &Object) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = service
+        .list("spec.clusterIPs")
+        .iter()
+        .filter_map(|p| p.as_str()?.parse().ok())
+        .collect();
+    if all.is_empty() {
+        all.extend(service.str("spec.clusterIP").parse::<IpAddr>().ok());
+    }
+    all
+}
+
+/// The condition of a type is `True`.
+pub fn condition(object: &Object, kind: &str) -> Option<bool> {
+    object
+        .list("status.conditions")
+        .iter()
+        .find(|c| at(c, "type").as_str() == Some(kind))
+        .map(|c| at(c, "status").as_str() == Some("True"))
+}
+
+/// A pod that runs and is not being deleted.
+pub fn is_running(pod: &Object) -> bool {
+    pod.str("status.phase") == "Running" && pod.get("metadata.deletionTimestamp").is_null()
+}
+
+/// Whether two addresses are of one family.
+pub fn same_family(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4()
+}

@@ -29,7 +29,11 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: byte {}: expected {}", self.format, self.at, self.expected)
+        write!(
+            f,
+            "{}: byte {}: expected {}",
+            self.format, self.at, self.expected
+        )
     }
 }
 

@@ -1,0 +1,451 @@
+//! From walks to the report: numbers the evidence, marks the hops, says the verdict.
+
+use crate::cause::Cause;
+use crate::check::{Check, View, describe, place};
+use crate::checks;
+use crate::engine::{Case, Walked};
+use crate::evidence::{Evidence, EvidenceSet};
+use crate::finding::{Finding, Seen, State};
+use crate::observe::{Observed, attempts, tally};
+use crate::path::{Destination, HopKind, Path};
+use crate::probe::{Answer, Outcome};
+use crate::remedy::Remedy;
+use crate::report::{
+    AuditLine, CauseReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA, Verdict, Verify,
+};
+use crate::snapshot::Gap;
+use crate::time::rfc3339;
+use crate::topology::Topology;
+use std::collections::BTreeSet;
+
+/// The client's view in sentences, with the observations behind them.
+pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
+    let mut says = Vec::new();
+    let mut seen = Vec::new();
+    if let Some(a) = o.lookup {
+        let addresses = o.addresses();
+        let text = match &a.answer {
+            Answer::Lookup { queries, .. } if addresses.is_empty() => {
+                let how: Vec<String> = queries
+                    .iter()
+                    .map(|q| {
+                        format!(
+                            "{} {}",
+                            q.record,
+                            if q.rcode.is_empty() {
+                                crate::observe::word(q.outcome)
+                            } else {
+                                &q.rcode
+                            }
+                        )
+                    })
+                    .collect();
+                format!("{} does not resolve: {}", view.path.name, how.join(", "))
+            }
+            _ => format!("{} resolves to {}", view.path.name, join(addresses.iter())),
+        };
+        says.push(text.clone());
+        seen.push(view.saw(HopKind::Name, a, text));
+    }
+    for (to, a) in o.connect.iter() {
+        let text = format!(
+            "TCP connect to {to}: {}",
+            tally(attempts(a).iter().map(|t| t.outcome))
+        );
+        says.push(text.clone());
+        seen.push(view.saw(HopKind::Service, a, text));
+    }
+    for (e, a) in &o.endpoints {
+        let pod = e
+            .pod
+            .as_ref()
+            .map(|p| format!(" (pod {})", p.name))
+            .unwrap_or_default();
+        let ready = if e.ready { "" } else { ", not ready" };
+        seen.push(view.saw(
+            HopKind::Listener,
+            a,
+            format!(
+                "TCP connect to endpoint {}:{}{pod}{ready}: {}",
+                e.address,
+                e.port,
+                tally(attempts(a).iter().map(|t| t.outcome))
+            ),
+        ));
+    }
+    for (to, a) in o.http.iter().chain(&o.series) {
+        let all = crate::observe::requests(a);
+        let text = if all.is_empty() {
+            format!(
+                "TCP connect to {to}, in series: {}",
+                tally(attempts(a).iter().map(|t| t.outcome))
+            )
+        } else {
+            let mut phases: Vec<&str> = all
+                .iter()
+                .filter(|r| r.outcome != Outcome::Answered)
+                .map(|r| r.phase.as_str())
+                .collect();
+            phases.dedup();
+            let at = if phases.is_empty() {
+                String::new()
+            } else {
+                format!(" (failed at: {})", phases.join(", "))
+            };
+            format!(
+                "HTTP request to {to}: {}{at}",
+                tally(all.iter().map(|r| r.outcome))
+            )
+        };
+        says.push(text.clone());
+        seen.push(view.saw(HopKind::Http, a, text));
+    }
+    if let Some((a, t)) = o.chain() {
+        let text = if t.problem.is_empty() {
+            format!("TLS handshake: {}", t.version)
+        } else {
+            format!("TLS handshake: {}", t.problem)
+        };
+        says.push(text.clone());
+        seen.push(view.saw(HopKind::Tls, a, text));
+    }
+    (says, seen)
+}
+
+fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items.map(|i| i.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+struct Book {
+    evidence: Vec<Evidence>,
+}
+
+impl Book {
+    fn enter(&mut self, seen: &[Seen]) -> Vec<String> {
+        let mut ids = Vec::new();
+        for s in seen {
+            let at = rfc3339(s.at_ms as i64);
+            let known = self.evidence.iter().find(|e| {
+                e.source == s.source
+                    && e.value == s.value
+                    && e.seen_from == s.from
+                    && e.hop == s.hop.word()
+            });
+            let id = match known {
+                Some(e) => e.id.clone(),
+                None => {
+                    let id = format!("e{}", self.evidence.len() + 1);
+                    self.evidence.push(Evidence {
+                        id: id.clone(),
+                        hop: s.hop.word().into(),
+                        source: s.source.clone(),
+                        value: s.value.clone(),
+                        seen_at: at,
+                        seen_from: s.from.clone(),
+                    });
+                    id
+                }
+            };
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+}
+
+/// The report of ranked walks.
+pub fn report(
+    case: &Case,
+    topology: &Topology<'_>,
+    evidence: &EvidenceSet,
+    walks: &[Walked<'_>],
+) -> Report {
+    let snapshot = topology.snapshot();
+    let mut book = Book {
+        evidence: Vec::new(),
+    };
+    let first = walks.first();
+    let confirmed =
+        |w: &Walked<'_>, c: &Cause| c.root.state == State::Broken && w.hurts != Some(false);
+    let root = first.and_then(|w| w.causes.iter().find(|c| confirmed(w, c)).map(|c| (w, c)));
+    let verdict = match (root, first.map(|w| w.hurts)) {
+        (Some(_), _) => Verdict::Broken,
+        (None, Some(Some(false))) => Verdict::Healthy,
+        _ => Verdict::Unknown,
+    };
+    let cause = root.map(|(w, c)| cause_report(w, c, &mut book));
+    let mut also = Vec::new();
+    for (i, w) in walks.iter().enumerate() {
+        for c in &w.causes {
+            let is_root = i == 0 && root.is_some_and(|(_, r)| std::ptr::eq(r, c));
+            let r = cause_report(w, c, &mut book);
+            let known = |k: &CauseReport| k.id == r.id && k.subject == r.subject;
+            if !is_root && !cause.as_ref().is_some_and(known) && !also.iter().any(known) {
+                also.push(r);
+            }
+        }
+    }
+    let mut symptom_lines = Vec::new();
+    let mut ruled_out = Vec::new();
+    let mut path = Vec::new();
+    if let Some(w) = first {
+        book.enter(&w.seen);
+        symptom_lines = w.symptom.clone();
+        for f in &w.fine {
+            let evidence = book.enter(&f.evidence);
+            let line = RuledOut {
+                what: f.says.clone(),
+                evidence,
+            };
+            if !ruled_out.contains(&line) {
+                ruled_out.push(line);
+            }
+        }
+        path = hops(w, root.map(|(_, c)| c), &book);
+    }
+    let mut unknown: BTreeSet<Gap> = snapshot.gaps.iter().cloned().collect();
+    unknown.extend(walks.iter().flat_map(|w| w.gaps.iter().cloned()));
+    let remedy = root.and_then(|(w, c)| c.root.remedy.as_ref().map(|r| remedy_report(&w.path, r)));
+    let last = evidence
+        .iter()
+        .map(|a| a.at_ms + a.took_ms)
+        .max()
+        .unwrap_or(snapshot.taken_at_ms);
+    let summary = summarise(verdict, first, root, case);
+    Report {
+        schema: SCHEMA.into(),
+        verdict,
+        summary,
+        understood: case.understood.clone(),
+        cause,
+        also,
+        symptom: symptom_lines,
+        path,
+        evidence: book.evidence,
+        ruled_out,
+        unknown: unknown.into_iter().collect(),
+        remedy,
+        audit: audit(evidence, &snapshot.identity),
+        probes: evidence.iter().count(),
+        elapsed_ms: last.saturating_sub(snapshot.taken_at_ms),
+        source: snapshot.source.clone(),
+        taken_at: rfc3339(snapshot.taken_at_ms as i64),
+    }
+}
+
+fn summarise(
+    verdict: Verdict,
+    first: Option<&Walked<'_>>,
+    root: Option<(&Walked<'_>, &Cause)>,
+    case: &Case,
+) -> String {
+    match (verdict, first, root) {
+        (Verdict::Broken, _, Some((_, c))) => c.root.says.clone(),
+        (Verdict::Healthy, Some(w), _) => format!(
+            "{} works: {}",
+            w.path.describe(),
+            w.symptom.last().cloned().unwrap_or_default()
+        ),
+        (_, Some(w), _) if w.hurts == Some(true) => {
+            format!(
+                "{} fails, and no cause could be proven with what could be looked at",
+                w.path.describe()
+            )
+        }
+        (_, Some(w), _) => format!("{} could not be tried", w.path.describe()),
+        _ if case.conversations.is_empty() => "no conversation to look at was understood".into(),
+        _ => "nothing could be told".into(),
+    }
+}
+
+fn check_of(f: &Finding) -> Option<&'static Check> {
+    checks::ALL.iter().copied().find(|c| c.id == f.check)
+}
+
+/// Certainty: something was seen by a probe, the symptom was seen too, and nothing is missing.
+fn confidence(w: &Walked<'_>, f: &Finding) -> f64 {
+    let probed = f.evidence.iter().any(|e| e.probed);
+    let value: f64 = match (f.state, w.hurts, probed) {
+        (State::Broken, Some(true), true) => 0.97,
+        (State::Broken, Some(true), false) => 0.9,
+        (State::Broken, None, true) => 0.85,
+        (State::Broken, None, false) => 0.7,
+        _ => 0.5,
+    };
+    value
+}
+
+fn cause_report(w: &Walked<'_>, c: &Cause, book: &mut Book) -> CauseReport {
+    let check = check_of(&c.root);
+    CauseReport {
+        id: c.root.check.into(),
+        catalogue: check
+            .and_then(|k| k.catalogue.first())
+            .unwrap_or(&"")
+            .to_string(),
+        title: check.map(|k| k.title).unwrap_or("").into(),
+        says: c.root.says.clone(),
+        subject: c.root.subject.clone(),
+        hop: c.root.hop.word().into(),
+        confidence: confidence(w, &c.root),
+        chain: c.root.chain.clone(),
+        evidence: book.enter(&c.root.evidence),
+        echoes: c.echoes.iter().map(|e| e.says.clone()).collect(),
+    }
+}
+
+fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
+    let c = &path.conversation;
+    let from = c
+        .from
+        .as_ref()
+        .map(|r| {
+            format!(
+                " --from {}/{} -n {}",
+                r.kind.to_lowercase(),
+                r.name,
+                r.namespace
+            )
+        })
+        .unwrap_or_default();
+    let to = match &c.to {
+        Destination::Service(r) => format!("svc/{}.{}:{}", r.name, r.namespace, c.port),
+        Destination::Pod(r) => format!("pod/{}.{}:{}", r.name, r.namespace, c.port),
+        Destination::Host(h) => format!("{h}:{}", c.port),
+    };
+    RemedyReport {
+        safe: remedy.safe,
+        because: remedy.because.clone(),
+        steps: remedy.steps.iter().map(|s| s.describe()).collect(),
+        verify: Verify {
+            says: format!("the same conversation again: {}", path.describe()),
+            command: format!("netshoot diagnose{from} --to {to}"),
+        },
+        value: remedy.clone(),
+    }
+}
+
+fn audit(evidence: &EvidenceSet, who: &str) -> Vec<AuditLine> {
+    let mut lines: Vec<AuditLine> = evidence
+        .iter()
+        .map(|a| AuditLine {
+            who: who.into(),
+            from: place(&a.probe.from),
+            what: describe(&a.probe.question),
+            when: rfc3339(a.at_ms as i64),
+            took_ms: a.took_ms,
+            harm: a.probe.question.harm(),
+            outcome: match &a.answer {
+                Answer::CouldNotAsk { why, .. } => why.clone(),
+                _ => "answered".into(),
+            },
+        })
+        .collect();
+    lines.sort_by(|a, b| (&a.when, &a.from, &a.what).cmp(&(&b.when, &b.from, &b.what)));
+    lines
+}
+
+/// The hops of the path with a mark at the broken one. A hop is `ok` only if something that went
+/// through it, or a look at it, said so.
+fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<HopReport> {
+    let broken = root.map(|c| c.root.hop);
+    HopKind::ALL
+        .iter()
+        .filter(|k| applies(w, **k))
+        .map(|k| {
+            let evidence: Vec<&Evidence> =
+                book.evidence.iter().filter(|e| e.hop == k.word()).collect();
+            let looked = w.fine.iter().any(|f| f.hop == *k)
+                || w.seen.iter().any(|s| s.hop == *k && went_well(s));
+            let weak = w.causes.iter().any(|c| c.root.hop == *k);
+            let state = if broken == Some(*k) {
+                "broken"
+            } else if weak {
+                "at_risk"
+            } else if w.hurts == Some(false) || looked {
+                "ok"
+            } else {
+                "not_looked_at"
+            };
+            HopReport {
+                hop: k.word().into(),
+                label: label(w, *k),
+                state: state.into(),
+                notes: evidence.iter().map(|e| e.value.clone()).take(4).collect(),
+                evidence: evidence.iter().map(|e| e.id.clone()).collect(),
+            }
+        })
+        .collect()
+}
+
+fn went_well(s: &Seen) -> bool {
+    ![
+        "silent",
+        "refused",
+        "reset",
+        "unreachable",
+        "garbled",
+        "does not resolve",
+        "expired",
+    ]
+    .iter()
+    .any(|bad| s.value.contains(bad))
+}
+
+fn applies(w: &Walked<'_>, k: HopKind) -> bool {
+    let c = &w.path.conversation;
+    match k {
+        HopKind::Name => !w.path.name.is_empty(),
+        HopKind::Service => w.path.service.is_some(),
+        HopKind::EgressPolicy | HopKind::IngressPolicy => w.path.client.is_some(),
+        HopKind::Tls => c.tls,
+        HopKind::Http => c.http.is_some(),
+        HopKind::Path | HopKind::ServerNode | HopKind::Backend => !w.path.backends.is_empty(),
+        _ => true,
+    }
+}
+
+fn label(w: &Walked<'_>, k: HopKind) -> String {
+    let p = &w.path;
+    let c = &p.conversation;
+    let mut nodes: Vec<&str> = p
+        .backends
+        .iter()
+        .map(|b| b.node.as_str())
+        .filter(|n| !n.is_empty())
+        .collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    match k {
+        HopKind::Client => c
+            .from
+            .as_ref()
+            .map(|r| format!("{} {}", r.kind.to_lowercase(), r.name))
+            .unwrap_or_else(|| "this host".into()),
+        HopKind::Name => p.name.clone(),
+        HopKind::Service => p
+            .service
+            .map(|s| format!("Service {}:{}", s.name(), c.port))
+            .unwrap_or_default(),
+        HopKind::EgressPolicy => "policies on sending".into(),
+        HopKind::ClientNode => {
+            if p.client_node.is_empty() {
+                "this host".into()
+            } else {
+                format!("node {}", p.client_node)
+            }
+        }
+        HopKind::Path => "between nodes".into(),
+        HopKind::ServerNode => format!("node {}", nodes.join(", ")),
+        HopKind::IngressPolicy => "policies on receiving".into(),
+        HopKind::Listener => p
+            .backends
+            .first()
+            .map(|b| format!("port {} of {} endpoints", b.port, p.backends.len()))
+            .unwrap_or_else(|| format!("port {}", c.port)),
+        HopKind::Tls => "TLS".into(),
+        HopKind::Http => "HTTP".into(),
+        HopKind::Backend => format!("{} pods", p.backends.len()),
+    }
+}

@@ -1,0 +1,351 @@
+//! The symptom as the client sees it: does the name resolve, does the port answer, does a request
+//! come back? Asked before any theory, and again as a series when single tries all went well.
+
+use crate::check::View;
+use crate::path::Destination;
+use crate::probe::{Answer, Answered, Attempt, HttpAttempt, Outcome, Question, TlsHandshake};
+use crate::topology::Endpoint;
+use std::net::{IpAddr, SocketAddr};
+
+/// Patience for a handshake inside a cluster. Below the 1 s of the first SYN retransmission, so
+/// that one lost SYN shows.
+pub const CONNECT_MS: u32 = 700;
+/// Patience for a request.
+pub const HTTP_MS: u32 = 900;
+/// Patience for a DNS query.
+pub const DNS_MS: u32 = 700;
+/// Request bytes that fill at least one segment of any usual MTU.
+pub const PADDING: u32 = 4000;
+/// How many handshakes a share is measured with.
+pub const SERIES: u32 = 24;
+/// Endpoints asked one by one; more are sampled.
+const BACKENDS: usize = 8;
+
+/// What the client sees.
+#[derive(Debug, Default)]
+pub struct Observed<'a> {
+    /// Lookup of the Service's full name.
+    pub lookup: Option<&'a Answered>,
+    /// Addresses the name gave, or the known ones when there is no name.
+    pub fronts: Vec<SocketAddr>,
+    /// Handshakes with each front address: a few.
+    pub connect: Vec<(SocketAddr, &'a Answered)>,
+    /// A handshake with each endpoint itself.
+    pub endpoints: Vec<(Endpoint, &'a Answered)>,
+    /// Requests to the front addresses: a few.
+    pub http: Vec<(SocketAddr, &'a Answered)>,
+    /// TLS handshake with the first front address.
+    pub tls: Option<&'a Answered>,
+    /// The series, when single tries went well: handshakes or requests.
+    pub series: Vec<(SocketAddr, &'a Answered)>,
+    /// A UDP exchange, for UDP.
+    pub udp: Option<&'a Answered>,
+}
+
+impl<'a> Observed<'a> {
+    /// Asks, in order of the conversation; what is not answered yet stays out.
+    pub fn of(view: &View<'a>) -> Self {
+        let path = view.path;
+        let from = path.vantage();
+        let mut o = Observed::default();
+        if !path.name.is_empty() {
+            let name = format!("{}.", path.name.trim_end_matches('.'));
+            o.lookup = view.ask(
+                from.clone(),
+                Question::Lookup {
+                    name,
+                    timeout_ms: DNS_MS,
+                },
+            );
+        }
+        o.fronts = path.front.clone();
+        if o.fronts.is_empty() && matches!(path.conversation.to, Destination::Host(_)) {
+            o.fronts = o
+                .addresses()
+                .into_iter()
+                .map(|a| SocketAddr::new(a, path.conversation.port))
+                .collect();
+        }
+        if path.conversation.protocol == "UDP" {
+            if let Some(to) = o.fronts.first() {
+                o.udp = view.ask(
+                    from,
+                    Question::UdpExchange {
+                        to: *to,
+                        payload: "netshoot".into(),
+                        timeout_ms: CONNECT_MS,
+                    },
+                );
+            }
+            return o;
+        }
+        for to in o.fronts.clone() {
+            let q = Question::TcpConnect {
+                to,
+                tries: 5,
+                timeout_ms: CONNECT_MS,
+            };
+            o.connect.extend(view.ask(from.clone(), q).map(|a| (to, a)));
+        }
+        if path.service.is_some() {
+            for e in path
+                .backends
+                .iter()
+                .filter(|e| e.ready)
+                .chain(path.backends.iter().filter(|e| !e.ready))
+                .take(BACKENDS)
+            {
+                let q = Question::TcpConnect {
+                    to: SocketAddr::new(e.address, e.port),
+                    tries: 1,
+                    timeout_ms: CONNECT_MS,
+                };
+                o.endpoints
+                    .extend(view.ask(from.clone(), q).map(|a| (e.clone(), a)));
+            }
+        }
+        o.requests(view);
+        o
+    }
+
+    /// TLS and HTTP, once a handshake has worked.
+    fn requests(&mut self, view: &View<'a>) {
+        let c = &view.path.conversation;
+        let from = view.path.vantage();
+        let open: Vec<SocketAddr> = self
+            .connect
+            .iter()
+            .filter(|(_, a)| attempts(a).iter().any(|t| t.outcome == Outcome::Answered))
+            .map(|(to, _)| *to)
+            .collect();
+        let host = if view.path.name.is_empty() {
+            String::new()
+        } else {
+            view.path.name.clone()
+        };
+        if c.tls
+            && let Some(to) = open.first()
+        {
+            let q = Question::TlsHandshake {
+                to: *to,
+                server_name: host.clone(),
+                authorities: String::new(),
+                timeout_ms: HTTP_MS,
+            };
+            self.tls = view.ask(from.clone(), q);
+        }
+        let Some(path) = &c.http else {
+            self.connects_in_series(view, &open);
+            return;
+        };
+        let request = |to: SocketAddr, tries: u32| Question::Http {
+            to,
+            host: if host.is_empty() {
+                to.ip().to_string()
+            } else {
+                host.clone()
+            },
+            path: path.clone(),
+            tls: c.tls,
+            padding: PADDING,
+            tries,
+            timeout_ms: HTTP_MS,
+        };
+        for to in &open {
+            self.http
+                .extend(view.ask(from.clone(), request(*to, 3)).map(|a| (*to, a)));
+        }
+        let fine = !self.http.is_empty()
+            && self
+                .http
+                .iter()
+                .all(|(_, a)| requests(a).iter().all(answered));
+        if fine {
+            for (to, _) in self.http.clone() {
+                self.series
+                    .extend(view.ask(from.clone(), request(to, SERIES)).map(|a| (to, a)));
+            }
+        }
+    }
+
+    fn connects_in_series(&mut self, view: &View<'a>, open: &[SocketAddr]) {
+        let fine = self
+            .connect
+            .iter()
+            .all(|(_, a)| attempts(a).iter().all(|t| t.outcome == Outcome::Answered));
+        for to in open.iter().filter(|_| fine) {
+            let q = Question::TcpConnect {
+                to: *to,
+                tries: SERIES,
+                timeout_ms: CONNECT_MS,
+            };
+            self.series
+                .extend(view.ask(view.path.vantage(), q).map(|a| (*to, a)));
+        }
+    }
+
+    /// Addresses the lookup gave.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        match self.lookup.map(|a| &a.answer) {
+            Some(Answer::Lookup { addresses, .. }) => addresses.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The name did not resolve. None when it was not asked.
+    pub fn name_fails(&self) -> Option<bool> {
+        self.lookup.map(|_| self.addresses().is_empty())
+    }
+
+    /// Handshakes with the front, all together.
+    pub fn connects(&self) -> Vec<&'a Attempt> {
+        let all = self.connect.iter().chain(&self.series);
+        all.flat_map(|(_, a)| attempts(a)).collect()
+    }
+
+    /// Requests, all together.
+    pub fn requests_made(&self) -> Vec<&'a HttpAttempt> {
+        let all = self.http.iter().chain(&self.series);
+        all.flat_map(|(_, a)| requests(a)).collect()
+    }
+
+    /// All handshakes with the front ended in this way, and there were some.
+    pub fn every_connect(&self, outcome: Outcome) -> bool {
+        let all = self.connects();
+        !all.is_empty() && all.iter().all(|t| t.outcome == outcome)
+    }
+
+    /// At least one handshake with the front ended in this way.
+    pub fn some_connect(&self, outcome: Outcome) -> bool {
+        self.connects().iter().any(|t| t.outcome == outcome)
+    }
+
+    /// Endpoints whose own handshake ended in this way.
+    pub fn endpoints_that(&self, outcome: Outcome) -> Vec<(&Endpoint, &'a Answered)> {
+        self.endpoints
+            .iter()
+            .filter(|(_, a)| attempts(a).iter().any(|t| t.outcome == outcome))
+            .map(|(e, a)| (e, *a))
+            .collect()
+    }
+
+    /// The presented chain.
+    pub fn chain(&self) -> Option<(&'a Answered, &'a TlsHandshake)> {
+        match self.tls.map(|a| (a, &a.answer)) {
+            Some((a, Answer::TlsHandshake(t))) => Some((a, t)),
+            _ => None,
+        }
+    }
+
+    /// Something the client does fails now. None while nothing was asked, or nothing could be.
+    pub fn hurts(&self) -> Option<bool> {
+        let name = self.name_fails();
+        let connects = self.connects();
+        let requests = self.requests_made();
+        let tls_bad = self
+            .chain()
+            .map(|(_, t)| t.outcome != Outcome::Answered || names_real_trouble(&t.problem));
+        let udp = match self.udp.map(|a| &a.answer) {
+            Some(Answer::UdpExchange { attempt, .. }) => Some(matches!(
+                attempt.outcome,
+                Outcome::Refused | Outcome::Unreachable
+            )),
+            _ => None,
+        };
+        if name.is_none()
+            && connects.is_empty()
+            && requests.is_empty()
+            && tls_bad.is_none()
+            && udp.is_none()
+        {
+            return None;
+        }
+        // 4xx and 5xx are answers of the application; only the gateway's own failures hurt here.
+        let broken = name == Some(true)
+            || connects.iter().any(|t| t.outcome != Outcome::Answered)
+            || requests.iter().any(|r| !answered(r))
+            || tls_bad == Some(true)
+            || udp == Some(true);
+        Some(broken)
+    }
+
+    /// Failed and all tries of the last step that was tried.
+    pub fn share(&self) -> (usize, usize) {
+        let requests = self.requests_made();
+        if !requests.is_empty() {
+            return (
+                requests.iter().filter(|r| !answered(r)).count(),
+                requests.len(),
+            );
+        }
+        let connects = self.connects();
+        (
+            connects
+                .iter()
+                .filter(|t| t.outcome != Outcome::Answered)
+                .count(),
+            connects.len(),
+        )
+    }
+}
+
+/// An unknown authority is what every cluster-internal certificate shows to a client without the
+/// cluster's own bundle: not a failure of the conversation.
+fn names_real_trouble(problem: &str) -> bool {
+    !problem.is_empty() && !problem.contains("unknown issuer")
+}
+
+/// The request came back.
+pub fn answered(r: &HttpAttempt) -> bool {
+    r.outcome == Outcome::Answered
+}
+
+/// Attempts of a TCP connect answer.
+pub fn attempts(a: &Answered) -> &[Attempt] {
+    match &a.answer {
+        Answer::TcpConnect(all) | Answer::Echo(all) => all,
+        _ => &[],
+    }
+}
+
+/// Attempts of an HTTP answer.
+pub fn requests(a: &Answered) -> &[HttpAttempt] {
+    match &a.answer {
+        Answer::Http(all) => all,
+        _ => &[],
+    }
+}
+
+/// `4 of 5 answered, 1 silent` for a list of outcomes.
+pub fn tally(outcomes: impl Iterator<Item = Outcome>) -> String {
+    let mut counts: Vec<(Outcome, usize)> = Vec::new();
+    for o in outcomes {
+        match counts.iter_mut().find(|(k, _)| *k == o) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((o, 1)),
+        }
+    }
+    counts.sort();
+    let total: usize = counts.iter().map(|(_, n)| n).sum();
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(o, n)| format!("{n} {}", word(*o)))
+        .collect();
+    if parts.is_empty() {
+        "nothing tried".into()
+    } else {
+        format!("of {total}: {}", parts.join(", "))
+    }
+}
+
+/// The outcome as a word.
+pub fn word(o: Outcome) -> &'static str {
+    match o {
+        Outcome::Answered => "answered",
+        Outcome::Refused => "refused",
+        Outcome::Reset => "reset",
+        Outcome::Silent => "silent",
+        Outcome::Unreachable => "unreachable",
+        Outcome::Garbled => "garbled",
+    }
+}
