@@ -14,6 +14,9 @@ pub mod netlink;
 pub mod nft;
 pub mod rtnl;
 
+#[cfg(test)]
+mod fuzz;
+
 use std::fmt;
 
 /// Bytes that are not what their format promises: which format, at which byte, what was wrong.

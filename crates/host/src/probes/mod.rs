@@ -2,3 +2,433 @@
 //!
 //! To add one: a file with a `pub const PROBE: Kind`, a `mod` line, a line in [`ALL`]; a law test
 //! says what is missing.
+//!
+//! What a probe does on the network is a plain function beside its `PROBE`, so that an applet and
+//! a check ask in the same way.
+
+use crate::clock;
+use netshoot_model::probe::{Answer, Answered, Harm, Probe, Question};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// All probes that are answered here.
+pub const ALL: &[&Kind] = &[];
+
+/// Probes of one batch in flight at the same time: a capture must see what the others send.
+const AT_ONCE: usize = 16;
+
+/// A kind of question this machine can answer.
+pub struct Kind {
+    /// Verb and noun, the file's name, [`Question::id`].
+    pub id: &'static str,
+    /// What it asks, one line.
+    pub asks: &'static str,
+    /// The rights it needs; an entry that is missing makes it [`Answer::CouldNotAsk`].
+    pub needs: &'static [Need],
+    /// What it does to the network at most.
+    pub harm: Harm,
+    /// Asks, in the namespace of the calling thread.
+    pub run: fn(&Question, &Place) -> Answer,
+    /// Markdown: what it asks, what it sends, what the answers mean.
+    pub page: &'static str,
+}
+
+/// A right a probe needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing beyond an ordinary process.
+    None,
+    /// Raw and packet sockets.
+    NetRaw,
+    /// Reading rules, conntrack and other settings of the network.
+    NetAdmin,
+}
+
+impl Need {
+    /// The capability's name; empty for [`Need::None`].
+    pub fn word(self) -> &'static str {
+        match self {
+            Need::None => "",
+            Need::NetRaw => "CAP_NET_RAW",
+            Need::NetAdmin => "CAP_NET_ADMIN",
+        }
+    }
+
+    /// The command that gives it; empty for [`Need::None`].
+    pub fn how_to_get(self) -> &'static str {
+        match self {
+            Need::None => "",
+            Need::NetRaw => {
+                "sudo setcap cap_net_raw+ep \"$(command -v netshoot)\"  (or run it as root)"
+            }
+            Need::NetAdmin => {
+                "sudo setcap cap_net_admin+ep \"$(command -v netshoot)\"  (or run it as root)"
+            }
+        }
+    }
+
+    /// The gap that the lack of this right makes. `why` says what was tried and what came back.
+    pub fn missing(self, why: impl Into<String>) -> Answer {
+        Answer::CouldNotAsk {
+            why: why.into(),
+            missing: self.word().into(),
+            how_to_get: self.how_to_get().into(),
+        }
+    }
+}
+
+/// What of the vantage point is not in its network namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Text of resolv.conf as processes there see it; none reads `/etc/resolv.conf`.
+    pub resolv_conf: Option<String>,
+}
+
+/// A gap without a missing right.
+pub fn could_not_ask(why: impl Into<String>) -> Answer {
+    Answer::CouldNotAsk {
+        why: why.into(),
+        missing: String::new(),
+        how_to_get: String::new(),
+    }
+}
+
+/// The gap that an error of this crate makes: a refused permission names the right.
+pub fn gap(error: &crate::Error, need: Need) -> Answer {
+    match error {
+        crate::Error::Denied {
+            tried,
+            missing,
+            how_to_get,
+        } => Answer::CouldNotAsk {
+            why: tried.clone(),
+            missing: (*missing).into(),
+            how_to_get: how_to_get.clone(),
+        },
+        e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => need.missing(e.to_string()),
+        e => could_not_ask(e.to_string()),
+    }
+}
+
+/// The gap of a `run` that was handed another kind's question.
+pub fn not_mine(question: &Question) -> Answer {
+    could_not_ask(format!("{} was handed to another probe", question.id()))
+}
+
+/// The kind that answers a question here, if one does.
+pub fn kind(question: &Question) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|k| k.id == question.id())
+}
+
+/// Asks one question in the namespace of the calling thread. The vantage is the caller's business.
+pub fn ask(probe: &Probe, place: &Place) -> Answered {
+    let at_ms = clock::now_ms();
+    let began = Instant::now();
+    let answer = match kind(&probe.question) {
+        Some(kind) => (kind.run)(&probe.question, place),
+        None => could_not_ask(format!(
+            "{} is not answered from inside a network namespace",
+            probe.question.id()
+        )),
+    };
+    Answered {
+        probe: probe.clone(),
+        at_ms,
+        took_ms: began.elapsed().as_millis() as u64,
+        answer,
+    }
+}
+
+/// Asks a batch at the same time, in the namespace of the calling thread; answers in the order
+/// of the questions.
+pub fn ask_all(probes: &[Probe], place: &Place) -> Vec<Answered> {
+    let next = AtomicUsize::new(0);
+    let answers = Mutex::new(Vec::with_capacity(probes.len()));
+    let work = || {
+        while let Some((i, probe)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, probes.get(i)?)))
+        {
+            let answered = ask(probe, place);
+            if let Ok(mut all) = answers.lock() {
+                all.push((i, answered));
+            }
+        }
+    };
+    // New threads start in the namespace of the thread that makes them.
+    std::thread::scope(|scope| {
+        for _ in 1..probes.len().min(AT_ONCE) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut answers = answers.into_inner().unwrap_or_default();
+    answers.sort_by_key(|(i, _)| *i);
+    answers.into_iter().map(|(_, a)| a).collect()
+}
+
+/// [`ask_all`] for a caller that does not know the model: a JSON array of probes in, a JSON array
+/// of answers out. Text that is no such array gives `{"error": "..."}`.
+pub fn ask_json(probes_json: &str, place: &Place) -> String {
+    let answers = serde_json::from_str::<Vec<Probe>>(probes_json)
+        .map_err(|e| format!("read probes: {e}"))
+        .and_then(|probes| {
+            serde_json::to_string(&ask_all(&probes, place))
+                .map_err(|e| format!("write answers: {e}"))
+        });
+    answers.unwrap_or_else(|e| serde_json::json!({ "error": e }).to_string())
+}
+
+#[cfg(test)]
+mod laws {
+    use super::*;
+    use netshoot_model::probe::{Transport, Vantage};
+    use std::collections::BTreeSet;
+
+    /// Answered by the node's agent or the API server, not from a namespace.
+    const ELSEWHERE: &[&str] = &["watch_memory", "read_log"];
+
+    /// Not built yet. A law below fails when one of these is on the shelf: take it out here then.
+    const NOT_YET: &[&str] = &[
+        "read_links",
+        "read_neighbours",
+        "read_routes",
+        "lookup_route",
+        "read_resolv_conf",
+        "read_sockets",
+        "read_counters",
+        "read_conntrack",
+        "dump_rules",
+        "read_sysctls",
+        "capture_packets",
+        "resolve_name",
+        "lookup_name",
+        "tcp_connect",
+        "udp_exchange",
+        "icmp_echo",
+        "path_mtu",
+        "tls_handshake",
+        "http_get",
+    ];
+
+    fn questions() -> Vec<Question> {
+        let ip = std::net::IpAddr::from([127, 0, 0, 1]);
+        let to = std::net::SocketAddr::new(ip, 9);
+        let (s, timeout_ms) = (String::new, 10);
+        vec![
+            Question::Links,
+            Question::Neighbours,
+            Question::Routes,
+            Question::RouteTo { to: ip },
+            Question::ResolvConf,
+            Question::Sockets,
+            Question::Counters,
+            Question::Conntrack { to: None },
+            Question::Rules,
+            Question::Sysctls { names: vec![] },
+            Question::Memory {
+                namespace: s(),
+                pod: s(),
+                watch_ms: 0,
+            },
+            Question::Log {
+                namespace: s(),
+                pod: s(),
+                container: s(),
+                previous: false,
+            },
+            Question::Capture {
+                interface: s(),
+                host: None,
+                port: None,
+                millis: 0,
+            },
+            Question::Resolve {
+                name: s(),
+                record: "A".into(),
+                server: to,
+                over: Transport::Udp,
+                timeout_ms,
+            },
+            Question::Lookup {
+                name: s(),
+                timeout_ms,
+            },
+            Question::TcpConnect {
+                to,
+                tries: 1,
+                timeout_ms,
+            },
+            Question::UdpExchange {
+                to,
+                payload: s(),
+                timeout_ms,
+            },
+            Question::Echo {
+                to: ip,
+                count: 1,
+                timeout_ms,
+            },
+            Question::PathMtu {
+                to: ip,
+                largest: 1500,
+                timeout_ms,
+            },
+            Question::TlsHandshake {
+                to,
+                server_name: s(),
+                authorities: s(),
+                timeout_ms,
+            },
+            Question::Http {
+                to,
+                host: s(),
+                path: s(),
+                tls: false,
+                padding: 0,
+                tries: 1,
+                timeout_ms,
+            },
+        ]
+    }
+
+    #[test]
+    fn every_question_is_answered_somewhere() {
+        for q in questions() {
+            let places = [
+                kind(&q).is_some(),
+                ELSEWHERE.contains(&q.id()),
+                NOT_YET.contains(&q.id()),
+            ];
+            assert_eq!(
+                places.iter().filter(|p| **p).count(),
+                1,
+                "{}: on the shelf, elsewhere, not yet: {places:?}",
+                q.id()
+            );
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_belong_to_a_question() {
+        let ids: BTreeSet<_> = ALL.iter().map(|k| k.id).collect();
+        assert_eq!(ids.len(), ALL.len(), "an id is on the shelf twice");
+        let known: BTreeSet<_> = questions().iter().map(|q| q.id()).collect();
+        assert!(
+            ids.is_subset(&known),
+            "ids without a question: {:?}",
+            ids.difference(&known)
+        );
+    }
+
+    #[test]
+    fn the_shelf_and_the_folder_are_the_same() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probes");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("the folder of this file")
+            .filter_map(|e| {
+                e.ok()?
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".rs")
+                    .map(String::from)
+            })
+            .filter(|f| f != "mod")
+            .collect();
+        let ids: BTreeSet<String> = ALL.iter().map(|k| k.id.to_string()).collect();
+        assert_eq!(files, ids, "a file per probe, a line in ALL per file");
+    }
+
+    #[test]
+    fn pages_are_complete() {
+        for k in ALL {
+            for heading in [
+                "## What it asks",
+                "## What it sends",
+                "## What the answers mean",
+            ] {
+                assert!(
+                    k.page.contains(heading),
+                    "{}: the page lacks `{heading}`",
+                    k.id
+                );
+            }
+            assert!(
+                !k.asks.is_empty() && !k.asks.ends_with('.'),
+                "{}: `asks` is one line without a full stop",
+                k.id
+            );
+            assert!(
+                !k.needs.is_empty(),
+                "{}: `needs` says Need::None when nothing is needed",
+                k.id
+            );
+        }
+    }
+
+    #[test]
+    fn a_kind_disturbs_at_least_as_much_as_its_questions() {
+        for q in questions() {
+            if let Some(k) = kind(&q) {
+                assert!(
+                    k.harm >= q.harm(),
+                    "{}: {:?} < {:?}",
+                    k.id,
+                    k.harm,
+                    q.harm()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn another_kinds_question_is_a_gap() {
+        for k in ALL {
+            for q in questions().iter().filter(|q| q.id() != k.id) {
+                assert!(
+                    matches!((k.run)(q, &Place::default()), Answer::CouldNotAsk { .. }),
+                    "{} answered {}",
+                    k.id,
+                    q.id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_answered_elsewhere_is_a_gap() {
+        let question = Question::Memory {
+            namespace: "a".into(),
+            pod: "b".into(),
+            watch_ms: 1,
+        };
+        let answered = ask(
+            &Probe {
+                from: Vantage::Here,
+                question,
+            },
+            &Place::default(),
+        );
+        assert!(matches!(answered.answer, Answer::CouldNotAsk { .. }));
+    }
+
+    #[test]
+    fn a_batch_is_json_both_ways() {
+        let log = Question::Log {
+            namespace: "a".into(),
+            pod: "b".into(),
+            container: "".into(),
+            previous: false,
+        };
+        let probes: Vec<Probe> = (0..40)
+            .map(|_| Probe {
+                from: Vantage::Here,
+                question: log.clone(),
+            })
+            .collect();
+        let out = ask_json(&serde_json::to_string(&probes).unwrap(), &Place::default());
+        let answers: Vec<Answered> = serde_json::from_str(&out).unwrap();
+        assert_eq!(answers.len(), 40);
+        assert!(ask_json("[{}]", &Place::default()).starts_with("{\"error\""));
+    }
+}
