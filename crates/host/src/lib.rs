@@ -58,10 +58,23 @@ impl Error {
         }
     }
 
+    /// `tried` on `on` was not permitted for want of `capability` (`CAP_NET_ADMIN`).
+    pub fn denied(tried: &str, on: &str, capability: &'static str) -> Self {
+        let lower = capability.to_ascii_lowercase();
+        Error::Denied {
+            tried: format!("{tried} on {on}"),
+            missing: capability,
+            how_to_get: format!(
+                "run as root, or once: sudo setcap {lower}+ep \"$(command -v netshoot)\""
+            ),
+        }
+    }
+
     /// The OS error number, if a system call failed.
     pub fn errno(&self) -> Option<i32> {
         match self {
             Error::System { source, .. } => source.raw_os_error(),
+            Error::Denied { .. } => Some(libc::EPERM),
             _ => None,
         }
     }
