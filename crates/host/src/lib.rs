@@ -14,6 +14,11 @@ pub mod netlink;
 pub mod netns;
 pub mod nft;
 pub mod probes;
+pub mod resolv;
+pub mod sockets;
+pub mod tcp;
+#[cfg(test)]
+mod testground;
 
 use std::fmt;
 use std::io;

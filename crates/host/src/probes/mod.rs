@@ -6,6 +6,8 @@
 //! What a probe does on the network is a plain function beside its `PROBE`, so that an applet and
 //! a check ask in the same way.
 
+mod tcp_connect;
+
 use crate::clock;
 use netshoot_model::probe::{Answer, Answered, Harm, Probe, Question};
 use std::sync::Mutex;
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// All probes that are answered here.
-pub const ALL: &[&Kind] = &[];
+pub const ALL: &[&Kind] = &[&tcp_connect::PROBE];
 
 /// Probes of one batch in flight at the same time: a capture must see what the others send.
 const AT_ONCE: usize = 16;
@@ -203,7 +205,6 @@ mod laws {
         "capture_packets",
         "resolve_name",
         "lookup_name",
-        "tcp_connect",
         "udp_exchange",
         "icmp_echo",
         "path_mtu",
