@@ -16,6 +16,7 @@ pub mod compose;
 pub mod engine;
 pub mod evidence;
 pub mod finding;
+pub mod growth;
 pub mod object;
 pub mod observe;
 pub mod path;

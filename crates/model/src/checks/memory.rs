@@ -1,0 +1,217 @@
+//! What the two memory checks share: is it memory that hurts here, and how does it grow?
+
+use crate::check::View;
+use crate::finding::{Finding, Seen};
+use crate::growth::{Growth, judge, mebibytes, parse_quantity};
+use crate::object::{Object, ObjectRef, at};
+use crate::observe::{attempts, tally};
+use crate::path::HopKind;
+use crate::probe::{Answer, ContainerMemory, Outcome, Question};
+use crate::time;
+use serde_json::{Value, json};
+
+/// An OOM kill longer ago than this says nothing about now.
+const RECENT_MS: i64 = 600_000;
+/// How long the growth is watched.
+pub const WATCH_MS: u32 = 900;
+/// A living container from this share of its limit on is "close".
+const CLOSE: f64 = 0.8;
+
+/// Memory that kills the pods behind a Service.
+#[derive(Debug)]
+pub struct Pressure {
+    /// The workload to blame.
+    pub owner: ObjectRef,
+    /// The container.
+    pub container: String,
+    /// Its limit, bytes.
+    pub limit: u64,
+    /// How it grows.
+    pub growth: Growth,
+    /// The kill.
+    pub first: Seen,
+    /// Everything else, in order of the chain.
+    pub more: Vec<Seen>,
+    /// The chain from root to the lost SYN.
+    pub chain: Vec<String>,
+    /// How many pods were killed.
+    pub killed: usize,
+}
+
+/// Looks at the pods behind the path's Service. None unless memory is what hurts.
+pub fn pressure(view: &View<'_>) -> Option<Pressure> {
+    if view.observed().hurts() != Some(true) {
+        return None;
+    }
+    let pods = pods(view);
+    let kills: Vec<(&Object, Kill)> = pods.iter().flat_map(|p| kills(view, p).into_iter().map(|k| (*p, k))).collect();
+    let (pod, kill) = kills.iter().min_by_key(|(_, k)| k.ago_ms)?;
+    let limit = limit_of(pod, &kill.container)?;
+    let mut more = Vec::new();
+    let memory: Vec<(&Object, &ContainerMemory)> = pods.iter().filter_map(|p| watched(view, p, &kill.container).map(|m| (*p, m))).collect();
+    let close: Vec<&(&Object, &ContainerMemory)> = memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
+    if close.is_empty() {
+        return None;
+    }
+    for (p, m) in &memory {
+        more.extend(memory_seen(view, p, m, limit));
+    }
+    let growth = judge(&memory.iter().map(|(_, m)| *m).collect::<Vec<_>>());
+    let killed = kills.len();
+    let mut chain = vec![
+        format!("memory limit {} of container {}", mebibytes(limit), kill.container),
+        format!("{killed} of {} pods OOMKilled, the last one {} ago", pods.len(), time::age(kill.ago_ms)),
+        format!("{} of {} living pods above {} % of the limit", close.len(), memory.len(), (CLOSE * 100.0) as u32),
+    ];
+    queues(view, &pods, &mut more, &mut chain);
+    network_is_clean(view, &pods, &mut more, &mut chain);
+    let first = view.fact(HopKind::Backend, pod, "status.containerStatuses.lastState", format!("OOMKilled (exit code 137) {} ago, {} restarts", time::age(kill.ago_ms), kill.restarts));
+    Some(Pressure { owner: view.topology.owner_of(pod), container: kill.container.clone(), limit, growth, first, more, chain, killed })
+}
+
+/// Adds what was seen to a finding.
+pub fn tell(f: &mut Finding, p: &Pressure) {
+    for seen in &p.more {
+        f.and(seen.clone());
+    }
+    for link in &p.chain {
+        f.then(link.clone());
+    }
+}
+
+/// The patch that sets a container's memory limit, the request at half of it.
+pub fn limit_patch(container: &str, limit: u64) -> Value {
+    json!({"spec": {"template": {"spec": {"containers": [{
+        "name": container,
+        "resources": {"limits": {"memory": mebibytes(limit)}, "requests": {"memory": mebibytes(limit / 2)}}
+    }]}}}})
+}
+
+/// Up to a number of MiB that people would write: the next multiple of 16 (of 64 above 512).
+pub fn round_up(bytes: u64) -> u64 {
+    let step = if bytes > 512 << 20 { 64 << 20 } else { 16 << 20 };
+    bytes.div_ceil(step) * step
+}
+
+struct Kill {
+    container: String,
+    ago_ms: i64,
+    restarts: i64,
+}
+
+/// The pods behind the Service: named by its endpoints, ready or not.
+fn pods<'a>(view: &View<'a>) -> Vec<&'a Object> {
+    let mut out: Vec<&Object> = Vec::new();
+    for pod in view.path.backends.iter().filter_map(|b| view.topology.get(b.pod.as_ref()?)) {
+        if !out.iter().any(|p| p.reference() == pod.reference()) {
+            out.push(pod);
+        }
+    }
+    out.truncate(8);
+    out
+}
+
+fn kills(view: &View<'_>, pod: &Object) -> Vec<Kill> {
+    let now = view.topology.snapshot().taken_at_ms as i64;
+    let mut out = Vec::new();
+    for status in pod.list("status.containerStatuses") {
+        let ends = ["state.terminated", "lastState.terminated"].map(|p| at(status, p));
+        let newest = ends
+            .iter()
+            .filter(|e| at(e, "reason").as_str() == Some("OOMKilled"))
+            .filter_map(|e| Some(now - time::parse(at(e, "finishedAt").as_str()?)?))
+            .min();
+        if let Some(ago_ms) = newest.filter(|ago| *ago <= RECENT_MS) {
+            out.push(Kill { container: at(status, "name").as_str().unwrap_or("").into(), ago_ms, restarts: at(status, "restartCount").as_i64().unwrap_or(0) });
+        }
+    }
+    out
+}
+
+fn limit_of(pod: &Object, container: &str) -> Option<u64> {
+    let c = pod.list("spec.containers").iter().find(|c| at(c, "name").as_str() == Some(container))?;
+    parse_quantity(at(c, "resources.limits.memory").as_str()?)
+}
+
+fn watched<'a>(view: &View<'a>, pod: &Object, container: &str) -> Option<&'a ContainerMemory> {
+    let question = Question::Memory { namespace: pod.namespace().into(), pod: pod.name().into(), watch_ms: WATCH_MS };
+    match &view.ask(view.node(pod.str("spec.nodeName")), question)?.answer {
+        Answer::Memory(all) => all.iter().find(|m| m.container == container),
+        _ => None,
+    }
+}
+
+fn highest(m: &ContainerMemory) -> u64 {
+    m.samples.iter().map(|s| s.1).max().unwrap_or(0)
+}
+
+fn is_close(m: &ContainerMemory, limit: u64) -> bool {
+    m.limit_hits > 0 || highest(m).max(m.max_usage) as f64 >= CLOSE * limit as f64
+}
+
+fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -> Option<Seen> {
+    let question = Question::Memory { namespace: pod.namespace().into(), pod: pod.name().into(), watch_ms: WATCH_MS };
+    let answered = view.ask(view.node(pod.str("spec.nodeName")), question)?;
+    let (first, last) = (m.samples.first()?.1, m.samples.last()?.1);
+    let text = format!(
+        "pod {}: {} to {} of {} within {} ms, highest {}, limit hit {} times ({})",
+        pod.name(),
+        mebibytes(first),
+        mebibytes(last),
+        mebibytes(limit),
+        m.samples.last()?.0,
+        mebibytes(m.max_usage.max(highest(m))),
+        m.limit_hits,
+        m.accounted_by
+    );
+    Some(view.saw(HopKind::Backend, answered, text))
+}
+
+/// Accept queues of the pods: full ones, and the overflows the kernel counted.
+fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<String>) {
+    let mut overflows = 0;
+    for pod in pods {
+        let place = view.pod(&pod.reference());
+        if let Some(a) = view.ask(place.clone(), Question::Counters)
+            && let Answer::Counters(c) = &a.answer
+            && let Some(n) = c.get("TcpExt.ListenOverflows").filter(|n| **n > 0)
+        {
+            overflows += n;
+            more.push(view.saw(HopKind::Listener, a, format!("pod {}: accept queue overflowed {n} times (TcpExt.ListenOverflows)", pod.name())));
+        }
+        if let Some(a) = view.ask(place, Question::Sockets)
+            && let Answer::Sockets(all) = &a.answer
+            && let Some(s) = all.iter().find(|s| s.state == "LISTEN" && s.recv_q > s.send_q)
+        {
+            more.push(view.saw(HopKind::Listener, a, format!("pod {}: {} connections wait in an accept queue of {}", pod.name(), s.recv_q, s.send_q)));
+        }
+    }
+    if overflows > 0 {
+        chain.push(format!("stalled pods stop accepting: accept queues overflowed {overflows} times, SYNs to them vanish"));
+    }
+    let silent = view.observed().endpoints_that(Outcome::Silent);
+    if !silent.is_empty() {
+        let names: Vec<String> = silent.iter().filter_map(|(e, _)| e.pod.as_ref().map(|p| p.name.clone())).collect();
+        chain.push(format!("handshakes with {} go unanswered", names.join(", ")));
+    }
+    let (lost, of) = view.observed().share();
+    if of > 0 {
+        chain.push(format!("{lost} of {of} tries through the Service fail"));
+    }
+}
+
+/// ICMP to the same pods, to tell a stalled process from a lossy network.
+fn network_is_clean(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<String>) {
+    let mut outcomes = Vec::new();
+    for b in view.path.backends.iter().take(pods.len().max(1)) {
+        let question = Question::Echo { to: b.address, count: 3, timeout_ms: 500 };
+        if let Some(a) = view.ask(view.path.vantage(), question) {
+            let all = attempts(a);
+            outcomes.extend(all.iter().map(|t| t.outcome));
+            more.push(view.saw(HopKind::Path, a, format!("ICMP echo to {}: {}", b.address, tally(all.iter().map(|t| t.outcome)))));
+        }
+    }
+    if !outcomes.is_empty() && outcomes.iter().all(|o| *o == Outcome::Answered) {
+        chain.push("ICMP to the same pods is answered every time: the network is not what loses the SYNs".into());
+    }
+}

@@ -1,0 +1,117 @@
+//! The memory limit of a Service's pods lies below what they need (F107).
+
+use crate::check::{Check, Findings, View};
+use crate::checks::memory::{self, Pressure};
+use crate::finding::Finding;
+use crate::growth::{Growth, mebibytes};
+use crate::path::HopKind;
+use crate::remedy::{Remedy, Step};
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "memory-limit-below-working-set",
+    title: "Memory limit below the working set of a Service's pods",
+    title_zh: "内存上限低于服务 Pod 的工作集",
+    catalogue: &["F107"],
+    layer: "host",
+    looks_at: &["Service", "EndpointSlice", "Pod", "ReplicaSet", "Deployment"],
+    after: &[],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    let Some(p) = memory::pressure(view) else { return };
+    let bound = match p.growth {
+        Growth::Unbounded(_) => return,
+        Growth::Bounded(bound) => Some(bound),
+        Growth::Untold => None,
+    };
+    let says = format!(
+        "the memory limit {} of {} lies below what its pods need: they are OOMKilled in turn and stall before",
+        mebibytes(p.limit),
+        p.owner
+    );
+    let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
+    memory::tell(f, &p);
+    remedy(f, &p, bound);
+}
+
+fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
+    let (at_least, proposed, because) = match bound {
+        Some(b) => {
+            let proposed = memory::round_up(b + b / 4);
+            (b, proposed, format!("the growth bends towards {}; a quarter more as head room", mebibytes(b)))
+        }
+        None => {
+            let b = p.limit + p.limit / 4;
+            (b, memory::round_up(p.limit * 2), "the growth was seen up to the limit only, so the working set is above it by an unknown amount; twice the limit is the usual next step".into())
+        }
+    };
+    let enough = format!("a limit of at least {}, proposed {} because {because}; the rollout replaces the pods one by one", mebibytes(at_least), mebibytes(proposed));
+    f.remedy(Remedy {
+        safe: false,
+        because: enough,
+        steps: vec![
+            Step::Patch { object: p.owner.clone(), strategic: true, patch: memory::limit_patch(&p.container, proposed) },
+            Step::Ask { question: format!("is {} a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?", mebibytes(proposed)) },
+        ],
+    });
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+Pods behind the Service: how their containers ended last, their memory limit, what the node accounts for
+the living ones, and whether their accept queues overflow.
+
+## What proves it
+
+All of these together: a container of a pod behind the Service was OOMKilled within the last ten minutes;
+a living sibling stands above 80 % of the limit (or hit it); handshakes or requests fail now; and the
+growth of memory bends towards a bound. ICMP that is answered by the same pods rules the network out.
+
+## What to do
+
+Raise the limit above the bound. The bound is estimated from how the growth slows down.
+
+## Examples
+
+An OOM a week ago, and the Service answers now: silence.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: cart, resources: {limits: {memory: 64Mi}}}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: cart, restartCount: 1, lastState: {terminated: {reason: OOMKilled, exitCode: 137, finishedAt: "2026-01-01T00:00:00Z"}}}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```finding
+```
+
+Killed a minute ago, the sibling almost full, one handshake of two lost:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: cart, resources: {limits: {memory: 64Mi}}}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: cart, restartCount: 3, lastState: {terminated: {reason: OOMKilled, exitCode: 137, finishedAt: "2026-01-07T23:59:00Z"}}}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 90}, {outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: a}}, question: {memory: {namespace: shop, pod: cart-1, watch_ms: 900}}, answer: {memory: [{container: cart, accounted_by: cgroup v1, limit: 67108864, max_usage: 67108864, limit_hits: 40, age_ms: 4000, samples: [[0, 60000000], [400, 63000000]]}]}}
+```
+```finding
+memory-limit-below-working-set shop/Pod/cart-1
+  because the memory limit 64Mi of shop/Pod/cart-1 lies below what its pods need: they are OOMKilled in turn and stall before
+```
+"#;
