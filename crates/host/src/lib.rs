@@ -19,6 +19,8 @@ pub mod sockets;
 pub mod tcp;
 #[cfg(test)]
 mod testground;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::io;

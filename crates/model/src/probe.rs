@@ -419,6 +419,8 @@ pub struct Route {
     pub kind: String,
     /// MTU metric of the route.
     pub mtu: Option<u32>,
+    /// Priority (`metric` of ip-route(8)); among equal prefixes the lower wins.
+    pub metric: u32,
 }
 
 /// A parsed resolv.conf(5).
