@@ -34,8 +34,6 @@ pub struct Pressure {
     pub more: Vec<Seen>,
     /// The chain from root to the lost SYN.
     pub chain: Vec<String>,
-    /// How many pods were killed.
-    pub killed: usize,
 }
 
 /// Looks at the pods behind the path's Service. None unless memory is what hurts.
@@ -66,7 +64,7 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     queues(view, &pods, &mut more, &mut chain);
     network_is_clean(view, &pods, &mut more, &mut chain);
     let first = view.fact(HopKind::Backend, pod, "status.containerStatuses.lastState", format!("OOMKilled (exit code 137) {} ago, {} restarts", time::age(kill.ago_ms), kill.restarts));
-    Some(Pressure { owner: view.topology.owner_of(pod), container: kill.container.clone(), limit, growth, first, more, chain, killed })
+    Some(Pressure { owner: view.topology.owner_of(pod), container: kill.container.clone(), limit, growth, first, more, chain })
 }
 
 /// Adds what was seen to a finding.
