@@ -29,7 +29,9 @@ pub fn judge(containers: &[&ContainerMemory]) -> Growth {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let mut limit = 0f64;
     for c in containers {
-        let Some(l) = c.limit.filter(|l| *l > 0) else { continue };
+        let Some(l) = c.limit.filter(|l| *l > 0) else {
+            continue;
+        };
         limit = limit.max(l as f64);
         points.extend(speeds(c, l as f64 * NEAR_LIMIT));
     }
@@ -41,7 +43,9 @@ fn speeds(c: &ContainerMemory, ceiling: f64) -> Vec<(f64, f64)> {
     let mut out = Vec::new();
     let mut from = 0;
     for (i, (t, used)) in c.samples.iter().enumerate() {
-        let Some((t0, used0)) = c.samples.get(from).copied() else { break };
+        let Some((t0, used0)) = c.samples.get(from).copied() else {
+            break;
+        };
         if t.saturating_sub(t0) < STRIDE_MS {
             continue;
         }
@@ -62,7 +66,10 @@ fn fit(points: &[(f64, f64)], limit: f64) -> Growth {
     if points.len() < 4 || limit <= 0.0 || highest - lowest < 0.2 * limit {
         return Growth::Untold;
     }
-    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let (mx, my) = (
+        points.iter().map(|p| p.0).sum::<f64>() / n,
+        points.iter().map(|p| p.1).sum::<f64>() / n,
+    );
     let sxx: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
     let sxy: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
     let slope = sxy / sxx;
@@ -84,7 +91,9 @@ pub fn mebibytes(bytes: u64) -> String {
 
 /// Bytes of a Kubernetes quantity (`64Mi`, `1G`, `128974848`); none for anything else.
 pub fn parse_quantity(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(split)?;
     let factor: f64 = match unit {
         "" => 1.0,
@@ -112,7 +121,9 @@ mod tests {
         (0..5)
             .map(|i| ContainerMemory {
                 limit: Some(64 << 20),
-                samples: (0..=20).map(|k| (k * 50, used(0.7 * i as f64 + 0.05 * k as f64) as u64)).collect(),
+                samples: (0..=20)
+                    .map(|k| (k * 50, used(0.7 * i as f64 + 0.05 * k as f64) as u64))
+                    .collect(),
                 ..ContainerMemory::default()
             })
             .collect()
@@ -122,16 +133,31 @@ mod tests {
     fn a_cache_bends_a_leak_does_not() {
         let mib = f64::from(1 << 20);
         let cache = grown(|t| mib * (8.0 + 100.0 * (1.0 - (-t / 3.5f64).exp())));
-        let Growth::Bounded(bound) = judge(&cache.iter().collect::<Vec<_>>()) else { panic!("not seen as bounded") };
+        let Growth::Bounded(bound) = judge(&cache.iter().collect::<Vec<_>>()) else {
+            panic!("not seen as bounded")
+        };
         assert!((100 << 20..118 << 20).contains(&bound), "{bound}");
         let leak = grown(|t| mib * (8.0 + 15.0 * t));
-        assert!(matches!(judge(&leak.iter().collect::<Vec<_>>()), Growth::Unbounded(_)));
-        assert_eq!(judge(&grown(|_| mib * 30.0).iter().collect::<Vec<_>>()), Growth::Untold);
+        assert!(matches!(
+            judge(&leak.iter().collect::<Vec<_>>()),
+            Growth::Unbounded(_)
+        ));
+        assert_eq!(
+            judge(&grown(|_| mib * 30.0).iter().collect::<Vec<_>>()),
+            Growth::Untold
+        );
     }
 
     #[test]
     fn quantities() {
-        for (text, bytes) in [("64Mi", Some(64 << 20)), ("1G", Some(1_000_000_000)), ("12", Some(12)), ("x", None), ("1Zi", None), ("", None)] {
+        for (text, bytes) in [
+            ("64Mi", Some(64 << 20)),
+            ("1G", Some(1_000_000_000)),
+            ("12", Some(12)),
+            ("x", None),
+            ("1Zi", None),
+            ("", None),
+        ] {
             assert_eq!(parse_quantity(text), bytes, "{text}");
         }
     }

@@ -13,22 +13,52 @@ pub const CHECK: Check = Check {
     catalogue: &["F91"],
     layer: "L4",
     looks_at: &["Service", "EndpointSlice", "Pod"],
-    after: &["memory-limit-below-working-set", "memory-grows-without-bound"],
+    after: &[
+        "memory-limit-below-working-set",
+        "memory-grows-without-bound",
+    ],
     run,
     page: PAGE,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
     for (endpoint, connect) in view.observed().endpoints_that(Outcome::Silent) {
-        let Some(pod) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else { continue };
-        let Some(sockets) = view.ask(view.pod(&pod.reference()), Question::Sockets) else { continue };
-        let Answer::Sockets(all) = &sockets.answer else { continue };
-        let full = all.iter().find(|s| s.state == "LISTEN" && s.local.port() == endpoint.port && s.recv_q > s.send_q);
+        let Some(pod) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else {
+            continue;
+        };
+        let Some(sockets) = view.ask(view.pod(&pod.reference()), Question::Sockets) else {
+            continue;
+        };
+        let Answer::Sockets(all) = &sockets.answer else {
+            continue;
+        };
+        let full = all.iter().find(|s| {
+            s.state == "LISTEN" && s.local.port() == endpoint.port && s.recv_q > s.send_q
+        });
         let Some(s) = full else { continue };
-        let says = format!("pod {} does not accept: {} connections wait in a queue of {}, further SYNs vanish", pod.name(), s.recv_q, s.send_q);
-        let first = view.saw(HopKind::Listener, sockets, format!("LISTEN {}: Recv-Q {} above Send-Q {}", s.local, s.recv_q, s.send_q));
+        let says = format!(
+            "pod {} does not accept: {} connections wait in a queue of {}, further SYNs vanish",
+            pod.name(),
+            s.recv_q,
+            s.send_q
+        );
+        let first = view.saw(
+            HopKind::Listener,
+            sockets,
+            format!(
+                "LISTEN {}: Recv-Q {} above Send-Q {}",
+                s.local, s.recv_q, s.send_q
+            ),
+        );
         let f = out.broken(view.topology.owner_of(pod), HopKind::Listener, says, first);
-        f.and(view.saw(HopKind::Listener, connect, format!("TCP connect to {}:{} is silent", endpoint.address, endpoint.port)));
+        f.and(view.saw(
+            HopKind::Listener,
+            connect,
+            format!(
+                "TCP connect to {}:{} is silent",
+                endpoint.address, endpoint.port
+            ),
+        ));
         f.remedy(Remedy {
             safe: false,
             because: "the kernel has room for no more; only the application can make room".into(),

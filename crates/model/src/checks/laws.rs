@@ -35,7 +35,10 @@ fn every_file_is_on_the_list_and_every_id_is_a_file() {
     on_disk.sort();
     let mut listed: Vec<String> = ALL.iter().map(|c| c.id.to_string()).collect();
     listed.sort();
-    assert_eq!(on_disk, listed, "a check is a file, a mod line and a line in ALL");
+    assert_eq!(
+        on_disk, listed,
+        "a check is a file, a mod line and a line in ALL"
+    );
 }
 
 #[test]
@@ -43,11 +46,34 @@ fn ids_are_unique_and_name_a_state() {
     let mut seen = std::collections::BTreeSet::new();
     for c in ALL {
         assert!(seen.insert(c.id), "{} stands twice", c.id);
-        assert!(c.id.chars().all(|l| l.is_ascii_lowercase() || l.is_ascii_digit() || l == '-'), "{}", c.id);
-        assert!(!["check", "bad", "error", "test"].iter().any(|w| c.id.starts_with(w)), "{} should name the bad state", c.id);
-        assert!(!c.title.is_empty() && !c.title.ends_with('.') && !c.title_zh.is_empty(), "{}", c.id);
-        assert!(!c.catalogue.is_empty() && !c.looks_at.is_empty(), "{}", c.id);
-        assert!(["L1", "L2", "L3", "L4", "L6", "L7", "policy", "host"].contains(&c.layer), "{}", c.id);
+        assert!(
+            c.id.chars()
+                .all(|l| l.is_ascii_lowercase() || l.is_ascii_digit() || l == '-'),
+            "{}",
+            c.id
+        );
+        assert!(
+            !["check", "bad", "error", "test"]
+                .iter()
+                .any(|w| c.id.starts_with(w)),
+            "{} should name the bad state",
+            c.id
+        );
+        assert!(
+            !c.title.is_empty() && !c.title.ends_with('.') && !c.title_zh.is_empty(),
+            "{}",
+            c.id
+        );
+        assert!(
+            !c.catalogue.is_empty() && !c.looks_at.is_empty(),
+            "{}",
+            c.id
+        );
+        assert!(
+            ["L1", "L2", "L3", "L4", "L6", "L7", "policy", "host"].contains(&c.layer),
+            "{}",
+            c.id
+        );
     }
 }
 
@@ -58,7 +84,14 @@ fn after_names_checks_and_makes_no_circle() {
         for _ in 0..ALL.len() {
             front = front
                 .iter()
-                .flat_map(|id| ALL.iter().find(|k| k.id == *id).unwrap_or_else(|| panic!("{}: after names {id}, which is no check", c.id)).after.iter().copied())
+                .flat_map(|id| {
+                    ALL.iter()
+                        .find(|k| k.id == *id)
+                        .unwrap_or_else(|| panic!("{}: after names {id}, which is no check", c.id))
+                        .after
+                        .iter()
+                        .copied()
+                })
                 .collect();
             assert!(!front.contains(&c.id), "{} comes after itself", c.id);
         }
@@ -68,25 +101,46 @@ fn after_names_checks_and_makes_no_circle() {
 #[test]
 fn pages_are_complete() {
     for c in ALL {
-        for heading in ["## What it looks at", "## What proves it", "## What to do", "## Examples"] {
+        for heading in [
+            "## What it looks at",
+            "## What proves it",
+            "## What to do",
+            "## Examples",
+        ] {
             assert!(c.page.contains(heading), "{} lacks {heading}", c.id);
         }
         let examples = examples(c);
-        assert!(examples.iter().any(|e| !e.expected.trim().is_empty()), "{} shows no example that fires", c.id);
-        assert!(examples.iter().any(|e| e.expected.trim().is_empty()), "{} shows no example that stays silent", c.id);
+        assert!(
+            examples.iter().any(|e| !e.expected.trim().is_empty()),
+            "{} shows no example that fires",
+            c.id
+        );
+        assert!(
+            examples.iter().any(|e| e.expected.trim().is_empty()),
+            "{} shows no example that stays silent",
+            c.id
+        );
     }
 }
 
 #[test]
 fn examples_are_true() {
     let update = std::env::var_os("UPDATE").is_some();
-    assert!(!(update && std::env::var_os("CI").is_some()), "expectations are not rewritten in CI");
+    assert!(
+        !(update && std::env::var_os("CI").is_some()),
+        "expectations are not rewritten in CI"
+    );
     let mut wrong = Vec::new();
     for c in ALL {
         for (i, e) in examples(c).iter().enumerate() {
             let got = e.run(c);
             if got.trim() != e.expected.trim() {
-                wrong.push(format!("{} example {}:\n--- expected\n{}\n--- got\n{got}", c.id, i + 1, e.expected));
+                wrong.push(format!(
+                    "{} example {}:\n--- expected\n{}\n--- got\n{got}",
+                    c.id,
+                    i + 1,
+                    e.expected
+                ));
                 if update {
                     let path = file_of(c);
                     let text = std::fs::read_to_string(&path).unwrap();
@@ -145,7 +199,11 @@ fn examples(c: &Check) -> Vec<Example> {
             (Some(_), Some("")) => match block.take().unwrap() {
                 ("cluster", t) => cluster = t,
                 ("evidence", t) => evidence = t,
-                ("finding", expected) => out.push(Example { cluster: std::mem::take(&mut cluster), evidence: std::mem::take(&mut evidence), expected }),
+                ("finding", expected) => out.push(Example {
+                    cluster: std::mem::take(&mut cluster),
+                    evidence: std::mem::take(&mut evidence),
+                    expected,
+                }),
                 (other, _) => panic!("{}: unknown block {other}", c.id),
             },
             (Some((_, t)), _) => {
@@ -159,7 +217,9 @@ fn examples(c: &Check) -> Vec<Example> {
 }
 
 fn reference(text: &str) -> ObjectRef {
-    let (kind, rest) = text.split_once(' ').unwrap_or_else(|| panic!("'{text}' is not 'Kind namespace/name'"));
+    let (kind, rest) = text
+        .split_once(' ')
+        .unwrap_or_else(|| panic!("'{text}' is not 'Kind namespace/name'"));
     let (ns, name) = rest.split_once('/').unwrap_or(("", rest));
     ObjectRef::new(kind, ns, name)
 }
@@ -167,29 +227,55 @@ fn reference(text: &str) -> ObjectRef {
 impl Example {
     fn run(&self, check: &'static Check) -> String {
         let mut docs = serde_yaml_ng::Deserializer::from_str(&self.cluster);
-        let ask: serde_json::Value = Deserialize::deserialize(docs.next().expect("an ask line")).unwrap();
-        let ask: AskLine = serde_json::from_value(ask["ask"].clone()).unwrap_or_else(|e| panic!("{}: {e}", check.id));
+        let ask: serde_json::Value =
+            Deserialize::deserialize(docs.next().expect("an ask line")).unwrap();
+        let ask: AskLine = serde_json::from_value(ask["ask"].clone())
+            .unwrap_or_else(|e| panic!("{}: {e}", check.id));
         let mut snapshot = ClusterSnapshot::new("example", "you", NOW_MS);
         for doc in docs {
-            let value: serde_json::Value = Deserialize::deserialize(doc).unwrap_or_else(|e| panic!("{}: {e}\n{}", check.id, self.cluster));
+            let value: serde_json::Value = Deserialize::deserialize(doc)
+                .unwrap_or_else(|e| panic!("{}: {e}\n{}", check.id, self.cluster));
             let object = Object(value);
-            assert!(check.looks_at.contains(&object.kind()) || object.kind() == "Pod", "{}: example holds a {}, which it does not look at", check.id, object.kind());
+            assert!(
+                check.looks_at.contains(&object.kind()) || object.kind() == "Pod",
+                "{}: example holds a {}, which it does not look at",
+                check.id,
+                object.kind()
+            );
             snapshot.objects.push(object);
         }
         let to = reference(&ask.to);
         let conversation = Conversation {
             from: Some(reference(&ask.from)),
-            to: if to.kind == "Service" { Destination::Service(to) } else { Destination::Pod(to) },
+            to: if to.kind == "Service" {
+                Destination::Service(to)
+            } else {
+                Destination::Pod(to)
+            },
             port: ask.port,
-            protocol: if ask.protocol.is_empty() { "TCP".into() } else { ask.protocol },
+            protocol: if ask.protocol.is_empty() {
+                "TCP".into()
+            } else {
+                ask.protocol
+            },
             tls: ask.tls,
             http: ask.http,
         };
         let mut evidence = EvidenceSet::default();
         if !self.evidence.is_empty() {
-            let value: serde_json::Value = serde_yaml_ng::from_str(&self.evidence).unwrap_or_else(|e| panic!("{}: {e}", check.id));
-            let lines: Vec<Scripted> = serde_json::from_value(value).unwrap_or_else(|e| panic!("{}: {e}", check.id));
-            evidence.add(lines.into_iter().map(|s| Answered { probe: Probe { from: s.from, question: s.question }, at_ms: NOW_MS + 5, took_ms: 1, answer: s.answer }));
+            let value: serde_json::Value = serde_yaml_ng::from_str(&self.evidence)
+                .unwrap_or_else(|e| panic!("{}: {e}", check.id));
+            let lines: Vec<Scripted> =
+                serde_json::from_value(value).unwrap_or_else(|e| panic!("{}: {e}", check.id));
+            evidence.add(lines.into_iter().map(|s| Answered {
+                probe: Probe {
+                    from: s.from,
+                    question: s.question,
+                },
+                at_ms: NOW_MS + 5,
+                took_ms: 1,
+                answer: s.answer,
+            }));
         }
         let topology = Topology::new(&snapshot);
         let path = Path::new(&topology, conversation);

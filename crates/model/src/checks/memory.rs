@@ -42,12 +42,19 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         return None;
     }
     let pods = pods(view);
-    let kills: Vec<(&Object, Kill)> = pods.iter().flat_map(|p| kills(view, p).into_iter().map(|k| (*p, k))).collect();
+    let kills: Vec<(&Object, Kill)> = pods
+        .iter()
+        .flat_map(|p| kills(view, p).into_iter().map(|k| (*p, k)))
+        .collect();
     let (pod, kill) = kills.iter().min_by_key(|(_, k)| k.ago_ms)?;
     let limit = limit_of(pod, &kill.container)?;
     let mut more = Vec::new();
-    let memory: Vec<(&Object, &ContainerMemory)> = pods.iter().filter_map(|p| watched(view, p, &kill.container).map(|m| (*p, m))).collect();
-    let close: Vec<&(&Object, &ContainerMemory)> = memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
+    let memory: Vec<(&Object, &ContainerMemory)> = pods
+        .iter()
+        .filter_map(|p| watched(view, p, &kill.container).map(|m| (*p, m)))
+        .collect();
+    let close: Vec<&(&Object, &ContainerMemory)> =
+        memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
     if close.is_empty() {
         return None;
     }
@@ -57,14 +64,44 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     let growth = judge(&memory.iter().map(|(_, m)| *m).collect::<Vec<_>>());
     let killed = kills.len();
     let mut chain = vec![
-        format!("memory limit {} of container {}", mebibytes(limit), kill.container),
-        format!("{killed} of {} pods OOMKilled, the last one {} ago", pods.len(), time::age(kill.ago_ms)),
-        format!("{} of {} living pods above {} % of the limit", close.len(), memory.len(), (CLOSE * 100.0) as u32),
+        format!(
+            "memory limit {} of container {}",
+            mebibytes(limit),
+            kill.container
+        ),
+        format!(
+            "{killed} of {} pods OOMKilled, the last one {} ago",
+            pods.len(),
+            time::age(kill.ago_ms)
+        ),
+        format!(
+            "{} of {} living pods above {} % of the limit",
+            close.len(),
+            memory.len(),
+            (CLOSE * 100.0) as u32
+        ),
     ];
     queues(view, &pods, &mut more, &mut chain);
     network_is_clean(view, &pods, &mut more, &mut chain);
-    let first = view.fact(HopKind::Backend, pod, "status.containerStatuses.lastState", format!("OOMKilled (exit code 137) {} ago, {} restarts", time::age(kill.ago_ms), kill.restarts));
-    Some(Pressure { owner: view.topology.owner_of(pod), container: kill.container.clone(), limit, growth, first, more, chain })
+    let first = view.fact(
+        HopKind::Backend,
+        pod,
+        "status.containerStatuses.lastState",
+        format!(
+            "OOMKilled (exit code 137) {} ago, {} restarts",
+            time::age(kill.ago_ms),
+            kill.restarts
+        ),
+    );
+    Some(Pressure {
+        owner: view.topology.owner_of(pod),
+        container: kill.container.clone(),
+        limit,
+        growth,
+        first,
+        more,
+        chain,
+    })
 }
 
 /// Adds what was seen to a finding.
@@ -87,7 +124,11 @@ pub fn limit_patch(container: &str, limit: u64) -> Value {
 
 /// Up to a number of MiB that people would write: the next multiple of 16 (of 64 above 512).
 pub fn round_up(bytes: u64) -> u64 {
-    let step = if bytes > 512 << 20 { 64 << 20 } else { 16 << 20 };
+    let step = if bytes > 512 << 20 {
+        64 << 20
+    } else {
+        16 << 20
+    };
     bytes.div_ceil(step) * step
 }
 
@@ -100,7 +141,12 @@ struct Kill {
 /// The pods behind the Service: named by its endpoints, ready or not.
 fn pods<'a>(view: &View<'a>) -> Vec<&'a Object> {
     let mut out: Vec<&Object> = Vec::new();
-    for pod in view.path.backends.iter().filter_map(|b| view.topology.get(b.pod.as_ref()?)) {
+    for pod in view
+        .path
+        .backends
+        .iter()
+        .filter_map(|b| view.topology.get(b.pod.as_ref()?))
+    {
         if !out.iter().any(|p| p.reference() == pod.reference()) {
             out.push(pod);
         }
@@ -120,20 +166,34 @@ fn kills(view: &View<'_>, pod: &Object) -> Vec<Kill> {
             .filter_map(|e| Some(now - time::parse(at(e, "finishedAt").as_str()?)?))
             .min();
         if let Some(ago_ms) = newest.filter(|ago| *ago <= RECENT_MS) {
-            out.push(Kill { container: at(status, "name").as_str().unwrap_or("").into(), ago_ms, restarts: at(status, "restartCount").as_i64().unwrap_or(0) });
+            out.push(Kill {
+                container: at(status, "name").as_str().unwrap_or("").into(),
+                ago_ms,
+                restarts: at(status, "restartCount").as_i64().unwrap_or(0),
+            });
         }
     }
     out
 }
 
 fn limit_of(pod: &Object, container: &str) -> Option<u64> {
-    let c = pod.list("spec.containers").iter().find(|c| at(c, "name").as_str() == Some(container))?;
+    let c = pod
+        .list("spec.containers")
+        .iter()
+        .find(|c| at(c, "name").as_str() == Some(container))?;
     parse_quantity(at(c, "resources.limits.memory").as_str()?)
 }
 
 fn watched<'a>(view: &View<'a>, pod: &Object, container: &str) -> Option<&'a ContainerMemory> {
-    let question = Question::Memory { namespace: pod.namespace().into(), pod: pod.name().into(), watch_ms: WATCH_MS };
-    match &view.ask(view.node(pod.str("spec.nodeName")), question)?.answer {
+    let question = Question::Memory {
+        namespace: pod.namespace().into(),
+        pod: pod.name().into(),
+        watch_ms: WATCH_MS,
+    };
+    match &view
+        .ask(view.node(pod.str("spec.nodeName")), question)?
+        .answer
+    {
         Answer::Memory(all) => all.iter().find(|m| m.container == container),
         _ => None,
     }
@@ -148,7 +208,11 @@ fn is_close(m: &ContainerMemory, limit: u64) -> bool {
 }
 
 fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -> Option<Seen> {
-    let question = Question::Memory { namespace: pod.namespace().into(), pod: pod.name().into(), watch_ms: WATCH_MS };
+    let question = Question::Memory {
+        namespace: pod.namespace().into(),
+        pod: pod.name().into(),
+        watch_ms: WATCH_MS,
+    };
     let answered = view.ask(view.node(pod.str("spec.nodeName")), question)?;
     let (first, last) = (m.samples.first()?.1, m.samples.last()?.1);
     let text = format!(
@@ -175,13 +239,31 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
             && let Some(n) = c.get("TcpExt.ListenOverflows").filter(|n| **n > 0)
         {
             overflows += n;
-            more.push(view.saw(HopKind::Listener, a, format!("pod {}: accept queue overflowed {n} times (TcpExt.ListenOverflows)", pod.name())));
+            more.push(view.saw(
+                HopKind::Listener,
+                a,
+                format!(
+                    "pod {}: accept queue overflowed {n} times (TcpExt.ListenOverflows)",
+                    pod.name()
+                ),
+            ));
         }
         if let Some(a) = view.ask(place, Question::Sockets)
             && let Answer::Sockets(all) = &a.answer
-            && let Some(s) = all.iter().find(|s| s.state == "LISTEN" && s.recv_q > s.send_q)
+            && let Some(s) = all
+                .iter()
+                .find(|s| s.state == "LISTEN" && s.recv_q > s.send_q)
         {
-            more.push(view.saw(HopKind::Listener, a, format!("pod {}: {} connections wait in an accept queue of {}", pod.name(), s.recv_q, s.send_q)));
+            more.push(view.saw(
+                HopKind::Listener,
+                a,
+                format!(
+                    "pod {}: {} connections wait in an accept queue of {}",
+                    pod.name(),
+                    s.recv_q,
+                    s.send_q
+                ),
+            ));
         }
     }
     if overflows > 0 {
@@ -189,8 +271,14 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
     }
     let silent = view.observed().endpoints_that(Outcome::Silent);
     if !silent.is_empty() {
-        let names: Vec<String> = silent.iter().filter_map(|(e, _)| e.pod.as_ref().map(|p| p.name.clone())).collect();
-        chain.push(format!("handshakes with {} go unanswered", names.join(", ")));
+        let names: Vec<String> = silent
+            .iter()
+            .filter_map(|(e, _)| e.pod.as_ref().map(|p| p.name.clone()))
+            .collect();
+        chain.push(format!(
+            "handshakes with {} go unanswered",
+            names.join(", ")
+        ));
     }
     let (lost, of) = view.observed().share();
     if of > 0 {
@@ -199,17 +287,37 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
 }
 
 /// ICMP to the same pods, to tell a stalled process from a lossy network.
-fn network_is_clean(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<String>) {
+fn network_is_clean(
+    view: &View<'_>,
+    pods: &[&Object],
+    more: &mut Vec<Seen>,
+    chain: &mut Vec<String>,
+) {
     let mut outcomes = Vec::new();
     for b in view.path.backends.iter().take(pods.len().max(1)) {
-        let question = Question::Echo { to: b.address, count: 3, timeout_ms: 500 };
+        let question = Question::Echo {
+            to: b.address,
+            count: 3,
+            timeout_ms: 500,
+        };
         if let Some(a) = view.ask(view.path.vantage(), question) {
             let all = attempts(a);
             outcomes.extend(all.iter().map(|t| t.outcome));
-            more.push(view.saw(HopKind::Path, a, format!("ICMP echo to {}: {}", b.address, tally(all.iter().map(|t| t.outcome)))));
+            more.push(view.saw(
+                HopKind::Path,
+                a,
+                format!(
+                    "ICMP echo to {}: {}",
+                    b.address,
+                    tally(all.iter().map(|t| t.outcome))
+                ),
+            ));
         }
     }
     if !outcomes.is_empty() && outcomes.iter().all(|o| *o == Outcome::Answered) {
-        chain.push("ICMP to the same pods is answered every time: the network is not what loses the SYNs".into());
+        chain.push(
+            "ICMP to the same pods is answered every time: the network is not what loses the SYNs"
+                .into(),
+        );
     }
 }

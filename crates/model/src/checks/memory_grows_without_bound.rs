@@ -13,15 +13,25 @@ pub const CHECK: Check = Check {
     title_zh: "服务 Pod 的内存无上界增长（泄漏）",
     catalogue: &["F108"],
     layer: "host",
-    looks_at: &["Service", "EndpointSlice", "Pod", "ReplicaSet", "Deployment"],
+    looks_at: &[
+        "Service",
+        "EndpointSlice",
+        "Pod",
+        "ReplicaSet",
+        "Deployment",
+    ],
     after: &[],
     run,
     page: PAGE,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
-    let Some(p) = memory::pressure(view) else { return };
-    let Growth::Unbounded(speed) = p.growth else { return };
+    let Some(p) = memory::pressure(view) else {
+        return;
+    };
+    let Growth::Unbounded(speed) = p.growth else {
+        return;
+    };
     let says = format!(
         "memory of {} grows by {}/s without bending until the limit {} kills the pods in turn: a leak",
         p.owner,

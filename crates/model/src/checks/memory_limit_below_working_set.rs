@@ -14,14 +14,22 @@ pub const CHECK: Check = Check {
     title_zh: "内存上限低于服务 Pod 的工作集",
     catalogue: &["F107"],
     layer: "host",
-    looks_at: &["Service", "EndpointSlice", "Pod", "ReplicaSet", "Deployment"],
+    looks_at: &[
+        "Service",
+        "EndpointSlice",
+        "Pod",
+        "ReplicaSet",
+        "Deployment",
+    ],
     after: &[],
     run,
     page: PAGE,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
-    let Some(p) = memory::pressure(view) else { return };
+    let Some(p) = memory::pressure(view) else {
+        return;
+    };
     let bound = match p.growth {
         Growth::Unbounded(_) => return,
         Growth::Bounded(bound) => Some(bound),
@@ -41,14 +49,25 @@ fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
     let (at_least, proposed, because) = match bound {
         Some(b) => {
             let proposed = memory::round_up(b + b / 4);
-            (b, proposed, format!("the growth bends towards {}; a quarter more as head room", mebibytes(b)))
+            (
+                b,
+                proposed,
+                format!(
+                    "the growth bends towards {}; a quarter more as head room",
+                    mebibytes(b)
+                ),
+            )
         }
         None => {
             let b = p.limit + p.limit / 4;
             (b, memory::round_up(p.limit * 2), "the growth was seen up to the limit only, so the working set is above it by an unknown amount; twice the limit is the usual next step".into())
         }
     };
-    let enough = format!("a limit of at least {}, proposed {} because {because}; the rollout replaces the pods one by one", mebibytes(at_least), mebibytes(proposed));
+    let enough = format!(
+        "a limit of at least {}, proposed {} because {because}; the rollout replaces the pods one by one",
+        mebibytes(at_least),
+        mebibytes(proposed)
+    );
     f.remedy(Remedy {
         safe: false,
         because: enough,

@@ -25,7 +25,10 @@ pub fn references(topology: &Topology<'_>, pod: &Object) -> Vec<Reference> {
     for c in pod.list("spec.containers") {
         let env = at(c, "env").as_array().map(Vec::as_slice).unwrap_or(&[]);
         let values = env.iter().filter_map(|e| at(e, "value").as_str());
-        let words = ["command", "args"].into_iter().flat_map(|k| at(c, k).as_array().map(Vec::as_slice).unwrap_or(&[])).filter_map(Value::as_str);
+        let words = ["command", "args"]
+            .into_iter()
+            .flat_map(|k| at(c, k).as_array().map(Vec::as_slice).unwrap_or(&[]))
+            .filter_map(Value::as_str);
         for text in values.chain(words) {
             for word in text.split(|ch: char| ch.is_whitespace() || ch == ',' || ch == '=') {
                 if let Some(r) = reference(topology, word, pod.namespace())
@@ -41,7 +44,9 @@ pub fn references(topology: &Topology<'_>, pod: &Object) -> Vec<Reference> {
 
 fn reference(topology: &Topology<'_>, word: &str, namespace: &str) -> Option<Reference> {
     let (scheme, rest) = word.split_once("://").unwrap_or(("", word));
-    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
+    let (authority, path) = rest
+        .split_once('/')
+        .map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
     let authority = authority.rsplit_once('@').map_or(authority, |(_, h)| h);
     let (host, port) = super::words::host_port(authority);
     let port = port.and_then(|p| p.parse().ok());
@@ -54,12 +59,19 @@ fn reference(topology: &Topology<'_>, word: &str, namespace: &str) -> Option<Ref
         "https" => Some(443),
         _ => None,
     });
-    Some(Reference { service, port, scheme: scheme.into(), path })
+    Some(Reference {
+        service,
+        port,
+        scheme: scheme.into(),
+        path,
+    })
 }
 
 /// Pods that probably talk to a destination: those that name it, else running pods beside it.
 pub fn clients_of(topology: &Topology<'_>, to: &Destination) -> Vec<ObjectRef> {
-    let (Destination::Service(r) | Destination::Pod(r)) = to else { return Vec::new() };
+    let (Destination::Service(r) | Destination::Pod(r)) = to else {
+        return Vec::new();
+    };
     let naming: Vec<&Object> = topology
         .all("Pod")
         .iter()
@@ -70,39 +82,100 @@ pub fn clients_of(topology: &Topology<'_>, to: &Destination) -> Vec<ObjectRef> {
         return super::one_per_node(naming);
     }
     let own: Vec<ObjectRef> = match topology.get(r) {
-        Some(s) if s.kind() == "Service" => topology.selected(s.namespace(), s.get("spec.selector")).iter().map(|p| p.reference()).collect(),
+        Some(s) if s.kind() == "Service" => topology
+            .selected(s.namespace(), s.get("spec.selector"))
+            .iter()
+            .map(|p| p.reference())
+            .collect(),
         _ => vec![r.clone()],
     };
-    let beside = topology.in_namespace("Pod", &r.namespace).filter(|p| is_running(p) && !own.contains(&p.reference()));
-    super::one_per_node(beside.collect()).into_iter().take(1).collect()
+    let beside = topology
+        .in_namespace("Pod", &r.namespace)
+        .filter(|p| is_running(p) && !own.contains(&p.reference()));
+    super::one_per_node(beside.collect())
+        .into_iter()
+        .take(1)
+        .collect()
 }
 
 /// A conversation with a Service's port.
-pub fn service_conversation(topology: &Topology<'_>, from: Option<ObjectRef>, service: &Object, port: u16, scheme: &str, path: &str) -> Conversation {
-    let entry = service.list("spec.ports").iter().find(|p| at(p, "port").as_i64() == Some(i64::from(port)));
-    let word = |key: &str| entry.map(|p| at(p, key).as_str().unwrap_or("").to_string()).unwrap_or_default();
+pub fn service_conversation(
+    topology: &Topology<'_>,
+    from: Option<ObjectRef>,
+    service: &Object,
+    port: u16,
+    scheme: &str,
+    path: &str,
+) -> Conversation {
+    let entry = service
+        .list("spec.ports")
+        .iter()
+        .find(|p| at(p, "port").as_i64() == Some(i64::from(port)));
+    let word = |key: &str| {
+        entry
+            .map(|p| at(p, key).as_str().unwrap_or("").to_string())
+            .unwrap_or_default()
+    };
     let (name, app) = (word("name"), word("appProtocol"));
-    let protocol = Some(word("protocol")).filter(|p| !p.is_empty()).unwrap_or_else(|| "TCP".into());
+    let protocol = Some(word("protocol"))
+        .filter(|p| !p.is_empty())
+        .unwrap_or_else(|| "TCP".into());
     let pods = topology.selected(service.namespace(), service.get("spec.selector"));
-    let target = entry.map(|p| at(p, "targetPort").clone()).unwrap_or(Value::Null);
+    let target = entry
+        .map(|p| at(p, "targetPort").clone())
+        .unwrap_or(Value::Null);
     let probe = pods.iter().find_map(|p| probe_of(p, &target, port));
-    let says_https = scheme == "https" || name.starts_with("https") || app == "https" || (scheme.is_empty() && matches!(port, 443 | 8443));
-    let says_http = scheme == "http" || name.starts_with("http") || app.starts_with("http") || (name.is_empty() && app.is_empty() && matches!(port, 80 | 8080));
+    let says_https = scheme == "https"
+        || name.starts_with("https")
+        || app == "https"
+        || (scheme.is_empty() && matches!(port, 443 | 8443));
+    let says_http = scheme == "http"
+        || name.starts_with("http")
+        || app.starts_with("http")
+        || (name.is_empty() && app.is_empty() && matches!(port, 80 | 8080));
     let tls = protocol == "TCP" && (says_https || probe.as_ref().is_some_and(|(_, tls)| *tls));
     let http = (protocol == "TCP" && (says_http || says_https || probe.is_some())).then(|| {
-        if !path.is_empty() { path.to_string() } else { probe.map(|(p, _)| p).unwrap_or_else(|| "/".into()) }
+        if !path.is_empty() {
+            path.to_string()
+        } else {
+            probe.map(|(p, _)| p).unwrap_or_else(|| "/".into())
+        }
     });
-    Conversation { from, to: Destination::Service(service.reference()), port, protocol, tls, http }
+    Conversation {
+        from,
+        to: Destination::Service(service.reference()),
+        port,
+        protocol,
+        tls,
+        http,
+    }
 }
 
 /// A conversation with a pod's port.
-pub fn pod_conversation(from: Option<ObjectRef>, pod: &Object, port: u16, scheme: &str, path: &str) -> Conversation {
+pub fn pod_conversation(
+    from: Option<ObjectRef>,
+    pod: &Object,
+    port: u16,
+    scheme: &str,
+    path: &str,
+) -> Conversation {
     let probe = probe_of(pod, &Value::from(port), port);
     let tls = scheme == "https" || probe.as_ref().is_some_and(|(_, tls)| *tls);
     let http = (!scheme.is_empty() || probe.is_some()).then(|| {
-        if !path.is_empty() { path.to_string() } else { probe.map(|(p, _)| p).unwrap_or_else(|| "/".into()) }
+        if !path.is_empty() {
+            path.to_string()
+        } else {
+            probe.map(|(p, _)| p).unwrap_or_else(|| "/".into())
+        }
     });
-    Conversation { from, to: Destination::Pod(pod.reference()), port, protocol: "TCP".into(), tls, http }
+    Conversation {
+        from,
+        to: Destination::Pod(pod.reference()),
+        port,
+        protocol: "TCP".into(),
+        tls,
+        http,
+    }
 }
 
 /// Path and TLS of an HTTP readiness or liveness probe on the target port: the application's own
@@ -112,10 +185,17 @@ fn probe_of(pod: &Object, target: &Value, port: u16) -> Option<(String, bool)> {
         let number = |v: &Value| {
             v.as_i64().or_else(|| {
                 let ports = at(c, "ports").as_array()?;
-                ports.iter().find(|e| at(e, "name") == v).and_then(|e| at(e, "containerPort").as_i64())
+                ports
+                    .iter()
+                    .find(|e| at(e, "name") == v)
+                    .and_then(|e| at(e, "containerPort").as_i64())
             })
         };
-        let wanted = if target.is_null() { Some(i64::from(port)) } else { number(target) };
+        let wanted = if target.is_null() {
+            Some(i64::from(port))
+        } else {
+            number(target)
+        };
         number(p) == wanted
     };
     for c in pod.list("spec.containers") {

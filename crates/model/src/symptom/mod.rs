@@ -40,9 +40,16 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
         ..Understood::default()
     };
     let known_namespaces = topology.all("Namespace");
-    if !request.namespace.is_empty() && !known_namespaces.is_empty() && topology.find("Namespace", "", &request.namespace).is_none() {
+    if !request.namespace.is_empty()
+        && !known_namespaces.is_empty()
+        && topology.find("Namespace", "", &request.namespace).is_none()
+    {
         let names: Vec<&str> = known_namespaces.iter().map(|n| n.name()).collect();
-        u.asked_back.push(format!("there is no namespace {}{}", request.namespace, did_you_mean(&request.namespace, &names)));
+        u.asked_back.push(format!(
+            "there is no namespace {}{}",
+            request.namespace,
+            did_you_mean(&request.namespace, &names)
+        ));
         return (u, Vec::new());
     }
     let (mut from, mut to) = (Vec::new(), Vec::new());
@@ -70,7 +77,10 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
     if all.is_empty() {
         u.asked_back.push(nothing_understood(topology, request));
     }
-    u.conversations = all.iter().map(|c| crate::path::Path::new(topology, c.clone()).describe()).collect();
+    u.conversations = all
+        .iter()
+        .map(|c| crate::path::Path::new(topology, c.clone()).describe())
+        .collect();
     (u, all)
 }
 
@@ -96,15 +106,36 @@ fn did_you_mean(word: &str, names: &[&str]) -> String {
 
 fn nothing_understood(topology: &Topology<'_>, request: &Request) -> String {
     let ns = &request.namespace;
-    let services: Vec<&str> = topology.all("Service").iter().filter(|s| ns.is_empty() || s.namespace() == ns).map(|s| s.name()).take(6).collect();
+    let services: Vec<&str> = topology
+        .all("Service")
+        .iter()
+        .filter(|s| ns.is_empty() || s.namespace() == ns)
+        .map(|s| s.name())
+        .take(6)
+        .collect();
     if services.is_empty() {
-        return format!("which conversation? say --from pod/NAME --to svc/NAME:PORT, or --to HOST:PORT{}", if ns.is_empty() { "" } else { "; there is no Service in that namespace" });
+        return format!(
+            "which conversation? say --from pod/NAME --to svc/NAME:PORT, or --to HOST:PORT{}",
+            if ns.is_empty() {
+                ""
+            } else {
+                "; there is no Service in that namespace"
+            }
+        );
     }
-    format!("which conversation is meant? Services there are {}; say for instance --from pod/NAME --to svc/{}", services.join(", "), services.first().unwrap_or(&"NAME"))
+    format!(
+        "which conversation is meant? Services there are {}; say for instance --from pod/NAME --to svc/{}",
+        services.join(", "),
+        services.first().unwrap_or(&"NAME")
+    )
 }
 
 /// `pod/NAME`, `deploy/NAME`, `node/NAME` or a bare name.
-fn named_client(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<Vec<ObjectRef>, String> {
+fn named_client(
+    topology: &Topology<'_>,
+    text: &str,
+    namespace: &str,
+) -> Result<Vec<ObjectRef>, String> {
     let (kind, rest) = text.split_once('/').unwrap_or(("", text));
     let (name, ns) = match rest.split_once('.') {
         Some((n, ns)) if topology.find("Namespace", "", ns).is_some() => (n, ns),
@@ -115,12 +146,21 @@ fn named_client(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
             Some(n) => Ok(vec![n.reference()]),
             None => {
                 let names: Vec<&str> = topology.all("Node").iter().map(|n| n.name()).collect();
-                Err(format!("there is no node {rest}{}", did_you_mean(rest, &names)))
+                Err(format!(
+                    "there is no node {rest}{}",
+                    did_you_mean(rest, &names)
+                ))
             }
         };
     }
     let here = |o: &&&Object| ns.is_empty() || o.namespace() == ns;
-    let by_pod: Vec<ObjectRef> = topology.all("Pod").iter().filter(here).filter(|p| p.name() == name).map(|p| p.reference()).collect();
+    let by_pod: Vec<ObjectRef> = topology
+        .all("Pod")
+        .iter()
+        .filter(here)
+        .filter(|p| p.name() == name)
+        .map(|p| p.reference())
+        .collect();
     if !by_pod.is_empty() && matches!(kind, "" | "pod" | "pods" | "po") {
         return Ok(by_pod);
     }
@@ -130,19 +170,42 @@ fn named_client(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
             return Ok(found);
         }
     }
-    let names: Vec<&str> = topology.all("Pod").iter().filter(here).map(|p| p.name()).collect();
-    Err(format!("there is no {text}{}{}", in_namespace(ns), did_you_mean(name, &names)))
+    let names: Vec<&str> = topology
+        .all("Pod")
+        .iter()
+        .filter(here)
+        .map(|p| p.name())
+        .collect();
+    Err(format!(
+        "there is no {text}{}{}",
+        in_namespace(ns),
+        did_you_mean(name, &names)
+    ))
 }
 
 fn in_namespace(ns: &str) -> String {
-    if ns.is_empty() { String::new() } else { format!(" in namespace {ns}") }
+    if ns.is_empty() {
+        String::new()
+    } else {
+        format!(" in namespace {ns}")
+    }
 }
 
 /// Pods of a workload with that name, running ones first, one for each node.
 fn workload(topology: &Topology<'_>, name: &str, ns: &str) -> Vec<ObjectRef> {
     let mut pods: Vec<&Object> = Vec::new();
-    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"] {
-        for owner in topology.all(kind).iter().filter(|o| o.name() == name && (ns.is_empty() || o.namespace() == ns)) {
+    for kind in [
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "Job",
+    ] {
+        for owner in topology
+            .all(kind)
+            .iter()
+            .filter(|o| o.name() == name && (ns.is_empty() || o.namespace() == ns))
+        {
             pods.extend(topology.pods_of(owner));
         }
         if !pods.is_empty() {
@@ -177,26 +240,51 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
         Some((a, p)) => (a, format!("/{p}")),
         None => (rest, String::new()),
     };
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let authority = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     let (host, port) = words::host_port(authority);
     let port = match port {
-        Some(p) => Some(p.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("'{p}' in '{text}' is not a port (1 to 65535)"))?),
+        Some(p) => Some(
+            p.parse::<u16>()
+                .ok()
+                .filter(|p| *p > 0)
+                .ok_or_else(|| format!("'{p}' in '{text}' is not a port (1 to 65535)"))?,
+        ),
         None => None,
     };
-    let target = |to: Destination| Target { to, port, scheme: scheme.to_string(), path: path.clone() };
+    let target = |to: Destination| Target {
+        to,
+        port,
+        scheme: scheme.to_string(),
+        path: path.clone(),
+    };
     if matches!(kind, "pod" | "pods" | "po") {
-        let found = topology.all("Pod").iter().find(|p| p.name() == host && (namespace.is_empty() || p.namespace() == namespace));
-        return found.map(|p| target(Destination::Pod(p.reference()))).ok_or_else(|| {
-            let names: Vec<&str> = topology.all("Pod").iter().map(|p| p.name()).collect();
-            format!("there is no pod {host}{}{}", in_namespace(namespace), did_you_mean(host, &names))
-        });
+        let found = topology
+            .all("Pod")
+            .iter()
+            .find(|p| p.name() == host && (namespace.is_empty() || p.namespace() == namespace));
+        return found
+            .map(|p| target(Destination::Pod(p.reference())))
+            .ok_or_else(|| {
+                let names: Vec<&str> = topology.all("Pod").iter().map(|p| p.name()).collect();
+                format!(
+                    "there is no pod {host}{}{}",
+                    in_namespace(namespace),
+                    did_you_mean(host, &names)
+                )
+            });
     }
     if let Some(s) = words::service_named(topology, host, namespace) {
         return Ok(target(Destination::Service(s)));
     }
     if !kind.is_empty() {
         let names: Vec<&str> = topology.all("Service").iter().map(|p| p.name()).collect();
-        return Err(format!("there is no Service {host}{}{}", in_namespace(namespace), did_you_mean(host, &names)));
+        return Err(format!(
+            "there is no Service {host}{}{}",
+            in_namespace(namespace),
+            did_you_mean(host, &names)
+        ));
     }
     if host.is_empty() {
         return Err(format!("'{text}' names no host"));
@@ -207,17 +295,26 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
     Ok(target(Destination::Host(host.to_string())))
 }
 
-fn from_words(topology: &Topology<'_>, request: &Request, from: &mut Vec<ObjectRef>, to: &mut Vec<Target>, u: &mut Understood) {
+fn from_words(
+    topology: &Topology<'_>,
+    request: &Request,
+    from: &mut Vec<ObjectRef>,
+    to: &mut Vec<Target>,
+    u: &mut Understood,
+) {
     let all = tokens(topology, &request.said, &request.namespace);
     let all = roles(&request.said, all);
     for Token { role, text, .. } in &all {
         match role {
             Role::Client if from.is_empty() && request.from.is_empty() => {
-                if let Ok(c) = named_client(topology, text, &request.namespace).or_else(|e| named_client(topology, text, "").map_err(|_| e)) {
+                if let Ok(c) = named_client(topology, text, &request.namespace)
+                    .or_else(|e| named_client(topology, text, "").map_err(|_| e))
+                {
                     *from = c;
                 }
             }
-            Role::Server if to.is_empty() => match named_target(topology, text, &request.namespace) {
+            Role::Server if to.is_empty() => match named_target(topology, text, &request.namespace)
+            {
                 Ok(t) => to.push(t),
                 Err(_) => {
                     if let Ok(t) = named_target(topology, text, "") {
@@ -230,20 +327,37 @@ fn from_words(topology: &Topology<'_>, request: &Request, from: &mut Vec<ObjectR
     }
     let known = words::known_names(topology);
     for word in words::strange_names(&request.said, &known) {
-        u.asked_back.push(format!("there is nothing called {word}{}{}", in_namespace(&request.namespace), did_you_mean(&word, &known.iter().map(String::as_str).collect::<Vec<_>>())));
+        u.asked_back.push(format!(
+            "there is nothing called {word}{}{}",
+            in_namespace(&request.namespace),
+            did_you_mean(&word, &known.iter().map(String::as_str).collect::<Vec<_>>())
+        ));
     }
     if from.is_empty() && to.is_empty() && request.namespace.is_empty() && u.asked_back.is_empty() {
         u.asked_back.push(nothing_understood(topology, request));
     }
 }
 
-fn conversations(topology: &Topology<'_>, namespace: &str, from: &[ObjectRef], to: &[Target]) -> Vec<Conversation> {
+fn conversations(
+    topology: &Topology<'_>,
+    namespace: &str,
+    from: &[ObjectRef],
+    to: &[Target],
+) -> Vec<Conversation> {
     let mut out = Vec::new();
     match (from.is_empty(), to.is_empty()) {
         (_, false) => {
             for t in to {
-                let froms = if from.is_empty() { clients_of(topology, &t.to) } else { from.to_vec() };
-                let froms: Vec<Option<ObjectRef>> = if froms.is_empty() { vec![None] } else { froms.into_iter().map(Some).collect() };
+                let froms = if from.is_empty() {
+                    clients_of(topology, &t.to)
+                } else {
+                    from.to_vec()
+                };
+                let froms: Vec<Option<ObjectRef>> = if froms.is_empty() {
+                    vec![None]
+                } else {
+                    froms.into_iter().map(Some).collect()
+                };
                 for f in froms {
                     out.extend(of_target(topology, f, t));
                 }
@@ -262,7 +376,16 @@ fn conversations(topology: &Topology<'_>, namespace: &str, from: &[ObjectRef], t
                 let to = Destination::Service(service.reference());
                 if !out.iter().any(|c: &Conversation| c.to == to) {
                     for f in clients_of(topology, &to).into_iter().take(1) {
-                        out.extend(of_target(topology, Some(f), &Target { to: to.clone(), port: None, scheme: String::new(), path: String::new() }));
+                        out.extend(of_target(
+                            topology,
+                            Some(f),
+                            &Target {
+                                to: to.clone(),
+                                port: None,
+                                scheme: String::new(),
+                                path: String::new(),
+                            },
+                        ));
                     }
                 }
             }
@@ -282,50 +405,118 @@ fn workload_pods(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
     }
     owners
         .iter()
-        .flat_map(|o| topology.get(o).map(|o| one_per_node(topology.pods_of(o))).unwrap_or_default())
+        .flat_map(|o| {
+            topology
+                .get(o)
+                .map(|o| one_per_node(topology.pods_of(o)))
+                .unwrap_or_default()
+        })
         .collect()
 }
 
 /// What a client's own configuration says it talks to.
 fn of_client(topology: &Topology<'_>, from: &ObjectRef) -> Vec<Conversation> {
-    let Some(pod) = topology.get(from) else { return Vec::new() };
+    let Some(pod) = topology.get(from) else {
+        return Vec::new();
+    };
     references(topology, pod)
         .into_iter()
-        .flat_map(|r| of_target(topology, Some(from.clone()), &Target { to: Destination::Service(r.service), port: r.port, scheme: r.scheme, path: r.path }))
+        .flat_map(|r| {
+            of_target(
+                topology,
+                Some(from.clone()),
+                &Target {
+                    to: Destination::Service(r.service),
+                    port: r.port,
+                    scheme: r.scheme,
+                    path: r.path,
+                },
+            )
+        })
         .collect()
 }
 
 /// A target's ports as conversations.
 fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Vec<Conversation> {
-    let said = from.as_ref().and_then(|f| topology.get(f)).map(|pod| references(topology, pod)).unwrap_or_default();
+    let said = from
+        .as_ref()
+        .and_then(|f| topology.get(f))
+        .map(|pod| references(topology, pod))
+        .unwrap_or_default();
     match &t.to {
         Destination::Service(r) => {
-            let Some(service) = topology.get(r) else { return Vec::new() };
+            let Some(service) = topology.get(r) else {
+                return Vec::new();
+            };
             let own = said.iter().find(|s| s.service == *r);
             let wanted = t.port.or(own.and_then(|o| o.port));
-            let ports: Vec<u16> = service.list("spec.ports").iter().filter_map(|p| u16::try_from(at(p, "port").as_i64()?).ok()).collect();
+            let ports: Vec<u16> = service
+                .list("spec.ports")
+                .iter()
+                .filter_map(|p| u16::try_from(at(p, "port").as_i64()?).ok())
+                .collect();
             let chosen: Vec<u16> = match wanted {
                 Some(p) => vec![p],
                 None if ports.is_empty() => vec![80],
                 None => ports,
             };
-            let scheme = if t.scheme.is_empty() { own.map(|o| o.scheme.clone()).unwrap_or_default() } else { t.scheme.clone() };
-            chosen.into_iter().map(|port| clients::service_conversation(topology, from.clone(), service, port, &scheme, &t.path)).collect()
+            let scheme = if t.scheme.is_empty() {
+                own.map(|o| o.scheme.clone()).unwrap_or_default()
+            } else {
+                t.scheme.clone()
+            };
+            chosen
+                .into_iter()
+                .map(|port| {
+                    clients::service_conversation(
+                        topology,
+                        from.clone(),
+                        service,
+                        port,
+                        &scheme,
+                        &t.path,
+                    )
+                })
+                .collect()
         }
         Destination::Pod(r) => {
-            let Some(pod) = topology.get(r) else { return Vec::new() };
-            let declared = pod.list("spec.containers").iter().flat_map(|c| at(c, "ports").as_array().cloned().unwrap_or_default());
+            let Some(pod) = topology.get(r) else {
+                return Vec::new();
+            };
+            let declared = pod
+                .list("spec.containers")
+                .iter()
+                .flat_map(|c| at(c, "ports").as_array().cloned().unwrap_or_default());
             let ports: Vec<u16> = match t.port {
                 Some(p) => vec![p],
-                None => declared.filter_map(|p| u16::try_from(at(&p, "containerPort").as_i64()?).ok()).collect(),
+                None => declared
+                    .filter_map(|p| u16::try_from(at(&p, "containerPort").as_i64()?).ok())
+                    .collect(),
             };
-            ports.into_iter().map(|port| clients::pod_conversation(from.clone(), pod, port, &t.scheme, &t.path)).collect()
+            ports
+                .into_iter()
+                .map(|port| clients::pod_conversation(from.clone(), pod, port, &t.scheme, &t.path))
+                .collect()
         }
         Destination::Host(h) => {
             let port = t.port.unwrap_or(if t.scheme == "https" { 443 } else { 80 });
             let tls = t.scheme == "https" || matches!(port, 443 | 8443 | 6443);
-            let http = (tls && port != 6443 || t.scheme == "http" || matches!(port, 80 | 8080)).then(|| if t.path.is_empty() { "/".to_string() } else { t.path.clone() });
-            vec![Conversation { from, to: Destination::Host(h.clone()), port, protocol: "TCP".into(), tls, http }]
+            let http = (tls && port != 6443 || t.scheme == "http" || matches!(port, 80 | 8080))
+                .then(|| {
+                    if t.path.is_empty() {
+                        "/".to_string()
+                    } else {
+                        t.path.clone()
+                    }
+                });
+            vec![Conversation {
+                from,
+                to: Destination::Host(h.clone()),
+                port,
+                protocol: "TCP".into(),
+                tls,
+                http,
+            }]
         }
     }
 }

@@ -6,21 +6,77 @@ use std::collections::BTreeSet;
 
 /// Symptom words and what people say for them.
 const SYMPTOMS: &[(&str, &[&str])] = &[
-    ("timeout", &["timeout", "time out", "times out", "timed out", "hang", "stuck", "超时", "卡住", "无响应", "没有响应", "no answer"]),
+    (
+        "timeout",
+        &[
+            "timeout",
+            "time out",
+            "times out",
+            "timed out",
+            "hang",
+            "stuck",
+            "超时",
+            "卡住",
+            "无响应",
+            "没有响应",
+            "no answer",
+        ],
+    ),
     ("refused", &["refused", "拒绝"]),
     ("reset", &["reset", "broken pipe", "重置", "断开"]),
-    ("unreachable", &["unreachable", "cannot reach", "can't reach", "can not reach", "no route", "not reachable", "访问不了", "无法访问", "不通", "连不上", "无法连接", "cannot connect", "can't connect"]),
-    ("dns", &["dns", "resolve", "resolution", "name or service not known", "no such host", "nxdomain", "域名", "解析"]),
-    ("tls", &["tls", "ssl", "certificate", "x509", "cert ", "证书", "握手"]),
+    (
+        "unreachable",
+        &[
+            "unreachable",
+            "cannot reach",
+            "can't reach",
+            "can not reach",
+            "no route",
+            "not reachable",
+            "访问不了",
+            "无法访问",
+            "不通",
+            "连不上",
+            "无法连接",
+            "cannot connect",
+            "can't connect",
+        ],
+    ),
+    (
+        "dns",
+        &[
+            "dns",
+            "resolve",
+            "resolution",
+            "name or service not known",
+            "no such host",
+            "nxdomain",
+            "域名",
+            "解析",
+        ],
+    ),
+    (
+        "tls",
+        &["tls", "ssl", "certificate", "x509", "cert ", "证书", "握手"],
+    ),
     ("slow", &["slow", "latency", "慢", "延迟"]),
     ("loss", &["packet loss", "lost packets", "丢包"]),
-    ("error", &["502", "503", "504", "500", "error", "fails", "failing", "报错", "失败", "错误"]),
+    (
+        "error",
+        &[
+            "502", "503", "504", "500", "error", "fails", "failing", "报错", "失败", "错误",
+        ],
+    ),
 ];
 
 /// Symptoms a text speaks of, in the order of [`SYMPTOMS`].
 pub fn symptoms(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
-    SYMPTOMS.iter().filter(|(_, says)| says.iter().any(|w| lower.contains(w))).map(|(k, _)| k.to_string()).collect()
+    SYMPTOMS
+        .iter()
+        .filter(|(_, says)| says.iter().any(|w| lower.contains(w)))
+        .map(|(k, _)| k.to_string())
+        .collect()
 }
 
 /// The part a name plays.
@@ -75,20 +131,40 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
     let mut out: Vec<Token> = Vec::new();
     for (at, word) in words(text) {
         let bare = bare_name(word);
-        let service = service_named(topology, bare, namespace).or_else(|| service_named(topology, bare, "")).is_some();
+        let service = service_named(topology, bare, namespace)
+            .or_else(|| service_named(topology, bare, ""))
+            .is_some();
         let exists = |kind: &str| topology.all(kind).iter().any(|o| o.name() == bare);
-        let other = ["Deployment", "StatefulSet", "DaemonSet", "Pod"].into_iter().any(exists) || word.starts_with("node/");
+        let other = ["Deployment", "StatefulSet", "DaemonSet", "Pod"]
+            .into_iter()
+            .any(exists)
+            || word.starts_with("node/");
         let host = !service && !other && (word.contains("://") || is_host_port(word));
         let ambiguous_word = ENGLISH.contains(&bare);
         if (service || other || host) && !ambiguous_word && !out.iter().any(|t| t.text == word) {
-            out.push(Token { text: word.to_string(), at, role: Role::Open, service: service || host });
+            out.push(Token {
+                text: word.to_string(),
+                at,
+                role: Role::Open,
+                service: service || host,
+            });
         }
     }
     out
 }
 
 /// Words that people use as words even when an object has the name.
-const ENGLISH: &[&str] = &["service", "timeout", "in", "the", "dns", "from", "to", "pod", "production-like"];
+const ENGLISH: &[&str] = &[
+    "service",
+    "timeout",
+    "in",
+    "the",
+    "dns",
+    "from",
+    "to",
+    "pod",
+    "production-like",
+];
 
 /// The name in `svc/cart.shop:80` or `http://cart:80/x`: `cart.shop`, `cart`.
 fn bare_name(word: &str) -> &str {
@@ -103,13 +179,30 @@ fn bare_name(word: &str) -> &str {
 
 /// Kind words of kubectl that name an end.
 pub fn is_kind(word: &str) -> bool {
-    const KINDS: &[&str] = &["svc", "service", "services", "pod", "pods", "po", "deploy", "deployment", "deployments", "sts", "statefulset", "ds", "daemonset", "node", "no"];
+    const KINDS: &[&str] = &[
+        "svc",
+        "service",
+        "services",
+        "pod",
+        "pods",
+        "po",
+        "deploy",
+        "deployment",
+        "deployments",
+        "sts",
+        "statefulset",
+        "ds",
+        "daemonset",
+        "node",
+        "no",
+    ];
     KINDS.contains(&word)
 }
 
 fn is_host_port(word: &str) -> bool {
     let (host, port) = host_port(word);
-    port.is_some_and(|p| p.parse::<u16>().is_ok()) && host.contains(|c: char| c.is_ascii_alphabetic() || c == '.')
+    port.is_some_and(|p| p.parse::<u16>().is_ok())
+        && host.contains(|c: char| c.is_ascii_alphabetic() || c == '.')
 }
 
 /// Splits `host:port`, `[v6]:port`, `v6`.
@@ -152,14 +245,47 @@ pub fn service_named(topology: &Topology<'_>, host: &str, namespace: &str) -> Op
 pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
     let lower = text.to_lowercase();
     for t in &mut all {
-        let before = lower.get(..t.at).unwrap_or("").trim_end_matches(['`', '\'', '"', ' ']);
-        let after = lower.get(t.at + t.text.len()..).unwrap_or("").trim_start_matches(['`', '\'', '"', ' ']);
+        let before = lower
+            .get(..t.at)
+            .unwrap_or("")
+            .trim_end_matches(['`', '\'', '"', ' ']);
+        let after = lower
+            .get(t.at + t.text.len()..)
+            .unwrap_or("")
+            .trim_start_matches(['`', '\'', '"', ' ']);
         let said = |w: &&str| before.ends_with(*w) && boundary(before, w);
-        if [" from", " by", " for", "from", "从", "来自", "被", "由", "在"].iter().any(said) {
+        if [
+            " from", " by", " for", "from", "从", "来自", "被", "由", "在",
+        ]
+        .iter()
+        .any(said)
+        {
             t.role = Role::Client;
-        } else if [" to", "reach", "reaching", "calling", "call", "calls", "connect", "访问", "调用", "连接", "到", "请求", "访问不了", "连不上", "解析"].iter().any(said) {
+        } else if [
+            " to",
+            "reach",
+            "reaching",
+            "calling",
+            "call",
+            "calls",
+            "connect",
+            "访问",
+            "调用",
+            "连接",
+            "到",
+            "请求",
+            "访问不了",
+            "连不上",
+            "解析",
+        ]
+        .iter()
+        .any(said)
+        {
             t.role = Role::Server;
-        } else if after.starts_with('被') || after.starts_with("is unreachable from") || after.starts_with("cannot be reached") {
+        } else if after.starts_with('被')
+            || after.starts_with("is unreachable from")
+            || after.starts_with("cannot be reached")
+        {
             t.role = Role::Server;
         }
     }
@@ -174,14 +300,22 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
             first.role = Role::Client;
         }
     }
-    if !has_server && let Some(t) = all.iter_mut().find(|t| t.role == Role::Open && (t.service || two)) {
+    if !has_server
+        && let Some(t) = all
+            .iter_mut()
+            .find(|t| t.role == Role::Open && (t.service || two))
+    {
         t.role = Role::Server;
     }
     // A single workload without a Service is somebody who cannot reach something.
     if let [only] = all.as_mut_slice()
         && only.role == Role::Open
     {
-        only.role = if only.service { Role::Server } else { Role::Client };
+        only.role = if only.service {
+            Role::Server
+        } else {
+            Role::Client
+        };
     }
     all
 }
@@ -192,28 +326,62 @@ fn boundary(before: &str, word: &str) -> bool {
     if !word.is_ascii() {
         return true;
     }
-    let head = before.get(..before.len().saturating_sub(word.len())).unwrap_or("");
-    !head.chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric())
+    let head = before
+        .get(..before.len().saturating_sub(word.len()))
+        .unwrap_or("");
+    !head
+        .chars()
+        .next_back()
+        .is_some_and(|c| c.is_ascii_alphanumeric())
 }
 
 /// All names a person may mean.
 pub fn known_names(topology: &Topology<'_>) -> BTreeSet<String> {
-    ["Service", "Deployment", "StatefulSet", "DaemonSet", "Pod", "Node", "Namespace"]
-        .into_iter()
-        .flat_map(|k| topology.all(k).iter().map(|o| o.name().to_string()))
-        .collect()
+    [
+        "Service",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Pod",
+        "Node",
+        "Namespace",
+    ]
+    .into_iter()
+    .flat_map(|k| topology.all(k).iter().map(|o| o.name().to_string()))
+    .collect()
 }
 
 /// Words that look like an object's name (two parts joined by a dash, or quoted) and are none.
 pub fn strange_names(text: &str, known: &BTreeSet<String>) -> Vec<String> {
     let mut out = Vec::new();
     for (at, word) in words(text) {
-        let quoted = at.checked_sub(1).and_then(|i| text.as_bytes().get(i)).is_some_and(|c| matches!(c, b'`' | b'\'' | b'"'));
+        let quoted = at
+            .checked_sub(1)
+            .and_then(|i| text.as_bytes().get(i))
+            .is_some_and(|c| matches!(c, b'`' | b'\'' | b'"'));
         let bare = bare_name(word);
-        let looks = bare.contains('-') && bare.split('-').all(|p| !p.is_empty()) && bare.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let looks = bare.contains('-')
+            && bare.split('-').all(|p| !p.is_empty())
+            && bare
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         let plain = bare.split('.').next().unwrap_or(bare);
-        let usual = ["time-out", "end-to-end", "cross-node", "pod-to-pod", "e-mail", "in-cluster"].contains(&bare);
-        if (looks || (quoted && bare.len() > 2)) && !usual && !known.contains(plain) && !known.contains(bare) && !word.contains("://") && !is_host_port(word) {
+        let usual = [
+            "time-out",
+            "end-to-end",
+            "cross-node",
+            "pod-to-pod",
+            "e-mail",
+            "in-cluster",
+        ]
+        .contains(&bare);
+        if (looks || (quoted && bare.len() > 2))
+            && !usual
+            && !known.contains(plain)
+            && !known.contains(bare)
+            && !word.contains("://")
+            && !is_host_port(word)
+        {
             out.push(bare.to_string());
         }
     }
@@ -225,11 +393,17 @@ pub fn nearest(word: &str, names: &[&str]) -> Vec<String> {
     let mut scored: Vec<(usize, &str)> = names
         .iter()
         .map(|n| (distance(word, n), *n))
-        .filter(|(d, n)| *d <= (word.len().max(n.len()) / 3).max(1) || (word.len() > 2 && n.starts_with(word)))
+        .filter(|(d, n)| {
+            *d <= (word.len().max(n.len()) / 3).max(1) || (word.len() > 2 && n.starts_with(word))
+        })
         .collect();
     scored.sort();
     scored.dedup();
-    scored.into_iter().take(2).map(|(_, n)| n.to_string()).collect()
+    scored
+        .into_iter()
+        .take(2)
+        .map(|(_, n)| n.to_string())
+        .collect()
 }
 
 fn distance(a: &str, b: &str) -> usize {
