@@ -9,6 +9,8 @@
 
 pub mod clock;
 pub mod diag;
+pub mod dns;
+pub mod http;
 pub mod link;
 pub mod netlink;
 pub mod netns;
@@ -21,6 +23,7 @@ pub mod tcp;
 mod testground;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 
 use std::fmt;
 use std::io;

@@ -1,0 +1,187 @@
+use super::{Kind, Need, Place, could_not_ask, gap, not_mine};
+use crate::{dns, resolv};
+use netshoot_model::probe::{Answer, Harm, Question};
+
+/// A resolver library's walk; the function is [`dns::lookup`].
+pub const PROBE: Kind = Kind {
+    id: "lookup_name",
+    asks: "what does an application get when it looks a name up, and by which queries",
+    needs: &[Need::None],
+    harm: Harm::FewPackets,
+    run,
+    page: PAGE,
+};
+
+fn run(question: &Question, place: &Place) -> Answer {
+    let Question::Lookup { name, timeout_ms } = question else {
+        return not_mine(question);
+    };
+    let text = match &place.resolv_conf {
+        Some(text) => text.clone(),
+        None => match std::fs::read_to_string("/etc/resolv.conf") {
+            Ok(text) => text,
+            // A resolver library takes an absent file for an empty one.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return could_not_ask(format!("read /etc/resolv.conf: {e}")),
+        },
+    };
+    match dns::lookup(name, &resolv::parse(&text), *timeout_ms) {
+        Ok((queries, addresses)) => Answer::Lookup { queries, addresses },
+        Err(e) => gap(&e, Need::None),
+    }
+}
+
+const PAGE: &str = "\
+# lookup_name
+
+## What it asks
+
+What a resolver library makes of a name with the resolv.conf of that place: search suffixes in
+order, `ndots`, A and AAAA together, the next server when one does not know.
+
+## What it sends
+
+Two queries for each name that is tried (A, AAAA), more over TCP where a reply was truncated. Each
+server is given one timeout per name; when all are silent it stops, as a library would do after
+more patience.
+
+## What the answers mean
+
+- `addresses` is what the application gets; empty is what it calls \"name does not resolve\".
+- `queries` has every query with its outcome and `rcode`: suffixes that nobody needs, a server
+  that does not answer, `SERVFAIL` from one of two servers can all be seen there.
+- `/etc/hosts` is not looked at.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::super::resolve_name::tests::serve_udp;
+    use super::*;
+    use crate::testground::alone;
+    use netshoot_model::probe::{DnsReply, Outcome};
+    use netshoot_wire::dns::{Data, Record, rcode, rtype};
+    use std::net::{IpAddr, UdpSocket};
+    use std::time::{Duration, Instant};
+
+    /// Looks `name` up at servers that know `web.shop.cluster.local`, with both families.
+    fn lookup(name: &str, conf: &str, servers: &[&str]) -> (Vec<DnsReply>, Vec<IpAddr>) {
+        for server in servers {
+            serve_udp(UdpSocket::bind(server).unwrap(), 100, |q| {
+                let asked = q.questions.first()?;
+                let known = asked.name == "web.shop.cluster.local";
+                let mut reply = q.reply(if known {
+                    rcode::NOERROR
+                } else {
+                    rcode::NXDOMAIN
+                });
+                match asked.rtype {
+                    _ if !known => {}
+                    rtype::A => {
+                        reply.answers =
+                            vec![Record::new(&*asked.name, 5, Data::A([10, 0, 0, 1].into()))]
+                    }
+                    _ => {
+                        reply.answers =
+                            vec![Record::new(&*asked.name, 5, Data::Aaaa([0xfd; 16].into()))]
+                    }
+                }
+                reply.encode().ok()
+            });
+        }
+        let question = Question::Lookup {
+            name: name.into(),
+            timeout_ms: 300,
+        };
+        match run(
+            &question,
+            &Place {
+                resolv_conf: Some(conf.into()),
+            },
+        ) {
+            Answer::Lookup { queries, addresses } => (queries, addresses),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn names(queries: &[DnsReply]) -> Vec<String> {
+        queries
+            .iter()
+            .map(|q| format!("{} {}", q.name, q.record))
+            .collect()
+    }
+
+    #[test]
+    fn the_search_list_is_walked() {
+        for server in ["127.0.0.1", "::1"] {
+            alone(|| {
+                let conf = format!(
+                    "search x.cluster.local cluster.local\nnameserver {server}\noptions ndots:5\n"
+                );
+                let at = if server == "::1" {
+                    "[::1]:53"
+                } else {
+                    "127.0.0.1:53"
+                };
+                let (queries, addresses) = lookup("web.shop", &conf, &[at]);
+                let asked = ["web.shop.x.cluster.local", "web.shop.cluster.local"];
+                let asked: Vec<String> = asked
+                    .iter()
+                    .flat_map(|n| [format!("{n} A"), format!("{n} AAAA")])
+                    .collect();
+                assert_eq!(names(&queries), asked);
+                assert_eq!(
+                    addresses,
+                    [IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfd; 16])]
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_asked_everywhere_and_an_address_nowhere() {
+        alone(|| {
+            let conf = "search a b\nnameserver 127.0.0.1\n";
+            let (queries, addresses) = lookup("no.where", conf, &["127.0.0.1:53"]);
+            assert_eq!(
+                names(&queries).join(" "),
+                "no.where A no.where AAAA no.where.a A no.where.a AAAA no.where.b A no.where.b AAAA"
+            );
+            assert!(addresses.is_empty() && queries.iter().all(|q| q.rcode == "NXDOMAIN"));
+            assert_eq!(
+                lookup("10.0.0.9", conf, &[]),
+                (vec![], vec![[10, 0, 0, 9].into()])
+            );
+        });
+    }
+
+    #[test]
+    fn a_silent_server_costs_one_timeout_and_the_next_is_asked() {
+        alone(|| {
+            let _silent = UdpSocket::bind("127.0.0.2:53").unwrap();
+            let conf = "nameserver 127.0.0.2\nnameserver 127.0.0.1\n";
+            let began = Instant::now();
+            let (queries, addresses) = lookup("web.shop.cluster.local", conf, &["127.0.0.1:53"]);
+            let outcomes: Vec<Outcome> = queries.iter().map(|q| q.outcome).collect();
+            assert_eq!(
+                outcomes,
+                [
+                    Outcome::Silent,
+                    Outcome::Silent,
+                    Outcome::Answered,
+                    Outcome::Answered
+                ]
+            );
+            assert_eq!(addresses.len(), 2);
+            assert!(began.elapsed() < Duration::from_millis(500));
+        });
+    }
+
+    #[test]
+    fn silence_everywhere_ends_the_search() {
+        alone(|| {
+            let _silent = UdpSocket::bind("127.0.0.2:53").unwrap();
+            let (queries, addresses) = lookup("web", "search a b c\nnameserver 127.0.0.2\n", &[]);
+            assert_eq!((queries.len(), addresses.len()), (2, 0), "{queries:?}");
+        });
+    }
+}
