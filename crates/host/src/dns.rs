@@ -198,7 +198,8 @@ pub fn lookup(
 
 /// A and AAAA at the same time; what was truncated once more over TCP.
 fn both_families(name: &str, server: SocketAddr, timeout_ms: u32) -> Result<Vec<DnsReply>, Error> {
-    let ask = |record: &str, over| query(name, record, server, over, timeout_ms).map(|asked| asked.reply);
+    let ask =
+        |record: &str, over| query(name, record, server, over, timeout_ms).map(|asked| asked.reply);
     // New threads start in the namespace of the thread that makes them.
     let (a, aaaa) = std::thread::scope(|scope| {
         let a = scope.spawn(|| ask("A", Transport::Udp));
