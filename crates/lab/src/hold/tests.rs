@@ -1,0 +1,193 @@
+use super::*;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// A world of two nodes and nothing else.
+pub(crate) fn two_nodes() -> World {
+    let node = |i: u8| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": { "name": format!("node-{i}") },
+            "spec": { "podCIDRs": [format!("10.244.{i}.0/24")] },
+            "status": { "addresses": [{ "type": "InternalIP", "address": format!("10.90.0.1{i}") }] },
+        })
+    };
+    World {
+        name: "two-nodes".into(),
+        objects: vec![node(1), node(2)],
+        ..World::default()
+    }
+}
+
+/// What the test's parent process does: `__test_hold`. Holds a world until it is killed.
+pub(crate) fn parent() -> i32 {
+    let mut held = match hold(&two_nodes(), 1, &Options::default()) {
+        Ok(held) => held,
+        Err(e) => {
+            println!("failed {e}");
+            return 1;
+        }
+    };
+    match held.wait_ready(Duration::from_secs(20), &mut |_| {}) {
+        Ok(()) => println!("ready {}", held.pid()),
+        Err(e) => println!("failed {e}"),
+    }
+    drop(std::io::stdin().read_line(&mut String::new()));
+    0
+}
+
+const MARK: &str = "NETSHOOT_TEST_MARK";
+
+/// Processes that carry a mark in their environment (zombies have none left).
+fn marked(mark: &str) -> Vec<String> {
+    let wanted = format!("{MARK}={mark}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environ.split(|b| *b == 0).any(|e| e == wanted.as_bytes()) {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push(format!(
+                "{:?} {}",
+                entry.file_name(),
+                String::from_utf8_lossy(&words).replace('\0', " ")
+            ));
+        }
+    }
+    found
+}
+
+/// What a world must not change: links and sysctls of this namespace, mounts.
+fn surroundings() -> BTreeSet<String> {
+    let files = [
+        "/proc/self/mountinfo",
+        "/proc/sys/net/ipv4/ip_forward",
+        "/proc/sys/net/ipv6/conf/all/forwarding",
+        "/proc/sys/net/bridge/bridge-nf-call-iptables",
+        "/proc/sys/net/ipv4/ping_group_range",
+        "/proc/sys/net/ipv4/conf/all/rp_filter",
+    ];
+    let read = |f: &str| std::fs::read_to_string(f).unwrap_or_default();
+    let mut all: BTreeSet<String> = files.iter().map(|f| format!("{f}: {}", read(f))).collect();
+    all.extend(
+        read("/proc/net/dev")
+            .lines()
+            .filter_map(|l| Some(l.split_once(':')?.0.trim().to_string())),
+    );
+    all
+}
+
+fn start(mark: &str, uid: Option<u32>) -> std::process::Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .arg("__test_hold")
+        .env(MARK, mark)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    if let Some(uid) = uid {
+        command.uid(uid).gid(uid).current_dir("/");
+    }
+    command.spawn().unwrap()
+}
+
+fn gone_within(mark: &str, pid: u32, limit: Duration) {
+    let end = Instant::now() + limit;
+    loop {
+        let processes = marked(mark);
+        let folders = cgroup::left_by(pid);
+        if processes.is_empty() && folders.is_empty() {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "left after {limit:?}: {processes:?} {folders:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Kills the parent at a moment that differs each time; 50 of them, from before the first
+/// namespace to after everything stands.
+#[test]
+fn a_killed_parent_leaves_nothing() {
+    let before = surroundings();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..50 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let mark = format!("{}-{round}", std::process::id());
+        let mut parent = start(&mark, None);
+        // Skewed to the early moments, where most happens.
+        std::thread::sleep(Duration::from_micros(
+            state % 1000 * (state >> 10) % 250_000,
+        ));
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        gone_within(&mark, parent.id(), Duration::from_secs(2));
+    }
+    assert_eq!(surroundings(), before);
+}
+
+#[test]
+fn a_world_stands_and_ends_in_order_with_and_without_root() {
+    let before = surroundings();
+    for uid in [None, Some(65534)] {
+        let mark = format!("{}-order-{uid:?}", std::process::id());
+        let mut parent = start(&mark, uid);
+        let mut said = String::new();
+        BufReader::new(parent.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        assert!(said.starts_with("ready "), "as {uid:?}: {said}");
+        assert!(marked(&mark).len() >= 2);
+        drop(parent.stdin.take());
+        assert!(parent.wait().unwrap().success());
+        gone_within(&mark, parent.id(), Duration::from_secs(2));
+    }
+    assert_eq!(surroundings(), before);
+}
+
+#[test]
+fn answers_through_its_socket_and_lets_commands_in() {
+    let mut held = hold(&two_nodes(), 1, &Options::default()).unwrap();
+    held.wait_ready(Duration::from_secs(20), &mut |_| {})
+        .unwrap();
+    let kinds = held
+        .ask(&json!({ "snapshot": { "kinds": ["Node"] } }))
+        .unwrap();
+    assert_eq!(kinds["source"], "world");
+    let bad = [
+        json!({}),
+        json!("x"),
+        json!({ "probes": 3 }),
+        json!({ "snapshot": {}, "x": 1 }),
+        json!(null),
+    ];
+    for request in bad {
+        let said = held.ask(&request).unwrap_err().to_string();
+        assert!(said.contains("not a request"), "{request}: {said}");
+    }
+    let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+    let cases = [
+        ("node/node-1", "sh -c exit\u{a0}7", 7),
+        ("node/node-1", "test -d /sys", 0),
+        ("node/node-1", "test -S /run/netshoot/world.sock", 0),
+        ("node/node-1", "grep -q cni0 /proc/net/dev", 0),
+        ("node/node-9", "true", 125),
+        ("node/node-2", "no-such-command", 127),
+    ];
+    for (place, command, code) in cases {
+        let command: Vec<String> = words(command)
+            .iter()
+            .map(|w| w.replace('\u{a0}', " "))
+            .collect();
+        assert_eq!(
+            held.run(place, &command).unwrap(),
+            code,
+            "{place} {command:?}"
+        );
+    }
+}
