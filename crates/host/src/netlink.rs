@@ -54,16 +54,6 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// One answer that belongs to no other: type, flags, sequence number, payload, and the verdict of
-/// an error or end.
-struct Received {
-    kind: u16,
-    flags: u16,
-    seq: u32,
-    payload: Vec<u8>,
-    verdict: Option<Verdict>,
-}
-
 impl Socket {
     /// Opens a socket of a `NETLINK_*` protocol in the calling thread's namespace.
     pub fn open(protocol: i32) -> Result<Socket, Error> {
@@ -162,12 +152,13 @@ impl Socket {
         flags: u16,
         payload: &[u8],
     ) -> Result<Vec<(u16, Vec<u8>)>, Error> {
-        let dump = flags & DUMP == DUMP;
-        let flags = REQUEST | flags | if dump { 0 } else { ACK };
         for _ in 0..DUMP_TRIES {
-            let seq = self.next_seq();
-            self.send(tried, on, &message(kind, flags, seq, payload))?;
-            if let Some(answers) = self.collect(tried, on, seq)? {
+            let mut answers = Vec::new();
+            let whole = self.each(tried, on, kind, flags, payload, |kind, payload| {
+                answers.push((kind, payload.to_vec()));
+                Ok(())
+            })?;
+            if whole {
                 return Ok(answers);
             }
         }
@@ -181,32 +172,43 @@ impl Socket {
         ))
     }
 
-    /// The answers to `seq` up to its end; none when the dump was interrupted by a change.
-    fn collect(
+    /// As [`Socket::ask`], but hands each answer to `take` as it comes, for tables too large to
+    /// hold. False when the table changed meanwhile, so that entries may be missing or doubled.
+    pub fn each(
         &self,
         tried: &'static str,
         on: &str,
-        seq: u32,
-    ) -> Result<Option<Vec<(u16, Vec<u8>)>>, Error> {
-        let mut answers = Vec::new();
-        let mut interrupted = false;
+        kind: u16,
+        flags: u16,
+        payload: &[u8],
+        mut take: impl FnMut(u16, &[u8]) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let acked = if flags & DUMP == DUMP { 0 } else { ACK };
+        let seq = self.next_seq();
+        self.send(
+            tried,
+            on,
+            &message(kind, REQUEST | flags | acked, seq, payload),
+        )?;
+        let mut whole = true;
         let mut buffer = vec![0u8; BUFFER];
         loop {
-            for received in self.receive(tried, on, &mut buffer, 0)? {
-                if received.seq != seq {
+            for frame in self.receive(tried, on, &mut buffer, 0)? {
+                let frame = frame?;
+                if frame.seq != seq || frame.kind == NOOP {
                     continue; // the rest of an earlier request that was given up
                 }
-                interrupted |= received.flags & DUMP_INTERRUPTED != 0;
-                match received.verdict {
-                    Some(verdict) if verdict.errno == libc::EINTR && received.kind == DONE => {
-                        return Ok(None);
-                    }
-                    Some(verdict) if verdict.errno != 0 => {
-                        return Err(refusal(tried, on, &verdict));
-                    }
-                    Some(_) => return Ok(if interrupted { None } else { Some(answers) }),
-                    None => answers.push((received.kind, received.payload)),
+                whole &= frame.flags & DUMP_INTERRUPTED == 0;
+                if !matches!(frame.kind, ERROR | DONE) {
+                    take(frame.kind, frame.payload)?;
+                    continue;
                 }
+                let verdict = Verdict::read(&frame)?;
+                return match verdict.errno {
+                    0 => Ok(whole),
+                    libc::EINTR if frame.kind == DONE => Ok(false),
+                    _ => Err(refusal(tried, on, &verdict)),
+                };
             }
         }
     }
@@ -246,12 +248,16 @@ impl Socket {
                 Err(error) if error.errno() == Some(libc::ENOBUFS) => continue,
                 Err(error) => return Err(whole(error)),
             };
-            for answer in received {
-                let index = answer.seq.wrapping_sub(first_seq) as usize;
-                let (Some((kind, ..)), Some(verdict)) = (messages.get(index), answer.verdict)
-                else {
+            for frame in received {
+                let frame = frame.map_err(|malformed| whole(malformed.into()))?;
+                let index = frame.seq.wrapping_sub(first_seq) as usize;
+                let Some((kind, ..)) = messages.get(index) else {
                     continue;
                 };
+                if frame.kind != ERROR {
+                    continue;
+                }
+                let verdict = Verdict::read(&frame).map_err(|malformed| whole(malformed.into()))?;
                 if verdict.errno != 0 {
                     let index = (*kind != BATCH_BEGIN && *kind != BATCH_END).then_some(index);
                     self.drain(&mut buffer);
@@ -336,13 +342,13 @@ impl Socket {
     }
 
     /// One datagram from the kernel, as messages.
-    fn receive(
+    fn receive<'a>(
         &self,
         tried: &'static str,
         on: &str,
-        buffer: &mut [u8],
+        buffer: &'a mut [u8],
         flags: i32,
-    ) -> Result<Vec<Received>, Error> {
+    ) -> Result<Frames<'a>, Error> {
         let failed = |source| Error::System {
             tried,
             on: on.into(),
@@ -382,31 +388,7 @@ impl Socket {
         let Some(bytes) = buffer.get(..len) else {
             return Err(failed(io::Error::from_raw_os_error(libc::EMSGSIZE)));
         };
-        let mut all = Vec::new();
-        for frame in Frames::new(bytes) {
-            let frame = frame?;
-            if frame.kind == NOOP {
-                continue;
-            }
-            let verdict = if matches!(frame.kind, ERROR | DONE) {
-                Some(Verdict::read(&frame)?)
-            } else {
-                None
-            };
-            let payload = if verdict.is_some() {
-                Vec::new()
-            } else {
-                frame.payload.to_vec()
-            };
-            all.push(Received {
-                kind: frame.kind,
-                flags: frame.flags,
-                seq: frame.seq,
-                payload,
-                verdict,
-            });
-        }
-        Ok(all)
+        Ok(Frames::new(bytes))
     }
 }
 

@@ -38,3 +38,13 @@ pub fn oracle(tool: &str, words: &[&str]) -> Option<Value> {
     }
     Some(serde_json::from_str(&text).expect("the tool prints JSON"))
 }
+
+/// Takes all capabilities from the calling thread, which then should end soon.
+pub fn without_capabilities() {
+    // struct __user_cap_header_struct and two __user_cap_data_struct (linux/capability.h).
+    let header = [0x2008_0522_u32, 0];
+    let none = [0u32; 6];
+    // SAFETY: both arrays have the layout of version 3 and live through the call.
+    let done = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+    assert_eq!(done, 0, "capset: {}", std::io::Error::last_os_error());
+}

@@ -7,9 +7,11 @@
 //! by returning a [`Malformed`].
 #![warn(missing_docs)]
 
+pub mod conntrack;
 pub mod dns;
 pub mod http;
 pub mod inet;
+pub mod inet_diag;
 pub mod netlink;
 pub mod nft;
 pub mod rtnl;

@@ -1,0 +1,80 @@
+use super::{Kind, Need, Place, gap, not_mine};
+use crate::diag;
+use netshoot_model::probe::{Answer, Harm, Question};
+
+/// Kernel settings; the function is [`diag::sysctls`].
+pub const PROBE: Kind = Kind {
+    id: "read_sysctls",
+    asks: "how is this network stack set: forwarding, filters, limits",
+    needs: &[Need::None],
+    harm: Harm::None,
+    run,
+    page: PAGE,
+};
+
+fn run(question: &Question, _: &Place) -> Answer {
+    match question {
+        Question::Sysctls { names } => match diag::sysctls(names) {
+            Ok(values) => Answer::Sysctls(values),
+            Err(e) => gap(&e, Need::None),
+        },
+        _ => not_mine(question),
+    }
+}
+
+const PAGE: &str = "\
+# read_sysctls
+
+## What it asks
+
+The values of kernel settings by their dotted names, such as `net.ipv4.ip_forward`. Those below
+`net` are the network namespace's own. A dot in an interface name is written as a slash.
+
+## What it sends
+
+Nothing. It reads `/proc/sys`, needs no right for ordinary settings and disturbs nothing.
+
+## What the answers mean
+
+- A name that is not in the answer does not exist in this kernel or namespace; that is no zero.
+- `net.ipv4.ip_forward` 0 on a node: it passes no packet on, pods reach nobody elsewhere.
+- `net.ipv4.conf.*.rp_filter` 1: packets are refused that come in where the route back does not
+  go out; the larger of `all` and the interface's own counts.
+- `net.core.somaxconn` bounds the accept queue of every listener.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{in_new_netns, oracle_text};
+
+    #[test]
+    fn values_are_what_sysctl_says() {
+        in_new_netns(|| {
+            let names: Vec<String> = [
+                "net.ipv4.ip_forward",
+                "net.ipv4.conf.lo.rp_filter",
+                "net.ipv6.conf.all.forwarding",
+                "net.core.somaxconn",
+                "net.ipv4.no_such_setting",
+            ]
+            .map(String::from)
+            .into();
+            let question = Question::Sysctls { names: names.clone() };
+            let Answer::Sysctls(found) = run(&question, &Place::default()) else {
+                panic!("no answer")
+            };
+            assert_eq!(found.len(), 4, "{found:?}");
+            for name in &names[..4] {
+                let Some(text) = oracle_text("sysctl", &["-n", name]) else { return };
+                assert_eq!(found[name], text.trim_end(), "{name}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_no_question() {
+        let question = Question::Sysctls { names: vec!["net.//.//.//.etc.hostname".into()] };
+        assert!(matches!(run(&question, &Place::default()), Answer::CouldNotAsk { .. }));
+    }
+}
