@@ -60,7 +60,12 @@ mod tests {
             without_capabilities();
             run(&Question::Conntrack { to: None }, &Place::default())
         });
-        let Answer::CouldNotAsk { missing, how_to_get, why } = answer else {
+        let Answer::CouldNotAsk {
+            missing,
+            how_to_get,
+            why,
+        } = answer
+        else {
             panic!("{answer:?}")
         };
         assert_eq!(missing, "CAP_NET_ADMIN");
@@ -71,7 +76,8 @@ mod tests {
     #[test]
     fn an_empty_table_is_an_answer() {
         in_new_netns(|| {
-            let Answer::Conntrack(table) = run(&Question::Conntrack { to: None }, &Place::default())
+            let Answer::Conntrack(table) =
+                run(&Question::Conntrack { to: None }, &Place::default())
             else {
                 panic!("no answer")
             };

@@ -65,10 +65,14 @@ mod tests {
                 panic!("no answer")
             };
             assert_eq!(ours["Tcp.OutRsts"], 2);
-            let Some(text) = oracle_text("nstat", &["-a", "-s", "-z"]) else { return };
+            let Some(text) = oracle_text("nstat", &["-a", "-s", "-z"]) else {
+                return;
+            };
             // nstat joins group and name, and leaves some out; all that it shows must agree.
-            let ours: std::collections::BTreeMap<_, _> =
-                ours.iter().map(|(name, value)| (name.replace('.', ""), *value)).collect();
+            let ours: std::collections::BTreeMap<_, _> = ours
+                .iter()
+                .map(|(name, value)| (name.replace('.', ""), *value))
+                .collect();
             let mut seen = 0;
             for line in text.lines().filter(|line| !line.starts_with('#')) {
                 let words: Vec<_> = line.split_whitespace().collect();

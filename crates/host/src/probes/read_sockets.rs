@@ -71,7 +71,10 @@ mod tests {
                 let local = listener.local_addr().unwrap();
                 let waiting = || {
                     let all = sockets();
-                    all.iter().find(|s| s.state == "LISTEN" && s.local == local).unwrap().clone()
+                    all.iter()
+                        .find(|s| s.state == "LISTEN" && s.local == local)
+                        .unwrap()
+                        .clone()
                 };
                 assert_eq!(waiting().recv_q, 0);
                 let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(local).unwrap()).collect();
@@ -93,7 +96,10 @@ mod tests {
             let all = sockets();
             let listener = all.iter().find(|s| s.state == "LISTEN").unwrap();
             assert_eq!((listener.local, listener.v6_only), (local, false));
-            let accepted = all.iter().find(|s| s.remote == client.local_addr().unwrap()).unwrap();
+            let accepted = all
+                .iter()
+                .find(|s| s.remote == client.local_addr().unwrap())
+                .unwrap();
             assert_eq!(accepted.local, client.peer_addr().unwrap());
         });
     }
@@ -110,10 +116,17 @@ mod tests {
             udp.send_to(b"unread", udp.local_addr().unwrap()).unwrap();
             let connected = UdpSocket::bind("[::1]:0").unwrap();
             connected.connect("[::1]:9").unwrap();
-            let Some(text) = oracle_text("ss", &["-H", "-n", "-t", "-u", "-a"]) else { return };
+            let Some(text) = oracle_text("ss", &["-H", "-n", "-t", "-u", "-a"]) else {
+                return;
+            };
             let mut theirs: Vec<String> = text
                 .lines()
-                .map(|line| line.split_whitespace().take(6).collect::<Vec<_>>().join(" "))
+                .map(|line| {
+                    line.split_whitespace()
+                        .take(6)
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                })
                 .collect();
             // ss writes the wildcard port as a star.
             let end = |a: std::net::SocketAddr| match a.port() {
@@ -125,7 +138,10 @@ mod tests {
                 .iter()
                 .map(|s| {
                     let ends = format!("{} {}", end(s.local), end(s.remote));
-                    format!("{} {} {} {} {ends}", s.protocol, s.state, s.recv_q, s.send_q)
+                    format!(
+                        "{} {} {} {} {ends}",
+                        s.protocol, s.state, s.recv_q, s.send_q
+                    )
                 })
                 .collect();
             theirs.sort();

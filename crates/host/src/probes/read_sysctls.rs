@@ -60,13 +60,17 @@ mod tests {
             ]
             .map(String::from)
             .into();
-            let question = Question::Sysctls { names: names.clone() };
+            let question = Question::Sysctls {
+                names: names.clone(),
+            };
             let Answer::Sysctls(found) = run(&question, &Place::default()) else {
                 panic!("no answer")
             };
             assert_eq!(found.len(), 4, "{found:?}");
             for name in &names[..4] {
-                let Some(text) = oracle_text("sysctl", &["-n", name]) else { return };
+                let Some(text) = oracle_text("sysctl", &["-n", name]) else {
+                    return;
+                };
                 assert_eq!(found[name], text.trim_end(), "{name}");
             }
         });
@@ -74,7 +78,12 @@ mod tests {
 
     #[test]
     fn a_name_that_leads_elsewhere_is_no_question() {
-        let question = Question::Sysctls { names: vec!["net.//.//.//.etc.hostname".into()] };
-        assert!(matches!(run(&question, &Place::default()), Answer::CouldNotAsk { .. }));
+        let question = Question::Sysctls {
+            names: vec!["net.//.//.//.etc.hostname".into()],
+        };
+        assert!(matches!(
+            run(&question, &Place::default()),
+            Answer::CouldNotAsk { .. }
+        ));
     }
 }

@@ -1,0 +1,70 @@
+use super::{Kind, Need, Place, gap, not_mine};
+use crate::link;
+use netshoot_model::probe::{Answer, Harm, Question};
+
+/// Links with addresses, counters, ports and tunnels; the function is [`link::links`].
+pub const PROBE: Kind = Kind {
+    id: "read_links",
+    asks: "which links are here, are they up, how large may packets be, what do they count",
+    needs: &[Need::None],
+    harm: Harm::None,
+    run,
+    page: PAGE,
+};
+
+fn run(question: &Question, _: &Place) -> Answer {
+    match question {
+        Question::Links => match link::links() {
+            Ok(links) => Answer::Links(links),
+            Err(e) => gap(&e, Need::None),
+        },
+        _ => not_mine(question),
+    }
+}
+
+const PAGE: &str = "\
+# read_links
+
+## What it asks
+
+The kernel's list of network interfaces with name, kind, MTU, hardware address, addresses, the
+bridge each is a port of, hairpin mode and spanning-tree state of bridge ports, identifier, port
+and source of VXLAN tunnels, and packet, error and drop counters (rtnetlink).
+
+## What it sends
+
+Nothing. It reads, needs no right and disturbs nothing.
+
+## What the answers mean
+
+- `up` is what the administrator wants, `carrier` what the cable says: up without carrier is a
+  peer that is down or gone.
+- `peer` is an index in the namespace at the other end of a veth; for a tunnel it is the link
+  below it.
+- `port_state` 3 forwards; 0 is disabled, 1 listens, 2 learns, 4 blocks.
+- Counters count since the link was made. `rx_dropped` grows for frames nobody wanted, too: only
+  its growth beside lost packets says something.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::in_new_netns;
+
+    #[test]
+    fn counters_count_what_was_sent() {
+        in_new_netns(|| {
+            link::set_up("lo").unwrap();
+            let count = || match run(&Question::Links, &Place::default()) {
+                Answer::Links(links) => links.iter().find(|l| l.name == "lo").unwrap().rx_packets,
+                other => panic!("{other:?}"),
+            };
+            let before = count();
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..5 {
+                socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+            }
+            assert_eq!(count() - before, 5);
+        });
+    }
+}

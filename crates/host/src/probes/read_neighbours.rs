@@ -1,0 +1,76 @@
+use super::{Kind, Need, Place, gap, not_mine};
+use crate::link;
+use netshoot_model::probe::{Answer, Harm, Question};
+
+/// Neighbours and forwarding entries; the function is [`link::neighbours`].
+pub const PROBE: Kind = Kind {
+    id: "read_neighbours",
+    asks: "which hardware addresses and tunnel ends does the kernel know for its neighbours",
+    needs: &[Need::None],
+    harm: Harm::None,
+    run,
+    page: PAGE,
+};
+
+fn run(question: &Question, _: &Place) -> Answer {
+    match question {
+        Question::Neighbours => match link::neighbours() {
+            Ok(entries) => Answer::Neighbours(entries),
+            Err(e) => gap(&e, Need::None),
+        },
+        _ => not_mine(question),
+    }
+}
+
+const PAGE: &str = "\
+# read_neighbours
+
+## What it asks
+
+The neighbour tables of IPv4 (ARP) and IPv6 (neighbour discovery), and the forwarding entries of
+bridges and VXLAN tunnels (rtnetlink).
+
+## What it sends
+
+Nothing. It reads, needs no right and disturbs nothing.
+
+## What the answers mean
+
+- `REACHABLE`, `DELAY`, `PROBE`, `STALE`: known; `STALE` is ordinary, not broken.
+- `INCOMPLETE`: asked, no answer yet. `FAILED`: nobody answered: the host is down, or the question
+  does not get there.
+- `PERMANENT`: written by a program, such as a network plugin; it does not heal by itself when it
+  is wrong.
+- An entry with `forwarding` maps a hardware address to a port or, with an address, to the far end
+  of a tunnel; 00:00:00:00:00:00 stands for frames to all.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::in_new_netns;
+
+    #[test]
+    fn a_neighbour_that_never_answers_is_seen() {
+        in_new_netns(|| {
+            link::create_veth("a", "b", None).unwrap();
+            link::set_up("a").unwrap();
+            link::set_up("b").unwrap();
+            link::add_address("a", "10.0.0.1".parse().unwrap(), 24).unwrap();
+            let socket = std::net::UdpSocket::bind("10.0.0.1:0").unwrap();
+            socket.send_to(b"x", "10.0.0.2:9").unwrap();
+            let Answer::Neighbours(entries) = run(&Question::Neighbours, &Place::default()) else {
+                panic!("no answer")
+            };
+            let entry = entries
+                .iter()
+                .find(|n| n.address == "10.0.0.2".parse().ok())
+                .unwrap();
+            assert!(
+                ["INCOMPLETE", "FAILED"].contains(&entry.state.as_str()),
+                "{entry:?}"
+            );
+            assert_eq!((entry.interface.as_str(), entry.mac.as_str()), ("a", ""));
+        });
+    }
+}

@@ -1,0 +1,69 @@
+use super::{Kind, Need, Place, gap, not_mine};
+use crate::link;
+use netshoot_model::probe::{Answer, Harm, Question};
+
+/// Routes; the function is [`link::routes`].
+pub const PROBE: Kind = Kind {
+    id: "read_routes",
+    asks: "which routes are here",
+    needs: &[Need::None],
+    harm: Harm::None,
+    run,
+    page: PAGE,
+};
+
+fn run(question: &Question, _: &Place) -> Answer {
+    match question {
+        Question::Routes => match link::routes() {
+            Ok(routes) => Answer::Routes(routes),
+            Err(e) => gap(&e, Need::None),
+        },
+        _ => not_mine(question),
+    }
+}
+
+const PAGE: &str = "\
+# read_routes
+
+## What it asks
+
+The routes of IPv4 and IPv6 in the main table and in every table beside it, except the kernel's
+own `local` one (rtnetlink).
+
+## What it sends
+
+Nothing. It reads, needs no right and disturbs nothing.
+
+## What the answers mean
+
+- A route with several ways out comes once for each.
+- `blackhole`, `unreachable` and `prohibit` routes throw packets away on purpose.
+- `table` 254 is main. Another table counts only where a rule (ip-rule(8)) names it; what the
+  kernel really decides for one address says `lookup_route`.
+- Among equal prefixes the lowest `metric` wins.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::in_new_netns;
+
+    #[test]
+    fn a_connected_network_is_a_route() {
+        in_new_netns(|| {
+            link::create_bridge("b").unwrap();
+            link::set_up("b").unwrap();
+            link::add_address("b", "10.3.0.1".parse().unwrap(), 16).unwrap();
+            let Answer::Routes(routes) = run(&Question::Routes, &Place::default()) else {
+                panic!("no answer")
+            };
+            let route = routes.iter().find(|r| r.to == "10.3.0.0/16").unwrap();
+            assert_eq!(
+                (route.interface.as_str(), route.table, route.kind.as_str()),
+                ("b", 254, "unicast")
+            );
+            assert_eq!(route.source, "10.3.0.1".parse().ok());
+            assert!(routes.iter().all(|r| r.table != 255), "{routes:?}");
+        });
+    }
+}
