@@ -244,3 +244,6 @@ impl Set {
         name.starts_with("__set") || name.starts_with("__map")
     }
 }
+
+#[cfg(test)]
+mod tests;
