@@ -4,9 +4,22 @@
 //! laws in `laws.rs` say what else is missing.
 
 mod accept_queue_overflows;
+mod certificate_expired;
+mod dns_has_no_ready_endpoints;
+mod dns_policy_wrong;
+mod ip_forwarding_off;
+mod link_down;
+mod listeners;
+mod listens_on_loopback_only;
 mod memory;
 mod memory_grows_without_bound;
 mod memory_limit_below_working_set;
+mod nothing_listens_on_port;
+mod path_mtu_black_hole;
+mod places;
+mod service_selects_no_pod;
+mod target_port_wrong;
+mod workload_scaled_to_zero;
 
 #[cfg(test)]
 mod laws;
@@ -15,7 +28,18 @@ use crate::check::Check;
 
 /// Every check, in the order of the walk.
 pub const ALL: &[&Check] = &[
+    &dns_has_no_ready_endpoints::CHECK,
+    &dns_policy_wrong::CHECK,
+    &service_selects_no_pod::CHECK,
+    &workload_scaled_to_zero::CHECK,
+    &ip_forwarding_off::CHECK,
+    &link_down::CHECK,
+    &path_mtu_black_hole::CHECK,
+    &target_port_wrong::CHECK,
+    &listens_on_loopback_only::CHECK,
+    &nothing_listens_on_port::CHECK,
     &accept_queue_overflows::CHECK,
+    &certificate_expired::CHECK,
     &memory_limit_below_working_set::CHECK,
     &memory_grows_without_bound::CHECK,
 ];

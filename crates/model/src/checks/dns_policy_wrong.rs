@@ -1,0 +1,214 @@
+//! A pod asks the wrong resolver, because of its dnsPolicy or dnsConfig (F11).
+
+use crate::check::{Check, Findings, View};
+use crate::checks::places::{dns_addresses, template_patch};
+use crate::object::Object;
+use crate::path::HopKind;
+use crate::probe::{Answer, Outcome, Question, Transport};
+use crate::remedy::{Remedy, Step};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "dns-policy-wrong",
+    title: "Pod does not use the cluster DNS",
+    title_zh: "Pod 的 dnsPolicy 未指向集群 DNS",
+    catalogue: &["F11"],
+    layer: "L7",
+    looks_at: &["Service", "Pod", "Deployment", "ReplicaSet"],
+    after: &["dns-has-no-ready-endpoints"],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    let o = view.observed();
+    let (Some(lookup), Some(true), Some(client)) = (o.lookup, o.name_fails(), view.path.client)
+    else {
+        return;
+    };
+    let Some(conf) = view.ask(view.path.vantage(), Question::ResolvConf) else {
+        return;
+    };
+    let Answer::ResolvConf(c) = &conf.answer else {
+        return;
+    };
+    let servers = dns_addresses(view);
+    let is_dns = |a: &IpAddr| servers.iter().any(|s| s.ip() == *a) || is_node_local(a);
+    let nameservers = c
+        .nameservers
+        .iter()
+        .map(IpAddr::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let seen = view.saw(
+        HopKind::Name,
+        conf,
+        format!(
+            "nameserver {nameservers}; search {}; ndots {}",
+            c.search.join(" "),
+            c.ndots
+        ),
+    );
+    if c.nameservers.iter().any(is_dns) {
+        out.fine(
+            client.reference(),
+            HopKind::Name,
+            format!("pod {} asks the cluster DNS ({nameservers})", client.name()),
+            seen,
+        );
+        return;
+    }
+    // The decider: the same name at the cluster DNS, from the same pod.
+    for server in servers {
+        let record = if server.is_ipv4() { "A" } else { "AAAA" };
+        let question = Question::Resolve {
+            name: view.path.name.clone(),
+            record: record.into(),
+            server,
+            over: Transport::Udp,
+            timeout_ms: 700,
+        };
+        let Some(direct) = view.ask(view.path.vantage(), question) else {
+            continue;
+        };
+        let Answer::Resolve(reply) = &direct.answer else {
+            continue;
+        };
+        if reply.outcome != Outcome::Answered || reply.rcode != "NOERROR" {
+            continue;
+        }
+        let owner = view.topology.owner_of(client);
+        let policy = client.str("spec.dnsPolicy");
+        let says = format!(
+            "{owner} asks {nameservers} for names, not the cluster DNS {}: dnsPolicy {policy}",
+            server.ip()
+        );
+        let f = out.broken(owner.clone(), HopKind::Name, says, seen);
+        f.and(view.fact(HopKind::Name, client, "spec.dnsPolicy", describe(client)));
+        f.and(view.saw(
+            HopKind::Name,
+            lookup,
+            format!("{} does not resolve", view.path.name),
+        ));
+        f.and(view.saw(
+            HopKind::Name,
+            direct,
+            format!(
+                "the same name at {}: {} {}",
+                server.ip(),
+                reply.rcode,
+                reply.answers.join(", ")
+            ),
+        ));
+        f.then(format!("dnsPolicy {policy}"))
+            .then(format!("resolv.conf names {nameservers}"))
+            .then("that server does not know cluster names");
+        f.remedy(remedy(view, client));
+        return;
+    }
+}
+
+/// NodeLocal DNSCache listens on a link-local address (169.254.0.0/16, fe80::/10).
+fn is_node_local(a: &IpAddr) -> bool {
+    match a {
+        IpAddr::V4(a) => a.is_link_local(),
+        IpAddr::V6(a) => a.segments().first().is_some_and(|s| s & 0xffc0 == 0xfe80),
+    }
+}
+
+fn describe(client: &Object) -> String {
+    let config = client.get("spec.dnsConfig");
+    let network = if client.get("spec.hostNetwork").as_bool() == Some(true) {
+        ", hostNetwork"
+    } else {
+        ""
+    };
+    format!(
+        "{}{network}{}",
+        client.str("spec.dnsPolicy"),
+        if config.is_null() {
+            String::new()
+        } else {
+            format!(", dnsConfig {config}")
+        }
+    )
+}
+
+fn remedy(view: &View<'_>, client: &Object) -> Remedy {
+    let owner = view.topology.owner_of(client);
+    let right = if client.get("spec.hostNetwork").as_bool() == Some(true) {
+        "ClusterFirstWithHostNet"
+    } else {
+        "ClusterFirst"
+    };
+    let servers = client.get("spec.dnsConfig.nameservers");
+    let mut spec = json!({ "dnsPolicy": right });
+    if !servers.is_null()
+        && let Some(map) = spec.as_object_mut()
+    {
+        map.insert("dnsConfig".into(), Value::Null);
+    }
+    Remedy {
+        safe: false,
+        because: format!(
+            "{right} makes the kubelet write the cluster DNS into resolv.conf; the pods are replaced"
+        ),
+        steps: vec![Step::Patch {
+            object: owner.clone(),
+            strategic: true,
+            patch: template_patch(&owner, spec),
+        }],
+    }
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+The client's resolv.conf, its dnsPolicy and dnsConfig, and the address of the cluster DNS.
+
+## What proves it
+
+The lookup fails; none of the pod's nameservers is the cluster DNS (nor a node-local cache); and the same
+name, asked at the cluster DNS from the same pod, resolves.
+
+## What to do
+
+`dnsPolicy: ClusterFirst`, or `ClusterFirstWithHostNet` on the host network.
+
+## Examples
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {dnsPolicy: Default}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {selector: {k8s-app: kube-dns}, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [198.51.100.53], search: [], ndots: 1}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.9], truncated: false, authoritative: true, rtt_us: 300}}}
+```
+```finding
+dns-policy-wrong shop/Pod/web-1
+  because shop/Pod/web-1 asks 198.51.100.53 for names, not the cluster DNS 10.96.0.10: dnsPolicy Default
+```
+
+It asks the cluster DNS, so another thing is wrong:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {dnsPolicy: None}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {selector: {k8s-app: kube-dns}, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [], ndots: 5}}}
+```
+```finding
+```
+"#;

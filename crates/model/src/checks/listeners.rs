@@ -1,0 +1,114 @@
+//! What the three listener checks share: an endpoint refuses; what listens there instead?
+
+use crate::check::View;
+use crate::object::{Object, at};
+use crate::probe::{Answer, Answered, Outcome, Question, Socket};
+use crate::topology::Endpoint;
+use std::net::IpAddr;
+
+/// An endpoint that refuses, with its pod and what listens in it.
+pub struct Refusing<'v, 'a> {
+    /// The endpoint.
+    pub endpoint: &'v Endpoint,
+    /// The refused handshake.
+    pub connect: &'a Answered,
+    /// Its pod.
+    pub pod: &'a Object,
+    /// The sockets answer.
+    pub sockets: &'a Answered,
+    /// TCP listeners there.
+    pub listening: Vec<&'a Socket>,
+}
+
+impl Refusing<'_, '_> {
+    /// Ports with a listener that others can reach.
+    pub fn open_ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self
+            .listening
+            .iter()
+            .filter(|s| !s.local.ip().is_loopback())
+            .map(|s| s.local.port())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// The endpoint's port is listened on, but only on a loopback address.
+    pub fn only_on_loopback(&self) -> Option<&Socket> {
+        let here: Vec<&&Socket> = self
+            .listening
+            .iter()
+            .filter(|s| s.local.port() == self.endpoint.port)
+            .collect();
+        let all = !here.is_empty() && here.iter().all(|s| s.local.ip().is_loopback());
+        all.then(|| here.first().map(|s| **s)).flatten()
+    }
+
+    /// A listener on the endpoint's port that takes the endpoint's family.
+    pub fn listens(&self) -> bool {
+        self.listening.iter().any(|s| {
+            s.local.port() == self.endpoint.port
+                && (s.local.ip() == self.endpoint.address || takes(s, self.endpoint.address))
+        })
+    }
+
+    /// The pod's spec declares this port.
+    pub fn declares(&self, port: u16) -> bool {
+        let mut all = self
+            .pod
+            .list("spec.containers")
+            .iter()
+            .flat_map(|c| at(c, "ports").as_array().map(Vec::as_slice).unwrap_or(&[]));
+        all.any(|p| at(p, "containerPort").as_i64() == Some(i64::from(port)))
+    }
+}
+
+fn takes(s: &Socket, address: IpAddr) -> bool {
+    s.local.ip().is_unspecified()
+        && (s.local.is_ipv4() == address.is_ipv4() || (s.local.is_ipv6() && !s.v6_only))
+}
+
+/// Endpoints that refuse now, with their sockets. One for each pod.
+pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
+    let mut out: Vec<Refusing<'v, 'a>> = Vec::new();
+    for (endpoint, connect) in view.observed().endpoints_that(Outcome::Refused) {
+        let Some(pod) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else {
+            continue;
+        };
+        if out.iter().any(|r| r.pod.reference() == pod.reference()) || !endpoint.ready {
+            continue;
+        }
+        let Some(sockets) = view.ask(view.pod(&pod.reference()), Question::Sockets) else {
+            continue;
+        };
+        let Answer::Sockets(all) = &sockets.answer else {
+            continue;
+        };
+        let listening = all
+            .iter()
+            .filter(|s| s.protocol == "tcp" && s.state == "LISTEN")
+            .collect();
+        out.push(Refusing {
+            endpoint,
+            connect,
+            pod,
+            sockets,
+            listening,
+        });
+    }
+    out
+}
+
+/// `8080, 9090`, or `nothing`.
+pub fn list(ports: &[u16]) -> String {
+    if ports.is_empty() {
+        "nothing".into()
+    } else {
+        ports
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}

@@ -1,0 +1,168 @@
+//! The application does not listen on the port it declares (F30).
+
+use crate::check::{Check, Findings, View};
+use crate::checks::listeners::{Refusing, list, refusing};
+use crate::checks::places::{settings, template_patch};
+use crate::object::ObjectRef;
+use crate::path::HopKind;
+use crate::remedy::{Remedy, Step};
+use serde_json::json;
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "nothing-listens-on-port",
+    title: "Nothing listens on the port the pod declares",
+    title_zh: "Pod 声明的端口上没有进程监听",
+    catalogue: &["F30"],
+    layer: "L4",
+    looks_at: &[
+        "Service",
+        "EndpointSlice",
+        "Pod",
+        "Deployment",
+        "ReplicaSet",
+    ],
+    after: &["target-port-wrong"],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    for r in refusing(view) {
+        let port = r.endpoint.port;
+        let open = r.open_ports();
+        let service_is_wrong = !r.declares(port) && open.iter().any(|p| r.declares(*p));
+        if r.listens() || r.only_on_loopback().is_some() || service_is_wrong {
+            continue;
+        }
+        let owner = view.topology.owner_of(r.pod);
+        let says = format!(
+            "{owner} does not listen on port {port}: it listens on {}",
+            list(&open)
+        );
+        let f = out.broken(
+            owner.clone(),
+            HopKind::Listener,
+            says,
+            view.saw(
+                HopKind::Listener,
+                r.sockets,
+                format!(
+                    "pod {}: no LISTEN on {port}; listens on {}",
+                    r.pod.name(),
+                    list(&open)
+                ),
+            ),
+        );
+        f.and(view.saw(
+            HopKind::Listener,
+            r.connect,
+            format!("TCP connect to {}:{port}: refused", r.endpoint.address),
+        ));
+        f.then(format!("no socket listens on {port}"))
+            .then("the kernel refuses the SYN with a RST");
+        f.remedy(remedy(&owner, &r));
+        return;
+    }
+}
+
+fn remedy(owner: &ObjectRef, r: &Refusing<'_, '_>) -> Remedy {
+    let port = r.endpoint.port;
+    let set = settings(r.pod).into_iter().find_map(|(c, name, value)| {
+        let open = r
+            .open_ports()
+            .into_iter()
+            .find(|p| value == p.to_string() || value.ends_with(&format!(":{p}")))?;
+        (name != "args" && name != "command").then(|| {
+            (
+                c,
+                name,
+                value.replacen(&open.to_string(), &port.to_string(), 1),
+                value,
+            )
+        })
+    });
+    match set {
+        Some((container, name, right, wrong)) => Remedy {
+            safe: false,
+            because: format!(
+                "{name}={wrong} in container {container} sets the port it listens on, while the Service and the pod's own ports say {port}"
+            ),
+            steps: vec![Step::Patch {
+                object: owner.clone(),
+                strategic: true,
+                patch: template_patch(
+                    owner,
+                    json!({"containers": [{"name": container, "env": [{"name": name, "value": right}]}]}),
+                ),
+            }],
+        },
+        None => Remedy {
+            safe: false,
+            because: "the pod's spec does not say why".into(),
+            steps: vec![Step::Ask {
+                question: format!(
+                    "should {owner} listen on {port}, or should the Service send elsewhere? Its log tells whether the listener failed to start"
+                ),
+            }],
+        },
+    }
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+Endpoints that refuse the handshake, the listening sockets of their pods, the ports the pods declare.
+
+## What proves it
+
+No socket listens on the refused port, on any address. The pod declares that port, or declares none that it
+serves.
+
+## What to do
+
+Mend the application's port. Where its environment holds the port that is served instead, the patch is
+offered; else the log of the container says why the listener is missing.
+
+## Examples
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: c, env: [{name: PORT, value: "9090"}], ports: [{containerPort: 8080}]}]}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:9090", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
+```
+```finding
+nothing-listens-on-port shop/Pod/cart-1
+  because shop/Pod/cart-1 does not listen on port 8080: it listens on 9090
+```
+
+It listens, so the refusal came from elsewhere:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:8080", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
+```
+```finding
+```
+"#;
