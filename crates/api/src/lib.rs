@@ -1,1 +1,24 @@
-//! Kubernetes objects from manifests, dumps and recordings.
+//! Kubernetes objects from manifests, dumps and recordings. Thin for now: the live client comes
+//! with the cluster.
+//!
+//! Reading order: [`read_dump`], [`parse`], [`redact`].
+//!
+//! Deliberately absent: sockets, packets, opinions.
+
+mod dump;
+mod redact;
+
+pub use dump::{Error, parse, read_dump};
+pub use redact::redact;
+
+use netshoot_model::snapshot::ClusterSnapshot;
+
+/// Sorts objects and takes secrets out: every snapshot goes through here before anybody sees it.
+pub fn tidy(snapshot: &mut ClusterSnapshot) {
+    for object in &mut snapshot.objects {
+        redact(&mut object.0);
+    }
+    let key = |o: &netshoot_model::object::Object| (o.kind().to_string(), o.namespace().to_string(), o.name().to_string());
+    snapshot.objects.sort_by_cached_key(key);
+    snapshot.objects.dedup_by_key(|o| key(o));
+}

@@ -1,0 +1,33 @@
+//! A folder of `kubectl get -o yaml|json` dumps: facts without a network. Every question to the
+//! network is a gap.
+
+use super::Access;
+use anyhow::Result;
+use netshoot_model::probe::{Answer, Answered, Probe};
+use netshoot_model::snapshot::ClusterSnapshot;
+use std::path::PathBuf;
+
+/// A folder of dumps.
+pub struct Dump {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Time of the facts, milliseconds since 1970: the newest file's.
+    pub taken_at_ms: u64,
+}
+
+impl Access for Dump {
+    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+        let snapshot = netshoot_api::read_dump(&self.dir)?;
+        self.taken_at_ms = snapshot.taken_at_ms;
+        Ok(snapshot)
+    }
+
+    fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {
+        let answer = || Answer::CouldNotAsk {
+            why: "a dump has no network".into(),
+            missing: "a network to ask: the facts come from a dump".into(),
+            how_to_get: "run the diagnosis in the cluster, or give a recording with --snapshot".into(),
+        };
+        Ok(probes.iter().map(|p| Answered { probe: p.clone(), at_ms: self.taken_at_ms, took_ms: 0, answer: answer() }).collect())
+    }
+}

@@ -1,0 +1,30 @@
+//! Where facts and answers come from: a running world, a recording, a folder of dumps, this host.
+
+mod dump;
+mod local;
+mod recording;
+mod world;
+
+pub use dump::Dump;
+pub use local::Local;
+pub use recording::{Batch, Recording, Replay, SCHEMA as RECORDING_SCHEMA};
+pub use world::World;
+
+use anyhow::Result;
+use netshoot_model::probe::{Answered, Probe};
+use netshoot_model::remedy::Step;
+use netshoot_model::snapshot::ClusterSnapshot;
+
+/// A way to the facts.
+pub trait Access {
+    /// All objects, now.
+    fn snapshot(&mut self) -> Result<ClusterSnapshot>;
+
+    /// Answers to a batch, all asked together; one for each question.
+    fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>>;
+
+    /// Carries out one step of a remedy.
+    fn apply(&mut self, step: &Step) -> Result<()> {
+        anyhow::bail!("apply {step:?}: only a world can be changed from here")
+    }
+}

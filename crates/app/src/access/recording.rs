@@ -1,0 +1,101 @@
+//! Everything a run saw, as a file, and a run from such a file. The report is a pure function of
+//! it: the questions are thought anew, the answers come from the file.
+
+use super::Access;
+use anyhow::{Context, Result, bail};
+use netshoot_model::engine::Case;
+use netshoot_model::probe::{Answer, Answered, Probe};
+use netshoot_model::snapshot::ClusterSnapshot;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The schema word.
+pub const SCHEMA: &str = "netshoot.recording/1";
+/// Larger files are refused: the largest real recording is a few MiB.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// One batch of questions with its answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The answers, in order of arrival.
+    pub answers: Vec<Answered>,
+}
+
+/// Objects, rights, clock, each batch of questions with its answers and timings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of the program that made it.
+    pub netshoot: String,
+    /// What was to be found out.
+    pub case: Case,
+    /// The facts.
+    pub snapshot: ClusterSnapshot,
+    /// The answers.
+    pub batches: Vec<Batch>,
+}
+
+impl Recording {
+    /// Reads a recording.
+    pub fn read(path: &Path) -> Result<Recording> {
+        let name = path.display();
+        let size = std::fs::metadata(path).with_context(|| format!("open recording {name}"))?.len();
+        if size > MOST_BYTES {
+            bail!("recording {name} has {size} bytes; more than {MOST_BYTES} is not read");
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("read recording {name}"))?;
+        let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{name} is not a recording (broken JSON, perhaps cut off)"))?;
+        match value.get("schema").and_then(|s| s.as_str()) {
+            Some(SCHEMA) => {}
+            Some(other) => bail!("{name} has schema {other}; this program reads {SCHEMA}"),
+            None => bail!("{name} is JSON, but not a recording: it has no schema"),
+        }
+        serde_json::from_value(value).with_context(|| format!("{name} is not a whole recording"))
+    }
+
+    /// Writes it, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let temporary = path.with_extension("partial");
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(&temporary, text).with_context(|| format!("write recording {}", temporary.display()))?;
+        std::fs::rename(&temporary, path).with_context(|| format!("write recording {}", path.display()))
+    }
+}
+
+/// A run from a recording.
+pub struct Replay {
+    snapshot: ClusterSnapshot,
+    answers: BTreeMap<Probe, Answered>,
+}
+
+impl Replay {
+    /// Answers from a recording.
+    pub fn new(recording: &Recording) -> Self {
+        let answers = recording.batches.iter().flat_map(|b| &b.answers).map(|a| (a.probe.clone(), a.clone())).collect();
+        Replay { snapshot: recording.snapshot.clone(), answers }
+    }
+}
+
+impl Access for Replay {
+    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+        Ok(self.snapshot.clone())
+    }
+
+    fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {
+        let missing = |p: &Probe| Answered {
+            probe: p.clone(),
+            at_ms: self.snapshot.taken_at_ms,
+            took_ms: 0,
+            answer: Answer::CouldNotAsk {
+                why: "not in the recording".into(),
+                missing: "the answer is not in the recording".into(),
+                how_to_get: "run the diagnosis again where the network is".into(),
+            },
+        };
+        Ok(probes.iter().map(|p| self.answers.get(p).cloned().unwrap_or_else(|| missing(p))).collect())
+    }
+}

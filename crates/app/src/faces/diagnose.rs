@@ -1,0 +1,154 @@
+//! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
+
+use crate::access::{Access, Batch, Dump, Local, Recording, Replay, World};
+use crate::io::Io;
+use crate::report::{self, Format};
+use anyhow::{Context, Result};
+use netshoot_model::check::{describe, place};
+use netshoot_model::engine::{self, Case, Next};
+use netshoot_model::evidence::EvidenceSet;
+use netshoot_model::probe::Harm;
+use netshoot_model::report::{Report, Verdict};
+use netshoot_model::symptom::{self, Request};
+use netshoot_model::topology::Topology;
+use std::path::PathBuf;
+
+/// Where the facts come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The world around this process, else this host.
+    Around,
+    /// A recording.
+    Recording(PathBuf),
+    /// A folder of dumps.
+    Dump(PathBuf),
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The question.
+    pub request: Request,
+    /// Where the facts come from.
+    pub source: Source,
+    /// Keep everything that was seen here.
+    pub record: Option<PathBuf>,
+    /// Send nothing.
+    pub passive: bool,
+    /// Only say what would be asked, and why.
+    pub plan: bool,
+    /// Print the equivalent script of ordinary tools.
+    pub runbook: bool,
+    /// Apply the remedy (worlds only) and show that it worked.
+    pub verify: bool,
+    /// The most probes.
+    pub most_probes: usize,
+    /// How to print.
+    pub format: Format,
+}
+
+/// More rounds than this mean that two checks ask each other in a circle.
+const MOST_ROUNDS: usize = 12;
+
+/// Runs a diagnosis and prints it; gives the exit code.
+pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
+    let recorded = match &options.source {
+        Source::Recording(path) => Some(Recording::read(path)?),
+        _ => None,
+    };
+    let mut access: Box<dyn Access> = match (&options.source, &recorded) {
+        (_, Some(r)) => Box::new(Replay::new(r)),
+        (Source::Dump(dir), _) => Box::new(Dump { dir: dir.clone(), taken_at_ms: 0 }),
+        _ => match World::around() {
+            Some(w) => Box::new(w),
+            None => Box::new(Local),
+        },
+    };
+    io.progress(io.lang.pick("reading objects ...", "读取对象……"));
+    let snapshot = access.snapshot()?;
+    let topology = Topology::new(&snapshot);
+    let case = match &recorded {
+        // A new question may be put to an old recording; else the old one is answered again.
+        Some(r) if options.request == Request::default() => r.case.clone(),
+        _ => case(&topology, options),
+    };
+    if options.plan {
+        io.progress_done();
+        return plan(&case, &topology, io);
+    }
+    let (report, batches) = think(&case, &topology, access.as_mut(), io)?;
+    if let Some(path) = &options.record {
+        let schema = crate::access::RECORDING_SCHEMA.to_string();
+        let recording = Recording { schema, netshoot: crate::version::SHORT.into(), case, snapshot: snapshot.clone(), batches };
+        recording.write(path)?;
+    }
+    if options.runbook {
+        write!(io.out, "{}", report::runbook(&report))?;
+        return Ok(code(&report));
+    }
+    report::write(&report, options.format, io)?;
+    if options.verify && report.verdict == Verdict::Broken {
+        return super::verify::run(&report, access.as_mut(), io);
+    }
+    Ok(code(&report))
+}
+
+/// 0 healthy, 1 cause found, 2 could not tell.
+pub fn code(report: &Report) -> i32 {
+    match report.verdict {
+        Verdict::Healthy => 0,
+        Verdict::Broken => 1,
+        Verdict::Unknown => 2,
+    }
+}
+
+fn case(topology: &Topology<'_>, options: &Options) -> Case {
+    let (understood, conversations) = symptom::understand(topology, &options.request);
+    let most_harm = if options.passive { Harm::None } else { Harm::Series };
+    Case { understood, conversations, most_harm, most_probes: options.most_probes }
+}
+
+/// The loop: think, ask, think again.
+pub fn think(case: &Case, topology: &Topology<'_>, access: &mut dyn Access, io: &mut Io<'_>) -> Result<(Report, Vec<Batch>)> {
+    let mut evidence = EvidenceSet::default();
+    let mut batches = Vec::new();
+    for round in 0..MOST_ROUNDS {
+        let probes = match engine::think(case, topology, &evidence) {
+            Next::Done(report) => {
+                io.progress_done();
+                return Ok((*report, batches));
+            }
+            Next::Ask(probes) => probes,
+        };
+        let first = probes.first().map(|p| format!("{} from {}", describe(&p.question), place(&p.from))).unwrap_or_default();
+        io.progress(&format!("round {}: {} questions: {first} ...", round + 1, probes.len()));
+        let answers = access.ask(&probes).context("ask the network")?;
+        evidence.add(answers.iter().cloned());
+        batches.push(Batch { answers });
+    }
+    io.progress_done();
+    let case = Case { most_probes: 0, ..case.clone() };
+    match engine::think(&case, topology, &evidence) {
+        Next::Done(report) => Ok((*report, batches)),
+        Next::Ask(_) => anyhow::bail!("no end was found after {MOST_ROUNDS} rounds of questions"),
+    }
+}
+
+fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
+    writeln!(io.out, "{}", io.lang.pick("Understood:", "理解为："))?;
+    for c in &case.understood.conversations {
+        writeln!(io.out, "  {}", report::safe(c))?;
+    }
+    for q in &case.understood.asked_back {
+        writeln!(io.out, "  ? {}", report::safe(q))?;
+    }
+    writeln!(io.out, "{}", io.lang.pick("First questions (more follow from the answers):", "首批探测（后续取决于结果）："))?;
+    if let Next::Ask(probes) = engine::think(case, topology, &EvidenceSet::default()) {
+        for p in probes {
+            writeln!(io.out, "  {:?}: {} from {}", p.question.harm(), report::safe(&describe(&p.question)), report::safe(&place(&p.from)))?;
+        }
+    }
+    writeln!(io.out, "{}", io.lang.pick("At most:", "上限："))?;
+    writeln!(io.out, "  {} probes, harm at most {:?}; nothing is changed", case.most_probes, case.most_harm)?;
+    Ok(0)
+}

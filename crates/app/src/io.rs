@@ -1,0 +1,75 @@
+//! The only door to the terminal: what is printed goes through here.
+
+use std::io::{IsTerminal, Write};
+
+/// Language of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl Lang {
+    /// From `--lang`, else from the locale.
+    pub fn choose(asked: Option<&str>) -> Lang {
+        let locale = || ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()));
+        match asked.map(str::to_string).or_else(locale) {
+            Some(l) if l.to_lowercase().starts_with("zh") => Lang::Zh,
+            _ => Lang::En,
+        }
+    }
+
+    /// One of two texts.
+    pub fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+}
+
+/// Output, errors, colour, language.
+pub struct Io<'a> {
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error: progress and complaints.
+    pub err: &'a mut dyn Write,
+    /// Colour may be used on `out`.
+    pub color: bool,
+    /// Progress may be shown on `err`.
+    pub progress: bool,
+    /// Language of texts.
+    pub lang: Lang,
+}
+
+impl Io<'_> {
+    /// Runs `work` with the process's own streams.
+    pub fn standard<T>(lang: Lang, work: impl FnOnce(&mut Io<'_>) -> T) -> T {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let color = out.is_terminal() && !plain && std::env::var("TERM").as_deref() != Ok("dumb");
+        let progress = err.is_terminal();
+        let result = work(&mut Io { out: &mut out, err: &mut err, color, progress, lang });
+        let _ = out.flush();
+        result
+    }
+
+    /// A line of progress that the next one overwrites; nothing where nobody watches.
+    pub fn progress(&mut self, text: &str) {
+        if self.progress {
+            let short: String = text.chars().take(100).collect();
+            let _ = write!(self.err, "\r\x1b[K{short}");
+            let _ = self.err.flush();
+        }
+    }
+
+    /// Takes the line of progress away.
+    pub fn progress_done(&mut self) {
+        if self.progress {
+            let _ = write!(self.err, "\r\x1b[K");
+            let _ = self.err.flush();
+        }
+    }
+}

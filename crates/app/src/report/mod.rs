@@ -1,0 +1,47 @@
+//! Renderers: one file each. They print what the report says; they decide nothing.
+
+mod text;
+
+use crate::io::Io;
+use anyhow::Result;
+use netshoot_model::report::Report;
+
+/// How to print a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// Schema `netshoot.report/1`.
+    Json,
+}
+
+/// Prints a report.
+pub fn write(report: &Report, format: Format, io: &mut Io<'_>) -> Result<()> {
+    match format {
+        Format::Text => text::write(report, io),
+        Format::Json => {
+            writeln!(io.out, "{}", serde_json::to_string_pretty(report)?)?;
+            Ok(())
+        }
+    }
+}
+
+/// The equivalent script of ordinary tools.
+pub fn runbook(_report: &Report) -> String {
+    String::new()
+}
+
+/// Text from the cluster or the network, made harmless for a terminal: control characters become
+/// `\x1b` words.
+pub fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+        if (c.is_control() && c != '\t') || bidi {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
