@@ -14,6 +14,7 @@ use crate::hold::child::folder;
 use crate::standing::Standing;
 use crate::store::PatchKind;
 use crate::world::Reference;
+use netshoot_host::netns::NetNs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -146,6 +147,11 @@ fn answer(standing: &Standing, line: &[u8]) -> Result<Value, String> {
         }
         Request::Place(name) => place::find(standing, &name),
     }
+}
+
+/// The network of a place and the resolv.conf there.
+pub(crate) fn network_of(standing: &Standing, place: &str) -> Result<(Arc<NetNs>, String), String> {
+    place::named(standing, place).map(|(_, p)| (p.network, p.resolv_conf))
 }
 
 fn snapshot(standing: &Standing, kinds: Option<&[String]>) -> Value {

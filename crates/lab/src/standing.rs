@@ -60,6 +60,12 @@ impl Standing {
             .collect()
     }
 
+    /// Lets the reconcilers look again.
+    pub(crate) fn wake(&self) {}
+
+    /// What some pods do from now on.
+    pub(crate) fn behave(&self, _behaviour: crate::world::PodBehaviour) {}
+
     /// Namespace and name of the first pod of the world's client.
     pub(crate) fn client_pod(&self) -> Result<(String, String), String> {
         let client = &self.plan.client;

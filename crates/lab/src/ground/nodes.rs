@@ -165,6 +165,10 @@ fn make_switch(
     outside: &NetNs,
     nodes: &BTreeMap<String, Node>,
 ) -> Result<(), Error> {
+    // The switch is a switch: it does not hand frames to IP's filters.
+    for family in ["iptables", "ip6tables", "arptables"] {
+        sysctl::write_if_there(&format!("net.bridge.bridge-nf-call-{family}"), "0")?;
+    }
     link::create_bridge(BRIDGE)?;
     // A bridge takes the smallest MTU of its ports until it is given one.
     link::set_mtu(BRIDGE, wiring.mtu)?;

@@ -102,7 +102,11 @@ fn complain(why: &str, code: i32) -> i32 {
     code
 }
 
+/// `here`: whoever started this process has put it there already.
 fn enter(place: &str) -> Result<(), String> {
+    if place == "here" {
+        return Ok(());
+    }
     let told = serve::ask(
         Path::new(&serve::socket().to_string_lossy().into_owned()),
         &json!({ "place": place }),

@@ -48,27 +48,26 @@ pub(super) fn node(standing: &Standing, name: &str) -> Result<Place, String> {
     })
 }
 
-/// `pod/NAMESPACE/NAME`, `pod/NAME`, `node/NAME`, `client`; a pod's name may be the beginning of one.
-pub(super) fn find(standing: &Standing, words: &str) -> Result<Value, String> {
+/// `pod/NAMESPACE/NAME`, `pod/NAME`, `node/NAME`, `client`; a pod's name may be the beginning of
+/// one. Gives the whole name too.
+pub(super) fn named(standing: &Standing, words: &str) -> Result<(String, Place), String> {
     let parts: Vec<&str> = words.split('/').collect();
-    let (said, place) = match parts.as_slice() {
+    match parts.as_slice() {
         ["client"] => {
             let (namespace, name) = standing.client_pod()?;
-            (
-                format!("pod/{namespace}/{name}"),
-                pod(standing, &namespace, &name)?,
-            )
+            Ok((format!("pod/{namespace}/{name}"), pod(standing, &namespace, &name)?))
         }
-        ["node", name] => (words.to_string(), node(standing, name)?),
-        ["pod", namespace, name] => by_beginning(standing, Some(namespace), name)?,
-        ["pod", name] => by_beginning(standing, None, name)?,
-        _ => {
-            return Err(format!(
-                "{words}: a place is pod/NAMESPACE/NAME, pod/NAME or node/NAME"
-            ));
-        }
-    };
-    // Another process of the world opens PID 1's descriptor: the namespace has no name.
+        ["node", name] => Ok((words.to_string(), node(standing, name)?)),
+        ["pod", namespace, name] => by_beginning(standing, Some(namespace), name),
+        ["pod", name] => by_beginning(standing, None, name),
+        _ => Err(format!("{words}: a place is pod/NAMESPACE/NAME, pod/NAME or node/NAME")),
+    }
+}
+
+/// How another process of the world gets into a place.
+pub(super) fn find(standing: &Standing, words: &str) -> Result<Value, String> {
+    let (said, place) = named(standing, words)?;
+    // It opens PID 1's descriptor: the namespace has no name.
     Ok(json!({
         "place": said,
         "netns": format!("/proc/1/fd/{}", place.network.as_raw_fd()),
