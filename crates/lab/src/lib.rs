@@ -7,7 +7,7 @@
 //! Reading order: [`world`] (the format of a folder under `labs/`), [`vary`] (a seed changes
 //! names, ports, addresses), [`hold`] (the process that holds everything and ends with its
 //! parent), [`ground`] (namespaces, links, processes), [`store`] (the API server's part),
-//! [`controllers`] and [`kubelet`] (what keeps it alive), [`proxy`] and [`enforce`] (rules),
+//! [`controllers`], [`kubelet`] and [`living`] (what keeps it alive), [`proxy`] and [`enforce`] (rules),
 //! [`dns`], [`behave`] (what runs in a pod), [`fault`] (what breaks it), [`serve`] (what the
 //! diagnosis is given).
 
@@ -21,11 +21,15 @@ pub mod enforce;
 pub mod fault;
 pub mod ground;
 pub mod hold;
+pub mod kinds;
 pub mod kubelet;
+pub mod labs;
+pub mod living;
 pub mod own;
 pub mod proxy;
 pub mod relay;
 pub mod serve;
+pub mod shape;
 pub mod standing;
 pub mod store;
 pub mod vary;

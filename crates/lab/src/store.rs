@@ -1,11 +1,21 @@
 //! The API server's part: objects by kind, namespace, name; patches; a revision to wait on.
 //!
 //! Objects are JSON as `kubectl get -o json` shows them. Every change bumps one revision and
-//! wakes the reconcilers.
+//! wakes the reconcilers. [`defaults`] fills what the API server fills, [`merge`] holds the two
+//! patch languages. Absent: optimistic locking, admission beyond what worlds get wrong, watches
+//! (a revision is enough where everybody lives in one process).
+
+pub mod defaults;
+pub mod merge;
 
 use crate::Error;
-use serde_json::Value;
-use std::time::Duration;
+use crate::kinds;
+use crate::shape::{self, Dice, at, fnv, rfc3339, text};
+use defaults::Allocation;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How a patch is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,59 +28,402 @@ pub enum PatchKind {
 
 /// The objects of one world. Shared by reference between threads.
 #[derive(Debug, Default)]
-pub struct Store {}
+pub struct Store {
+    inner: Mutex<Inner>,
+    newer: Condvar,
+}
+
+type Key = (String, String, String);
+
+#[derive(Debug)]
+struct Inner {
+    objects: BTreeMap<Key, Arc<Value>>,
+    revision: u64,
+    dice: Dice,
+    allocation: Allocation,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Inner { objects: BTreeMap::new(), revision: 1, dice: Dice::new(0), allocation: Allocation::default() }
+    }
+}
+
+fn refused(asked: String, why: impl Into<String>) -> Error {
+    Error::Store { asked, why: why.into() }
+}
+
+fn asked(verb: &str, kind: &str, namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { format!("{verb} {kind} {name}") } else { format!("{verb} {kind} {namespace}/{name}") }
+}
+
+fn not_found(verb: &str, kind: &str, namespace: &str, name: &str) -> Error {
+    let plural = kinds::find(kind).map_or(kind, |k| k.plural);
+    refused(asked(verb, kind, namespace, name), format!("{plural} \"{name}\" not found"))
+}
 
 impl Store {
-    /// Creates or replaces; fills uid, creationTimestamp, resourceVersion, generation.
+    /// An empty store that gives Services addresses of these families from these ranges. The seed
+    /// decides what names and addresses it makes up.
+    pub fn new(families: &[String], service_cidrs: &[String], seed: u64) -> Store {
+        let inner = Inner { dice: Dice::new(seed), allocation: Allocation::new(families, service_cidrs), ..Inner::default() };
+        Store { inner: Mutex::new(inner), newer: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A reconciler that panicked in between leaves whole objects: each change is one insert.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Creates or replaces; fills uid, creationTimestamp, resourceVersion, generation. Status of a
+    /// replaced object stays unless the new one brings its own.
     pub fn apply(&self, object: Value) -> Result<Value, Error> {
-        Ok(object)
+        let made = self.lock().apply(object)?;
+        self.newer.notify_all();
+        Ok(made.as_ref().clone())
     }
 
     /// One object.
-    pub fn get(&self, _kind: &str, _namespace: &str, _name: &str) -> Option<Value> {
-        None
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.find(kind, namespace, name).map(|o| o.as_ref().clone())
+    }
+
+    /// One object, shared.
+    pub fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.lock().objects.get(&(kind.to_string(), namespace.to_string(), name.to_string())).cloned()
     }
 
     /// All of a kind, sorted by namespace and name.
-    pub fn list(&self, _kind: &str) -> Vec<Value> {
-        Vec::new()
+    pub fn list(&self, kind: &str) -> Vec<Value> {
+        self.of(kind).iter().map(|o| o.as_ref().clone()).collect()
+    }
+
+    /// All of a kind, shared, sorted by namespace and name.
+    pub fn of(&self, kind: &str) -> Vec<Arc<Value>> {
+        let from = (kind.to_string(), String::new(), String::new());
+        self.lock().objects.range(from..).take_while(|(k, _)| k.0 == kind).map(|(_, o)| o.clone()).collect()
     }
 
     /// Everything, sorted by kind, namespace, name.
     pub fn all(&self) -> Vec<Value> {
-        Vec::new()
+        let shared: Vec<Arc<Value>> = self.lock().objects.values().cloned().collect();
+        shared.iter().map(|o| o.as_ref().clone()).collect()
     }
 
-    /// Changes one object; a change of `spec` bumps `metadata.generation`.
-    pub fn patch(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        _how: PatchKind,
-        _patch: &Value,
-    ) -> Result<Value, Error> {
-        Err(Error::Store {
-            asked: format!("patch {kind} {namespace}/{name}"),
-            why: "not found".into(),
-        })
+    /// Changes one object; a change of `spec` bumps `metadata.generation`. `status` in a patch is
+    /// ignored, as it is where status is a subresource.
+    pub fn patch(&self, kind: &str, namespace: &str, name: &str, how: PatchKind, patch: &Value) -> Result<Value, Error> {
+        let mut patch = patch.clone();
+        if let Some(map) = patch.as_object_mut().filter(|_| kind != "Event") {
+            map.remove("status");
+        }
+        self.edit(kind, namespace, name, |object| match how {
+            PatchKind::Merge => merge::merge(object, &patch),
+            PatchKind::Strategic => merge::strategic(object, &patch),
+        })?
+        .ok_or_else(|| not_found("patch", kind, namespace, name))
     }
 
-    /// Removes one object; owners are not followed here, controllers do that.
+    /// Changes one object in place and gives the new one, or none when there is no such object.
+    /// Nothing is written and nobody is woken when nothing changed.
+    pub fn edit(&self, kind: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) -> Result<Option<Value>, Error> {
+        let mut inner = self.lock();
+        let key = (kind.to_string(), namespace.to_string(), name.to_string());
+        let Some(old) = inner.objects.get(&key).cloned() else { return Ok(None) };
+        let mut new = old.as_ref().clone();
+        change(&mut new);
+        if new == *old {
+            return Ok(Some(new));
+        }
+        let written = inner.write(key, new, Some(&old))?;
+        drop(inner);
+        self.newer.notify_all();
+        Ok(Some(written.as_ref().clone()))
+    }
+
+    /// Replaces the status of an object, when it differs.
+    pub fn set_status(&self, kind: &str, namespace: &str, name: &str, status: &Value) {
+        let put = |object: &mut Value| {
+            if let Some(map) = object.as_object_mut() {
+                map.insert("status".into(), status.clone());
+            }
+        };
+        // A refusal concerns spec only; an object that is gone needs no status.
+        let _ = self.edit(kind, namespace, name, put);
+    }
+
+    /// Asks for the end of an object. A pod on a node goes gracefully: it gets its
+    /// deletionTimestamp, and its kubelet removes it. Owners are not followed here, controllers
+    /// do that.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Error> {
-        Err(Error::Store {
-            asked: format!("delete {kind} {namespace}/{name}"),
-            why: "not found".into(),
-        })
+        let Some(object) = self.find(kind, namespace, name) else { return Err(not_found("delete", kind, namespace, name)) };
+        if kind == "Pod" && !text(&object, "spec.nodeName").is_empty() {
+            if shape::is_ending(&object) {
+                return Ok(object.as_ref().clone());
+            }
+            let grace = shape::int(&object, "spec.terminationGracePeriodSeconds").unwrap_or(30);
+            let when = rfc3339(netshoot_host::clock::now_ms() + grace.unsigned_abs() * 1000);
+            let mark = |o: &mut Value| {
+                let meta = shape::child(o, "metadata");
+                meta.insert("deletionTimestamp".into(), json!(when));
+                meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
+            };
+            return self.edit(kind, namespace, name, mark)?.ok_or_else(|| not_found("delete", kind, namespace, name));
+        }
+        self.remove(kind, namespace, name).ok_or_else(|| not_found("delete", kind, namespace, name))
+    }
+
+    /// Takes an object away at once.
+    pub fn remove(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let mut inner = self.lock();
+        let gone = inner.objects.remove(&(kind.to_string(), namespace.to_string(), name.to_string()))?;
+        inner.revision += 1;
+        drop(inner);
+        self.newer.notify_all();
+        Some(gone.as_ref().clone())
+    }
+
+    /// Says something about an object, as an Event of the core group. The same words about the
+    /// same object from the same source are counted, not repeated.
+    pub fn event(&self, about: &Value, kind: &str, reason: &str, message: &str, source: (&str, &str)) {
+        let now = rfc3339(netshoot_host::clock::now_ms());
+        let space = if shape::namespace(about).is_empty() { "default" } else { shape::namespace(about) };
+        let (component, host) = source;
+        let words = format!("{}/{}/{}/{reason}/{message}/{component}/{host}", shape::kind(about), shape::uid(about), text(about, "fieldPath"));
+        let name = format!("{}.{:016x}", shape::name(about), fnv(words.as_bytes()) >> 4);
+        let again = self.edit("Event", space, &name, |event| {
+            let count = shape::int(event, "count").unwrap_or(1) + 1;
+            merge::merge(event, &json!({"count": count, "lastTimestamp": now}));
+        });
+        if !matches!(again, Ok(None)) {
+            return;
+        }
+        let mut origin = json!({"component": component});
+        if !host.is_empty() {
+            origin["host"] = json!(host);
+        }
+        let mut involved = json!({
+            "apiVersion": text(about, "apiVersion"), "kind": shape::kind(about), "name": shape::name(about),
+            "resourceVersion": text(about, "metadata.resourceVersion"), "uid": shape::uid(about),
+        });
+        for (key, value) in [("namespace", shape::namespace(about)), ("fieldPath", text(about, "fieldPath"))] {
+            if !value.is_empty() {
+                involved[key] = json!(value);
+            }
+        }
+        // The namespace of an event is that of a living object; one that just went needs no event.
+        let _ = self.apply(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": space},
+            "involvedObject": involved, "reason": reason, "message": message, "source": origin, "type": kind,
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "eventTime": null,
+            "reportingComponent": component, "reportingInstance": host,
+        }));
+    }
+
+    /// A suffix as Kubernetes gives generated names.
+    pub fn suffix(&self, length: usize) -> String {
+        self.lock().dice.suffix(length)
     }
 
     /// The present revision.
     pub fn revision(&self) -> u64 {
-        0
+        self.lock().revision
+    }
+
+    /// Wakes everybody who waits, without a change.
+    pub fn nudge(&self) {
+        self.newer.notify_all();
     }
 
     /// Waits until the revision is newer than `seen` or `limit` has passed; gives the revision.
-    pub fn wait_newer(&self, seen: u64, _limit: Duration) -> u64 {
-        seen
+    pub fn wait_newer(&self, seen: u64, limit: Duration) -> u64 {
+        let until = Instant::now() + limit;
+        let mut inner = self.lock();
+        while inner.revision <= seen {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let (next, wait) = self.newer.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+            inner = next;
+            if wait.timed_out() {
+                break;
+            }
+        }
+        inner.revision
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, mut object: Value) -> Result<Arc<Value>, Error> {
+        let kind = shape::kind(&object).to_string();
+        let Some(known) = kinds::find(&kind) else { return Err(refused(format!("apply {kind}"), "no such kind in a world")) };
+        if shape::name(&object).is_empty() && !text(&object, "metadata.generateName").is_empty() {
+            let name = format!("{}{}", text(&object, "metadata.generateName"), self.dice.suffix(5));
+            shape::child(&mut object, "metadata").insert("name".into(), json!(name));
+        }
+        let name = shape::name(&object).to_string();
+        if known.namespaced && shape::namespace(&object).is_empty() {
+            shape::child(&mut object, "metadata").insert("namespace".into(), json!("default"));
+        } else if !known.namespaced {
+            shape::child(&mut object, "metadata").remove("namespace");
+        }
+        let namespace = shape::namespace(&object).to_string();
+        if name.is_empty() {
+            return Err(refused(format!("apply {kind}"), "metadata.name is missing"));
+        }
+        if known.namespaced && !self.objects.contains_key(&("Namespace".into(), String::new(), namespace.clone())) {
+            return Err(refused(asked("apply", &kind, &namespace, &name), format!("namespaces \"{namespace}\" not found")));
+        }
+        if let Some(map) = object.as_object_mut() {
+            map.insert("apiVersion".into(), json!(known.api_version));
+        }
+        let key = (kind, namespace, name);
+        let old = self.objects.get(&key).cloned();
+        if let Some(old) = &old {
+            defaults::keep(&mut object, old);
+            let mut same = object.clone();
+            defaults::fill(&mut same, &mut self.allocation, &mut self.dice);
+            if same == **old {
+                return Ok(old.clone());
+            }
+        } else {
+            let uid = self.uid();
+            let meta = shape::child(&mut object, "metadata");
+            meta.insert("uid".into(), json!(uid));
+            // Set before only for things that are said to be old.
+            meta.entry("creationTimestamp").or_insert_with(|| json!(rfc3339(netshoot_host::clock::now_ms())));
+        }
+        self.write(key, object, old.as_deref())
+    }
+
+    fn write(&mut self, key: Key, mut object: Value, old: Option<&Value>) -> Result<Arc<Value>, Error> {
+        let refuse = |why: String| refused(asked(if old.is_some() { "patch" } else { "apply" }, &key.0, &key.1, &key.2), why);
+        defaults::check(&object).map_err(refuse)?;
+        if key.0 == "Service" {
+            self.allocation.learn(self.objects.range(("Service".to_string(), String::new(), String::new())..).take_while(|(k, _)| k.0 == "Service").filter(|(k, _)| **k != key).map(|(_, o)| o.as_ref()));
+        }
+        defaults::fill(&mut object, &mut self.allocation, &mut self.dice);
+        self.revision += 1;
+        let changed = old.is_none_or(|old| at(old, "spec") != at(&object, "spec"));
+        let counts = !at(&object, "spec").is_null() && key.0 != "Node" && key.0 != "Service" && key.0 != "Namespace" && key.0 != "Lease";
+        let generation = old.and_then(|o| shape::int(o, "metadata.generation")).unwrap_or(0);
+        let revision = self.revision;
+        let meta = shape::child(&mut object, "metadata");
+        meta.insert("resourceVersion".into(), json!(revision.to_string()));
+        if counts {
+            meta.insert("generation".into(), json!(if changed { generation + 1 } else { generation }));
+        }
+        let object = Arc::new(object);
+        self.objects.insert(key, object.clone());
+        Ok(object)
+    }
+
+    /// A random UUID, version 4 (RFC 9562 section 5.4).
+    fn uid(&mut self) -> String {
+        let (a, b) = (self.dice.roll(), self.dice.roll());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xfff,
+            (b >> 48 & 0x3fff) | 0x8000,
+            b & 0xffff_ffff_ffff
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> Store {
+        let store = Store::new(&["ipv4".into()], &["10.96.0.0/16".into()], 1);
+        store.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).unwrap();
+        store
+    }
+
+    fn service() -> Value {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+               "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}, {"name": "admin", "port": 81}]}})
+    }
+
+    #[test]
+    fn an_object_gets_what_the_api_server_gives() {
+        let store = store();
+        let made = store.apply(service()).unwrap();
+        assert_eq!(shape::uid(&made).len(), 36);
+        assert_eq!(at(&made, "spec.ports.0.targetPort"), &json!(80));
+        assert_eq!(text(&made, "spec.ports.0.protocol"), "TCP");
+        assert!(text(&made, "spec.clusterIP").starts_with("10.96."), "{made}");
+        let again = store.apply(service()).unwrap();
+        assert_eq!(made, again, "the same manifest changes nothing");
+    }
+
+    #[test]
+    fn patches_merge_and_keep_the_address() {
+        let store = store();
+        let made = store.apply(service()).unwrap();
+        let patch = json!({"spec": {"ports": [{"port": 81, "targetPort": 8081}]}, "status": {"x": 1}});
+        let new = store.patch("Service", "shop", "web", PatchKind::Strategic, &patch).unwrap();
+        assert_eq!(shape::list(&new, "spec.ports").len(), 2);
+        assert_eq!(at(&new, "spec.ports.1.targetPort"), &json!(8081));
+        assert_eq!(at(&new, "spec.clusterIP"), at(&made, "spec.clusterIP"));
+        assert!(at(&new, "status.x").is_null());
+        assert!(store.patch("Service", "shop", "none", PatchKind::Merge, &json!({})).is_err());
+    }
+
+    #[test]
+    fn a_pod_on_a_node_goes_gracefully() {
+        let store = store();
+        let pod = json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "shop"}, "spec": {"nodeName": "n", "containers": [{"name": "a"}]}});
+        store.apply(pod).unwrap();
+        store.delete("Pod", "shop", "a").unwrap();
+        assert!(shape::is_ending(&store.get("Pod", "shop", "a").unwrap()));
+        store.remove("Pod", "shop", "a").unwrap();
+        assert!(store.delete("Pod", "shop", "a").is_err());
+    }
+
+    #[test]
+    fn waiting_sees_a_change_from_another_thread() {
+        let store = store();
+        let seen = store.revision();
+        std::thread::scope(|s| {
+            s.spawn(|| store.apply(service()).unwrap());
+            assert!(store.wait_newer(seen, Duration::from_secs(5)) > seen);
+        });
+        let seen = store.revision();
+        assert_eq!(store.wait_newer(seen, Duration::from_millis(5)), seen);
+    }
+
+    #[test]
+    fn the_same_event_is_counted() {
+        let store = store();
+        let pod = store.apply(service()).unwrap();
+        for _ in 0..3 {
+            store.event(&pod, "Warning", "Unhealthy", "no", ("kubelet", "n1"));
+        }
+        let events = store.list("Event");
+        assert_eq!(events.len(), 1);
+        assert_eq!(shape::int(&events[0], "count"), Some(3));
+        assert_eq!(text(&events[0], "source.host"), "n1");
+    }
+
+    #[test]
+    fn refusals() {
+        let store = store();
+        for (object, why) in [
+            (json!({"kind": "Nonsense", "metadata": {"name": "a"}}), "no such kind"),
+            (json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "nowhere"}}), "not found"),
+            (json!({"kind": "Pod", "metadata": {"namespace": "shop"}}), "metadata.name"),
+            (
+                json!({"kind": "Deployment", "metadata": {"name": "d", "namespace": "shop"},
+                    "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "b"}}}}}),
+                "selector",
+            ),
+        ] {
+            let said = store.apply(object).unwrap_err().to_string();
+            assert!(said.contains(why), "{said}");
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! The format of a world: a folder with `objects.yaml` (ordinary manifests) and `world.yaml`
 //! (how nodes are wired, how pods behave, what breaks, what is asked, what is expected).
+//! [`load`] reads it, [`check`] refuses what cannot be meant, [`complete`] fills what an author
+//! need not say.
+
+pub mod check;
+pub mod complete;
+pub mod load;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +65,12 @@ pub struct Plan {
     /// keys replace those above; `objects` in it are applied over `objects.yaml`.
     #[serde(default)]
     pub twins: BTreeMap<String, Value>,
+    /// How fast kubelets and controllers are, compared with real ones.
+    #[serde(default)]
+    pub pace: Pace,
+    /// Where pods go, before the scheduler's own choice. A seed adds to it.
+    #[serde(default)]
+    pub placement: Vec<Place>,
     /// Conditions that hold before the world is handed over, besides "all Deployments that can be
     /// Available are": milliseconds to wait after faults that are due at the start.
     #[serde(default)]
@@ -116,6 +128,40 @@ pub struct Expect {
     pub subject: Reference,
 }
 
+/// Times of a world: real clusters take minutes where a world has seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// `periodSeconds` and `initialDelaySeconds` of probes are divided by this. Their timeouts
+    /// are not: what a probe waits for lives in real time.
+    pub probes_faster: f64,
+    /// Pauses before a container is started again: the first, the second, ... the last repeats
+    /// (a kubelet: 0 s, 10 s, 20 s, ... 300 s).
+    pub restart_ms: Vec<u64>,
+    /// A container that ran this long begins again with the first pause (a kubelet: 600 s).
+    pub restart_forgets_ms: u64,
+    /// A node whose kubelet is silent this long is not ready (a cluster: 50 s).
+    pub node_grace_ms: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { probes_faster: 10.0, restart_ms: vec![300, 1000, 2000, 3000], restart_forgets_ms: 3000, node_grace_ms: 3000 }
+    }
+}
+
+/// Pods of an owner go to these nodes, in turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Namespace of the owner.
+    pub namespace: String,
+    /// Name of the Deployment, StatefulSet or Pod.
+    pub name: String,
+    /// Nodes, in turn.
+    pub nodes: Vec<String>,
+}
+
 /// Cables and addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -130,6 +176,8 @@ pub struct Wiring {
     pub mtu: u32,
     /// Conditions of single cables between a node and the underlay's switch.
     pub cables: Vec<Cable>,
+    /// Where Services get their addresses, a range for each family.
+    pub service_cidrs: Vec<String>,
     /// Names the outside resolver knows: name to address; addresses exist in the outside.
     pub outside: BTreeMap<String, String>,
 }
@@ -142,6 +190,7 @@ impl Default for Wiring {
             proxy: "nftables".into(),
             mtu: 1500,
             cables: Vec::new(),
+            service_cidrs: vec!["10.96.0.0/16".into(), "fd96::/112".into()],
             outside: BTreeMap::new(),
         }
     }
@@ -278,6 +327,15 @@ pub enum Action {
     Cable(Cable),
     /// What some pods do from now on: their containers are restarted with it.
     Behave(PodBehaviour),
+    /// A certificate issued anew with this lifetime, as cert-manager would; negative is expired.
+    Certificate {
+        /// Namespace of the Secret.
+        namespace: String,
+        /// Name of the Secret (type `kubernetes.io/tls`).
+        name: String,
+        /// Seconds from now to its end.
+        expires_in_s: i64,
+    },
     /// A command, in `node/NAME` or `pod/NAMESPACE/NAME`.
     Run {
         /// Where.
