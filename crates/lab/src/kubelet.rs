@@ -194,7 +194,7 @@ impl Kubelets {
             return;
         }
         let node = round.store.find("Node", "", &pod.node);
-        let site = launch::Site { store: round.store, pod: object, node: node.as_deref(), addresses: &pod.addresses, cluster_dns: &self.cluster_dns };
+        let site = launch::Site { store: round.store, pod: object, node: node.as_deref(), addresses: &pod.addresses, cluster_dns: &self.cluster_dns, outside: self.ground.resolver() };
         for container in &mut pod.containers {
             let behaviour = launch::behaviour(object, &container.name, &self.later, &self.plan.behaviour);
             container.pass(&container::Turn { site: &site, behaviour: &behaviour, ground: &self.ground, pace: &self.plan.pace, now_ms: round.now_ms });

@@ -4,6 +4,7 @@
 
 use crate::Error;
 use crate::controllers::{self, certificates, certificates::Authority, system};
+use crate::fault::Daemons;
 use crate::ground::Ground;
 use crate::kubelet::{Kubelets, Round};
 use crate::shape::{self, at, fnv, int, text};
@@ -22,31 +23,6 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(50);
 /// The shortest: several changes in a row are one look.
 const SETTLE: Duration = Duration::from_millis(5);
-
-/// The daemons of the nodes and whether they run. All run until told otherwise.
-#[derive(Debug, Default)]
-pub struct Daemons(Mutex<BTreeMap<(String, String), (bool, u64)>>);
-
-impl Daemons {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), (bool, u64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Starts or stops `kubelet`, `kube-proxy` or `policy-agent` of a node.
-    pub fn set(&self, node: &str, name: &str, running: bool) {
-        self.lock().insert((node.into(), name.into()), (running, now_ms()));
-    }
-
-    /// Whether it runs.
-    pub fn runs(&self, node: &str, name: &str) -> bool {
-        self.lock().get(&(node.to_string(), name.to_string())).is_none_or(|d| d.0)
-    }
-
-    /// For how long a stopped daemon has been stopped, milliseconds; 0 for one that runs.
-    pub fn silent_ms(&self, node: &str, name: &str) -> u64 {
-        self.lock().get(&(node.to_string(), name.to_string())).filter(|d| !d.0).map_or(0, |d| now_ms().saturating_sub(d.1))
-    }
-}
 
 /// A world that lives. Dropping it stops its thread; the ground stays.
 #[derive(Debug)]
@@ -97,6 +73,7 @@ impl Living {
             view: view.clone(),
             orders: taken,
             synced: BTreeMap::new(),
+            silent: BTreeMap::new(),
         };
         let stop = over.clone();
         let thread = std::thread::Builder::new().name("reconcile".into()).spawn(move || heart.beat(&stop));
@@ -172,7 +149,7 @@ impl Living {
                 let selector = at(&workload, "spec.selector");
                 let mine = |p: &&Arc<Value>| shape::namespace(p) == shape::namespace(&workload) && shape::selector_takes(selector, &shape::labels(p)) && !shape::is_ending(p);
                 let settled = |p: &&Arc<Value>| {
-                    let silent = !self.daemons.runs(text(p, "spec.nodeName"), "kubelet");
+                    let silent = !self.daemons.running(text(p, "spec.nodeName"), "kubelet");
                     let homeless = shape::list(p, "status.conditions").iter().any(|c| text(c, "reason") == "Unschedulable");
                     view.settled.contains(shape::uid(p)) || homeless || (silent && !text(p, "spec.nodeName").is_empty())
                 };
@@ -186,7 +163,7 @@ impl Living {
         if let Some(pod) = pods.iter().find(|p| shape::controller(p).is_none() && !view.settled.contains(shape::uid(p)) && !text(p, "spec.nodeName").is_empty()) {
             return Some(format!("Pod {}/{}", shape::namespace(pod), shape::name(pod)));
         }
-        let late = |((node, daemon), print): (&(String, String), &u64)| self.daemons.runs(node, daemon) && view.wanted.get(daemon) != Some(print);
+        let late = |((node, daemon), print): (&(String, String), &u64)| self.daemons.running(node, daemon) && view.wanted.get(daemon) != Some(print);
         view.synced.iter().find(|s| late(*s)).map(|((node, daemon), _)| format!("{daemon} of node {node} to write its rules"))
     }
 }
@@ -213,6 +190,8 @@ struct Heart {
     kubelets: Kubelets,
     orders: Receiver<PodBehaviour>,
     synced: BTreeMap<(String, String), u64>,
+    /// Since when the kubelet of a node is seen stopped.
+    silent: BTreeMap<String, u64>,
 }
 
 impl Heart {
@@ -235,9 +214,18 @@ impl Heart {
         }
         let now_ms = now_ms();
         let daemons = self.daemons.clone();
-        let silent = |node: &str| daemons.silent_ms(node, "kubelet");
+        for node in self.store.of("Node") {
+            let name = shape::name(&node);
+            if daemons.running(name, "kubelet") {
+                self.silent.remove(name);
+            } else {
+                self.silent.entry(name.to_string()).or_insert(now_ms);
+            }
+        }
+        let since = self.silent.clone();
+        let silent = |node: &str| since.get(node).map_or(0, |s| now_ms.saturating_sub(*s));
         controllers::pass(&controllers::Pass { store: &self.store, plan: &self.world.plan, now_ms, silent_ms: &silent, authority: &self.authority });
-        let runs = |node: &str| daemons.runs(node, "kubelet");
+        let runs = |node: &str| daemons.running(node, "kubelet");
         self.kubelets.pass(&Round { store: &self.store, runs: &runs, now_ms });
         // A daemon's pod that was started anew is the daemon started anew.
         for (node, name) in self.kubelets.started_daemons() {
@@ -266,7 +254,7 @@ impl Heart {
             let name = shape::name(&node).to_string();
             for (daemon, print) in [("kube-proxy", services), ("policy-agent", policies)] {
                 let key = (name.clone(), daemon.to_string());
-                if !self.daemons.runs(&name, daemon) || self.synced.get(&key) == Some(&print) {
+                if !self.daemons.running(&name, daemon) || self.synced.get(&key) == Some(&print) {
                     continue;
                 }
                 let Some(network) = self.ground.node(&name) else { continue };

@@ -16,6 +16,8 @@ pub(crate) struct Site<'a> {
     pub node: Option<&'a Value>,
     pub addresses: &'a [IpAddr],
     pub cluster_dns: &'a [String],
+    /// The resolver outside the cluster that nodes use themselves.
+    pub outside: &'a [IpAddr],
 }
 
 /// Something a container refers to is not there.
@@ -195,17 +197,11 @@ fn field(site: &Site<'_>, path: &str) -> String {
     }
 }
 
-/// The resolver outside the cluster that nodes use themselves.
-pub const OUTSIDE_RESOLVERS: [&str; 2] = ["198.51.100.53", "2001:db8:100::53"];
-
 /// resolv.conf as a kubelet writes it for the pod's dnsPolicy and dnsConfig.
 pub(crate) fn resolv_conf(site: &Site<'_>) -> String {
     let pod = site.pod;
     let host = shape::truth(pod, "spec.hostNetwork");
-    let nodes_own = || -> Vec<String> {
-        let families: Vec<bool> = site.node.map(super::status::node_addresses).unwrap_or_default().iter().map(IpAddr::is_ipv6).collect();
-        OUTSIDE_RESOLVERS.iter().filter(|r| families.contains(&r.contains(':'))).map(|r| r.to_string()).collect()
-    };
+    let nodes_own = || -> Vec<String> { site.outside.iter().map(ToString::to_string).collect() };
     let space = shape::namespace(pod);
     let (mut servers, mut searches, mut options): (Vec<String>, Vec<String>, Vec<(String, Option<String>)>) = match text(pod, "spec.dnsPolicy") {
         "None" => (Vec::new(), Vec::new(), Vec::new()),
@@ -251,7 +247,7 @@ mod tests {
     #[test]
     fn resolvers() {
         let store = Store::default();
-        let node = json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.90.0.11"}]}});
+        let outside = ["198.51.100.53".parse().unwrap()];
         let cluster = ["10.96.0.10".to_string()];
         for (spec, want) in [
             (json!({"dnsPolicy": "ClusterFirst"}), "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"),
@@ -264,7 +260,7 @@ mod tests {
             ),
         ] {
             let pod = json!({"metadata": {"namespace": "shop", "name": "p"}, "spec": spec});
-            let site = Site { store: &store, pod: &pod, node: Some(&node), addresses: &[], cluster_dns: &cluster };
+            let site = Site { store: &store, pod: &pod, node: None, addresses: &[], cluster_dns: &cluster, outside: &outside };
             assert_eq!(resolv_conf(&site), want, "{spec}");
         }
     }
@@ -287,7 +283,7 @@ mod tests {
         let good = pod(json!([
             {"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}, {"name": "P", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}, {"name": "O", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k", "optional": true}}}]));
-        let site = Site { store: &store, pod: &good, node: None, addresses: &[], cluster_dns: &[] };
+        let site = Site { store: &store, pod: &good, node: None, addresses: &[], cluster_dns: &[], outside: &[] };
         let Ok(order) = order(&site, "a", &json!({})) else { panic!("everything is there") };
         let env: Vec<String> = order.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["HOSTNAME=p", "A=1", "B=12", "P=p", "S=hidden"]);
