@@ -1,0 +1,129 @@
+//! Memory as a cache takes it: really allocated, every page of it written.
+
+use super::{Gate, Memory, Random, say};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1024 * 1024;
+/// How often the cache does its work.
+const TICK: Duration = Duration::from_millis(20);
+/// Share of the way to the stall that a new process may have behind it from the start, percent:
+/// replicas that were started together must not die together.
+const WARM_PERCENT: u64 = 60;
+
+/// What a cache holds.
+#[derive(Debug)]
+pub(super) struct Cache {
+    plan: Memory,
+    limit: Option<u64>,
+    random: Random,
+    phase: u64,
+    base: Vec<u8>,
+    /// A place for each distinct item; with `leak` every item is a new one.
+    items: Vec<Vec<u8>>,
+    taken: u64,
+    stalled: bool,
+}
+
+impl Cache {
+    /// Nothing is taken yet. `seed` comes from the pod's name.
+    pub(super) fn new(plan: Memory, limit: Option<u64>, seed: u64) -> Cache {
+        let items = if plan.leak { Vec::new() } else { vec![Vec::new(); plan.items as usize] };
+        let phase = seed % 1000;
+        Cache { plan, limit, random: Random::new(seed), phase, base: Vec::new(), items, taken: 0, stalled: false }
+    }
+
+    /// What is there at the start: the base, and the warm part of the cache.
+    pub(super) fn fill(&mut self) {
+        let base = u64::from(self.plan.base_mib) * MIB;
+        // A byte that is not zero: every page is written, none can be the kernel's zero page.
+        self.base = vec![0x5a; usize::try_from(base).unwrap_or(usize::MAX)];
+        let room = self.stall_at().unwrap_or(u64::MAX).saturating_sub(base);
+        let all = if self.plan.leak { room } else { u64::from(self.plan.items) * self.item() };
+        if self.limit.is_none() && self.plan.leak {
+            return;
+        }
+        let warm = room.min(all) / 100 * WARM_PERCENT / 1000 * self.phase;
+        // A random choice hits held items too, so the number of tries is bounded by the room only.
+        let mut tries = 8 * (warm / self.item().max(1));
+        while self.taken < warm && tries > 0 {
+            self.touch();
+            tries -= 1;
+        }
+    }
+
+    /// Works for as long as the process lives.
+    pub(super) fn grow(&mut self, gate: &Gate) {
+        let mut since = Instant::now();
+        let mut done = 0u64;
+        loop {
+            std::thread::sleep(TICK);
+            let due = since.elapsed().as_millis() as u64 * u64::from(self.plan.per_second) / 1000;
+            while done < due {
+                self.touch();
+                done += 1;
+                if self.stall(gate) {
+                    (since, done) = (Instant::now(), 0);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn item(&self) -> u64 {
+        u64::from(self.plan.item_kib) * 1024
+    }
+
+    fn stall_at(&self) -> Option<u64> {
+        let percent = if self.plan.stall_percent == 0 { 100 } else { u64::from(self.plan.stall_percent) };
+        Some(self.limit? / 100 * percent)
+    }
+
+    /// One item of work: found in the cache, or taken into it.
+    fn touch(&mut self) {
+        let item = usize::try_from(self.item()).unwrap_or(usize::MAX);
+        if self.plan.leak {
+            self.items.push(vec![0x5a; item]);
+            self.taken += item as u64;
+            return;
+        }
+        let index = self.random.below(self.items.len() as u64) as usize;
+        if let Some(place) = self.items.get_mut(index)
+            && place.is_empty()
+        {
+            *place = vec![0x5a; item];
+            self.taken += item as u64;
+        }
+    }
+
+    /// Close to the limit the process stands still, once, before it grows further.
+    fn stall(&mut self, gate: &Gate) -> bool {
+        let Some(at) = self.stall_at() else { return false };
+        // Looked at closely only when it can be near.
+        let far = self.base.len() as u64 + self.taken + 8 * MIB < at;
+        if self.stalled || self.plan.stall_ms == 0 || far || self.used() < at {
+            return false;
+        }
+        self.stalled = true;
+        gate.set_closed(true);
+        std::thread::sleep(Duration::from_millis(self.plan.stall_ms));
+        gate.set_closed(false);
+        let (used, limit) = (self.used() / MIB, self.limit.unwrap_or(0) / MIB);
+        say(format_args!("GC pause {} ms, heap {used} MiB of {limit} MiB limit", self.plan.stall_ms));
+        true
+    }
+
+    /// Bytes of its own that the process holds.
+    fn used(&self) -> u64 {
+        private_memory().unwrap_or(self.base.len() as u64 + self.taken)
+    }
+}
+
+/// Resident bytes that are not a file's (proc(5), statm: the second number less the third, pages).
+pub(super) fn private_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = text.split_ascii_whitespace().skip(1).map_while(|w| w.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()?, pages.next()?);
+    // SAFETY: no pointers.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    Some(resident.saturating_sub(shared) * page)
+}
