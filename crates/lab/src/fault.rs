@@ -102,6 +102,7 @@ pub fn carry_out(standing: &Standing, action: &Action) -> Result<(), Error> {
             standing.behave(behaviour.clone());
             Ok(())
         }
+        Action::Certificate { namespace, name, expires_in_s } => standing.certificate(namespace, name, *expires_in_s),
         Action::Run { on, argv } => run(standing, on, argv),
     }
 }

@@ -47,6 +47,8 @@ enum Request {
         strategic: bool,
         patch: Value,
     },
+    /// An object created or replaced.
+    Apply(Value),
     /// An object's end.
     Delete { object: Reference },
     /// A command on a node.
@@ -127,6 +129,7 @@ fn answer(standing: &Standing, line: &[u8]) -> Result<Value, String> {
                 .map(|o| json!({ "object": o }))
                 .map_err(|e| e.to_string())
         }
+        Request::Apply(object) => standing.store.apply(object).map(|o| json!({ "object": o })).map_err(|e| e.to_string()),
         Request::Delete { object } => {
             let deleted = standing
                 .store

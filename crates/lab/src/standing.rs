@@ -1,13 +1,18 @@
 //! A world that stands: its objects, its ground, what keeps it alive, what breaks it.
 
 use crate::Error;
-use crate::fault::Daemons;
+use crate::fault::{self, Daemons};
 use crate::ground::Ground;
 use crate::hold::Orders;
+use crate::living::Living;
 use crate::store::Store;
 use crate::world::{Plan, Reference};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a world may take to stand, and to stand again after what breaks it at the start.
+const READY: Duration = Duration::from_secs(40);
 
 /// Everything of one world, shared by its threads.
 #[derive(Debug)]
@@ -18,37 +23,42 @@ pub struct Standing {
     pub ground: Arc<Ground>,
     /// Which daemons of which nodes run.
     pub daemons: Arc<Daemons>,
+    /// What keeps it alive.
+    living: Living,
     /// The world's plan. Not for a diagnosis.
     plan: Plan,
 }
 
 impl Standing {
-    /// Builds it; each step is told to `progress`.
+    /// Builds it, lets it live, breaks it; each step is told to `progress`.
     pub(crate) fn build(orders: &Orders, progress: &dyn Fn(&str)) -> Result<Arc<Standing>, Error> {
-        let world = &orders.world;
+        let world = orders.world.completed();
         progress("nodes and cables");
-        let nodes: Vec<Value> = world
-            .objects
-            .iter()
-            .filter(|o| o.get("kind").and_then(Value::as_str) == Some("Node"))
-            .cloned()
-            .collect();
-        let ground = Arc::new(Ground::build_under(
-            &world.plan.wiring,
-            &nodes,
-            orders.cgroup.clone(),
-        )?);
-        let store = Arc::new(Store::default());
-        for object in &world.objects {
-            store.apply(object.clone())?;
+        let nodes: Vec<Value> = world.objects.iter().filter(|o| o.get("kind").and_then(Value::as_str) == Some("Node")).cloned().collect();
+        let ground = Arc::new(Ground::build_under(&world.plan.wiring, &nodes, orders.cgroup.clone())?);
+        let living = Living::start(&world, ground.clone())?;
+        let (store, daemons) = (living.store().clone(), living.daemons().clone());
+        let standing = Arc::new(Standing { store, ground, daemons, living, plan: world.plan.clone() });
+        if orders.options.bare {
+            return Ok(standing);
         }
-        let standing = Standing {
-            store,
-            ground,
-            daemons: Arc::default(),
-            plan: world.plan.clone(),
-        };
-        Ok(Arc::new(standing))
+        // Rules, probes and DNS need the socket to be there.
+        crate::serve::listen(standing.clone())?;
+        progress("pods");
+        standing.living.ready(READY)?;
+        let faults = &world.plan.faults;
+        if faults.iter().any(|f| f.at_ms == 0) {
+            progress("what is to be found");
+            fault::at_start(&standing, faults)?;
+            standing.living.ready(READY)?;
+        }
+        progress("time passes");
+        std::thread::sleep(Duration::from_millis(world.plan.settle_ms));
+        fault::later(&standing, faults, |why| {
+            // Nobody listens any more; the world's own events do.
+            drop(why);
+        })?;
+        Ok(standing)
     }
 
     /// Text of a node's own resolv.conf: the outside's resolver.
@@ -61,10 +71,19 @@ impl Standing {
     }
 
     /// Lets the reconcilers look again.
-    pub(crate) fn wake(&self) {}
+    pub(crate) fn wake(&self) {
+        self.store.nudge();
+    }
 
     /// What some pods do from now on.
-    pub(crate) fn behave(&self, _behaviour: crate::world::PodBehaviour) {}
+    pub(crate) fn behave(&self, behaviour: crate::world::PodBehaviour) {
+        self.living.behave(behaviour);
+    }
+
+    /// Issues the certificate of a Secret anew.
+    pub(crate) fn certificate(&self, namespace: &str, name: &str, expires_in_s: i64) -> Result<(), Error> {
+        self.living.certificate(namespace, name, expires_in_s)
+    }
 
     /// Namespace and name of the first pod of the world's client.
     pub(crate) fn client_pod(&self) -> Result<(String, String), String> {
