@@ -40,7 +40,11 @@ impl fmt::Display for Error {
         match self {
             Error::Read { path, source } => write!(f, "read {}: {source}", path.display()),
             Error::Syntax { path, why } => write!(f, "{path}: {why}"),
-            Error::Empty { path } => write!(f, "{}: no object in any .yaml, .yml or .json file there", path.display()),
+            Error::Empty { path } => write!(
+                f,
+                "{}: no object in any .yaml, .yml or .json file there",
+                path.display()
+            ),
         }
     }
 }
@@ -49,7 +53,10 @@ impl std::error::Error for Error {}
 
 /// Objects of one text: single objects, several YAML documents, or Lists.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Object>, Error> {
-    let syntax = |why: String| Error::Syntax { path: name.into(), why };
+    let syntax = |why: String| Error::Syntax {
+        path: name.into(),
+        why,
+    };
     let mut out = Vec::new();
     for doc in serde_yaml_ng::Deserializer::from_str(text) {
         let value = Value::deserialize(doc).map_err(|e| syntax(e.to_string()))?;
@@ -62,7 +69,11 @@ fn collect(value: Value, out: &mut Vec<Object>) -> Result<(), String> {
     if value.is_null() {
         return Ok(());
     }
-    let kind = value.get("kind").and_then(Value::as_str).unwrap_or("").to_string();
+    let kind = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_string();
     if kind.is_empty() {
         return Err("an entry has no kind: not a Kubernetes object".into());
     }
@@ -74,13 +85,18 @@ fn collect(value: Value, out: &mut Vec<Object>) -> Result<(), String> {
                 if let Some(map) = item.as_object_mut()
                     && !own.is_empty()
                 {
-                    map.entry("kind").or_insert_with(|| Value::String(own.clone()));
+                    map.entry("kind")
+                        .or_insert_with(|| Value::String(own.clone()));
                 }
                 collect(item, out)?;
             }
         }
         _ => {
-            if value.pointer("/metadata/name").and_then(Value::as_str).is_none() {
+            if value
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .is_none()
+            {
                 return Err(format!("a {kind} has no metadata.name"));
             }
             out.push(Object(value));
@@ -97,12 +113,22 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
     let mut newest = 0;
     let mut objects = Vec::new();
     for path in &files {
-        let read = |source| Error::Read { path: path.clone(), source };
+        let read = |source| Error::Read {
+            path: path.clone(),
+            source,
+        };
         let meta = std::fs::metadata(path).map_err(read)?;
         if meta.len() > MOST_BYTES {
-            return Err(Error::Syntax { path: path.display().to_string(), why: format!("{} bytes; more than {MOST_BYTES} are not read", meta.len()) });
+            return Err(Error::Syntax {
+                path: path.display().to_string(),
+                why: format!("{} bytes; more than {MOST_BYTES} are not read", meta.len()),
+            });
         }
-        let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_millis() as u64);
+        let changed = meta
+            .modified()
+            .ok()
+            .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+            .map_or(0, |d| d.as_millis() as u64);
         newest = newest.max(changed);
         let text = std::fs::read_to_string(path).map_err(read)?;
         objects.extend(parse(&path.display().to_string(), &text)?);
@@ -110,14 +136,29 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
     if objects.is_empty() {
         return Err(Error::Empty { path: dir.into() });
     }
-    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut snapshot = ClusterSnapshot::new(&format!("dump {name}"), "whoever made the dump", newest);
-    for kind in ["Pod", "Service", "EndpointSlice", "NetworkPolicy", "Namespace", "Node"] {
+    let name = dir
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let mut snapshot =
+        ClusterSnapshot::new(&format!("dump {name}"), "whoever made the dump", newest);
+    for kind in [
+        "Pod",
+        "Service",
+        "EndpointSlice",
+        "NetworkPolicy",
+        "Namespace",
+        "Node",
+    ] {
         if !objects.iter().any(|o| o.kind() == kind) {
             snapshot.gaps.push(Gap {
                 what: format!("objects of kind {kind}"),
                 missing: "the dump holds none (perhaps it was not asked for)".into(),
-                how_to_get: format!("kubectl get {} -A -o yaml > {name}/{}.yaml", kind.to_lowercase(), kind.to_lowercase()),
+                how_to_get: format!(
+                    "kubectl get {} -A -o yaml > {name}/{}.yaml",
+                    kind.to_lowercase(),
+                    kind.to_lowercase()
+                ),
             });
         }
     }
@@ -127,12 +168,19 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
 }
 
 fn list(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let read = |source| Error::Read { path: dir.into(), source };
+    let read = |source| Error::Read {
+        path: dir.into(),
+        source,
+    };
     for entry in std::fs::read_dir(dir).map_err(read)? {
         let entry = entry.map_err(read)?;
         let kind = entry.file_type().map_err(read)?;
         let path = entry.path();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_string();
+        let ending = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or("")
+            .to_string();
         if kind.is_dir() && depth < 4 {
             list(&path, depth + 1, out)?;
         } else if kind.is_file() && ["yaml", "yml", "json"].contains(&ending.as_str()) {
@@ -149,9 +197,17 @@ mod tests {
     #[test]
     fn shapes() {
         let text = "kind: List\nitems:\n- {kind: Pod, metadata: {name: a}}\n---\nkind: PodList\nitems: [{metadata: {name: b}}]\n---\n{kind: Node, metadata: {name: n}}\n";
-        let names: Vec<String> = parse("x", text).unwrap().iter().map(|o| format!("{}/{}", o.kind(), o.name())).collect();
+        let names: Vec<String> = parse("x", text)
+            .unwrap()
+            .iter()
+            .map(|o| format!("{}/{}", o.kind(), o.name()))
+            .collect();
         assert_eq!(names, ["Pod/a", "Pod/b", "Node/n"]);
-        for (text, says) in [("a: [", "line"), ("foo: 1", "no kind"), ("kind: Pod", "no metadata.name")] {
+        for (text, says) in [
+            ("a: [", "line"),
+            ("foo: 1", "no kind"),
+            ("kind: Pod", "no metadata.name"),
+        ] {
             let e = parse("f.yaml", text).unwrap_err().to_string();
             assert!(e.contains("f.yaml") && e.contains(says), "{e}");
         }

@@ -18,7 +18,13 @@ pub fn tidy(snapshot: &mut ClusterSnapshot) {
     for object in &mut snapshot.objects {
         redact(&mut object.0);
     }
-    let key = |o: &netshoot_model::object::Object| (o.kind().to_string(), o.namespace().to_string(), o.name().to_string());
+    let key = |o: &netshoot_model::object::Object| {
+        (
+            o.kind().to_string(),
+            o.namespace().to_string(),
+            o.name().to_string(),
+        )
+    };
     snapshot.objects.sort_by_cached_key(key);
     snapshot.objects.dedup_by_key(|o| key(o));
 }

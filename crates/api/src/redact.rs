@@ -5,7 +5,18 @@ use serde_json::Value;
 
 const GONE: &str = "[redacted]";
 /// Parts of names that hold credentials.
-const NAMES: &[&str] = &["password", "passwd", "secret", "token", "apikey", "api_key", "credential", "private_key", "access_key", "auth_key"];
+const NAMES: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "credential",
+    "private_key",
+    "access_key",
+    "auth_key",
+];
 
 /// Redacts one object in place. What a diagnosis needs (names, hosts, ports, paths) stays.
 pub fn redact(object: &mut Value) {
@@ -14,7 +25,8 @@ pub fn redact(object: &mut Value) {
     {
         for key in ["data", "stringData"] {
             if let Some(Value::Object(data)) = map.get_mut(key) {
-                data.values_mut().for_each(|v| *v = Value::String(GONE.into()));
+                data.values_mut()
+                    .for_each(|v| *v = Value::String(GONE.into()));
             }
         }
     }
@@ -30,7 +42,10 @@ pub fn redact(object: &mut Value) {
 fn walk(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let secret_env = map.get("name").and_then(Value::as_str).is_some_and(is_secret_name);
+            let secret_env = map
+                .get("name")
+                .and_then(Value::as_str)
+                .is_some_and(is_secret_name);
             if secret_env && let Some(v) = map.get_mut("value").filter(|v| v.is_string()) {
                 *v = Value::String(GONE.into());
             }
@@ -56,9 +71,15 @@ fn is_secret_name(name: &str) -> bool {
 pub fn text(s: &str) -> Option<String> {
     let mut out = s.to_string();
     let mut from = 0;
-    while let Some(at) = out.get(from..).and_then(|r| r.find("://")).map(|i| i + from + 3) {
+    while let Some(at) = out
+        .get(from..)
+        .and_then(|r| r.find("://"))
+        .map(|i| i + from + 3)
+    {
         let rest = out.get(at..).unwrap_or("");
-        let end = rest.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c == '/' || c.is_whitespace() || c == '"')
+            .unwrap_or(rest.len());
         if let Some(user) = rest.get(..end).and_then(|a| a.rfind('@')) {
             out.replace_range(at..at + user, GONE);
             from = at + GONE.len();
@@ -78,9 +99,15 @@ pub fn text(s: &str) -> Option<String> {
 
 fn mask_after(out: &mut String, mark: &str) {
     let mut from = 0;
-    while let Some(at) = out.get(from..).and_then(|r| r.find(mark)).map(|i| i + from + mark.len()) {
+    while let Some(at) = out
+        .get(from..)
+        .and_then(|r| r.find(mark))
+        .map(|i| i + from + mark.len())
+    {
         let rest = out.get(at..).unwrap_or("");
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';'))
+            .unwrap_or(rest.len());
         if end > 0 && !rest.starts_with(GONE) {
             out.replace_range(at..at + end, GONE);
         }
@@ -97,8 +124,14 @@ mod tests {
     fn texts() {
         for (given, want) in [
             ("http://cart:8080/x", None),
-            ("postgres://app:s3cret@db:5432/x", Some("postgres://[redacted]@db:5432/x")),
-            ("Authorization: Bearer abc.def", Some("Authorization: Bearer [redacted]")),
+            (
+                "postgres://app:s3cret@db:5432/x",
+                Some("postgres://[redacted]@db:5432/x"),
+            ),
+            (
+                "Authorization: Bearer abc.def",
+                Some("Authorization: Bearer [redacted]"),
+            ),
             ("--token=abc --port=1", Some("--token=[redacted] --port=1")),
         ] {
             assert_eq!(text(given).as_deref(), want, "{given}");
@@ -109,7 +142,10 @@ mod tests {
     fn objects() {
         let mut pod = json!({"kind": "Pod", "spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": "x"}, {"name": "PORT", "value": "80"}]}]}});
         redact(&mut pod);
-        assert_eq!(pod["spec"]["containers"][0]["env"], json!([{"name": "DB_PASSWORD", "value": GONE}, {"name": "PORT", "value": "80"}]));
+        assert_eq!(
+            pod["spec"]["containers"][0]["env"],
+            json!([{"name": "DB_PASSWORD", "value": GONE}, {"name": "PORT", "value": "80"}])
+        );
         let mut secret = json!({"kind": "Secret", "data": {"tls.key": "eA=="}});
         redact(&mut secret);
         assert_eq!(secret["data"]["tls.key"], GONE);

@@ -14,7 +14,11 @@ pub enum Lang {
 impl Lang {
     /// From `--lang`, else from the locale.
     pub fn choose(asked: Option<&str>) -> Lang {
-        let locale = || ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()));
+        let locale = || {
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()))
+        };
         match asked.map(str::to_string).or_else(locale) {
             Some(l) if l.to_lowercase().starts_with("zh") => Lang::Zh,
             _ => Lang::En,
@@ -33,9 +37,9 @@ impl Lang {
 /// Output, errors, colour, language.
 pub struct Io<'a> {
     /// Standard output.
-    pub out: &'a mut dyn Write,
+    pub out: &'a mut (dyn Write + Send),
     /// Standard error: progress and complaints.
-    pub err: &'a mut dyn Write,
+    pub err: &'a mut (dyn Write + Send),
     /// Colour may be used on `out`.
     pub color: bool,
     /// Progress may be shown on `err`.
@@ -47,11 +51,17 @@ pub struct Io<'a> {
 impl Io<'_> {
     /// Runs `work` with the process's own streams.
     pub fn standard<T>(lang: Lang, work: impl FnOnce(&mut Io<'_>) -> T) -> T {
-        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let color = out.is_terminal() && !plain && std::env::var("TERM").as_deref() != Ok("dumb");
         let progress = err.is_terminal();
-        let result = work(&mut Io { out: &mut out, err: &mut err, color, progress, lang });
+        let result = work(&mut Io {
+            out: &mut out,
+            err: &mut err,
+            color,
+            progress,
+            lang,
+        });
         let _ = out.flush();
         result
     }

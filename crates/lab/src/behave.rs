@@ -179,9 +179,16 @@ pub fn run(behaviour: &serde_json::Value) -> i32 {
 fn live(behaviour: Behaviour) -> i32 {
     end_on_sigterm();
     small_pages();
-    let name = ["HOSTNAME", "POD_NAME"].iter().find_map(|n| std::env::var(n).ok()).unwrap_or_else(|| "pod".into());
+    let name = ["HOSTNAME", "POD_NAME"]
+        .iter()
+        .find_map(|n| std::env::var(n).ok())
+        .unwrap_or_else(|| "pod".into());
     let (end, ended) = mpsc::channel();
-    let shared = Arc::new(Shared { name, gate: Gate::default(), end });
+    let shared = Arc::new(Shared {
+        name,
+        gate: Gate::default(),
+        end,
+    });
     for line in &behaviour.says {
         say(line);
     }
@@ -190,13 +197,18 @@ fn live(behaviour: Behaviour) -> i32 {
         let end = shared.end.clone();
         start("crash", &shared, move |_| {
             std::thread::sleep(Duration::from_millis(crash.after_ms));
-            say(format_args!("fatal: unrecoverable error, exit code {}", crash.code));
+            say(format_args!(
+                "fatal: unrecoverable error, exit code {}",
+                crash.code
+            ));
             drop(end.send(crash.code));
         });
     }
     // Memory first: a program fills its cache before it says that it listens.
     if let Some(memory) = behaviour.memory.clone() {
-        let limit = std::env::var(MEMORY_LIMIT).ok().and_then(|v| v.parse().ok());
+        let limit = std::env::var(MEMORY_LIMIT)
+            .ok()
+            .and_then(|v| v.parse().ok());
         let mut cache = memory::Cache::new(memory, limit, hash(&shared.name));
         cache.fill();
         start("cache", &shared, move |shared| cache.grow(&shared.gate));
@@ -207,7 +219,9 @@ fn live(behaviour: Behaviour) -> i32 {
         }
     }
     for call in behaviour.call {
-        start("call", &shared, move |shared| call::again_and_again(&call, shared));
+        start("call", &shared, move |shared| {
+            call::again_and_again(&call, shared)
+        });
     }
     if behaviour.dns
         && let Err(why) = crate::dns::start(shared.end.clone())
@@ -219,9 +233,15 @@ fn live(behaviour: Behaviour) -> i32 {
 }
 
 /// A thread that lives as long as the process.
-fn start(what: &'static str, shared: &Arc<Shared>, work: impl FnOnce(&Arc<Shared>) + Send + 'static) {
+fn start(
+    what: &'static str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Arc<Shared>) + Send + 'static,
+) {
     let theirs = shared.clone();
-    let thread = std::thread::Builder::new().name(what.into()).stack_size(STACK);
+    let thread = std::thread::Builder::new()
+        .name(what.into())
+        .stack_size(STACK);
     if let Err(e) = thread.spawn(move || work(&theirs)) {
         shared.fail(format_args!("start thread {what}: {e}"));
     }
@@ -235,7 +255,9 @@ pub(crate) fn say(line: impl Display) {
 /// `env:NAME` is what the variable holds, anything else is itself.
 fn from_environment(text: &str) -> Result<String, String> {
     match text.strip_prefix("env:") {
-        Some(name) => std::env::var(name).map_err(|_| format!("environment variable {name} is not set")),
+        Some(name) => {
+            std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))
+        }
         None => Ok(text.to_string()),
     }
 }
@@ -253,7 +275,9 @@ pub(crate) struct Random(u64);
 impl Random {
     /// Different in every life of the process.
     pub(crate) fn new(seed: u64) -> Random {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64);
         Random((seed ^ now.rotate_left(17)) | 1)
     }
 
@@ -278,7 +302,10 @@ impl Gate {
     fn pass(&self) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         while *closed {
-            closed = self.opened.wait(closed).unwrap_or_else(PoisonError::into_inner);
+            closed = self
+                .opened
+                .wait(closed)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -46,11 +46,18 @@ pub fn pass(pass: &Pass<'_>) {
 
 /// Conditions with `lastTransitionTime` kept where the status did not change. `new` are type,
 /// status, reason, message.
-pub fn conditions(old: &[Value], new: &[(&str, &str, &str, String)], now: &str, update_key: Option<&str>) -> Value {
+pub fn conditions(
+    old: &[Value],
+    new: &[(&str, &str, &str, String)],
+    now: &str,
+    update_key: Option<&str>,
+) -> Value {
     let made = new.iter().map(|(kind, status, reason, message)| {
         let before = old.iter().find(|c| crate::shape::text(c, "type") == *kind);
         let same = before.is_some_and(|c| crate::shape::text(c, "status") == *status);
-        let since = before.filter(|_| same).map_or(now, |c| crate::shape::text(c, "lastTransitionTime"));
+        let since = before
+            .filter(|_| same)
+            .map_or(now, |c| crate::shape::text(c, "lastTransitionTime"));
         let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since});
         if !reason.is_empty() {
             condition["reason"] = json!(reason);
@@ -59,8 +66,16 @@ pub fn conditions(old: &[Value], new: &[(&str, &str, &str, String)], now: &str, 
             condition["message"] = json!(message);
         }
         if let Some(key) = update_key {
-            let unchanged = same && before.is_some_and(|c| crate::shape::text(c, "message") == message && crate::shape::text(c, "reason") == *reason);
-            condition[key] = json!(before.filter(|_| unchanged).map_or(now, |c| crate::shape::text(c, key)));
+            let unchanged = same
+                && before.is_some_and(|c| {
+                    crate::shape::text(c, "message") == message
+                        && crate::shape::text(c, "reason") == *reason
+                });
+            condition[key] = json!(
+                before
+                    .filter(|_| unchanged)
+                    .map_or(now, |c| crate::shape::text(c, key))
+            );
         }
         condition
     });

@@ -92,14 +92,21 @@ impl Kubelets {
     /// Pods (uid) that were ready at least once, or of which nothing better can come: their
     /// containers crash, wait for what is missing, or keep failing their probes.
     pub fn settled(&self) -> BTreeSet<String> {
-        self.pods.values().filter(|p| p.was_ready || p.containers.iter().any(Container::is_stuck)).map(|p| p.uid.clone()).collect()
+        self.pods
+            .values()
+            .filter(|p| p.was_ready || p.containers.iter().any(Container::is_stuck))
+            .map(|p| p.uid.clone())
+            .collect()
     }
 
     /// Pods of the host's daemons that were started since the last call: node and container name.
     pub fn started_daemons(&mut self) -> Vec<(String, String)> {
         let fresh = |p: &mut Sandbox| {
             let node = p.node.clone();
-            p.containers.iter_mut().filter_map(move |c| c.take_fresh().then(|| (node.clone(), c.name.clone()))).collect::<Vec<_>>()
+            p.containers
+                .iter_mut()
+                .filter_map(move |c| c.take_fresh().then(|| (node.clone(), c.name.clone())))
+                .collect::<Vec<_>>()
         };
         self.pods.values_mut().flat_map(fresh).collect()
     }
@@ -109,7 +116,10 @@ impl Kubelets {
         self.nodes.pass(round, &self.ground, &self.pods);
         while let Ok(answer) = self.answers.1.try_recv() {
             if let Some(pod) = self.pods.get_mut(&answer.pod) {
-                let about = round.store.find("Pod", &pod.namespace, &pod.name).filter(|p| shape::uid(p) == answer.pod);
+                let about = round
+                    .store
+                    .find("Pod", &pod.namespace, &pod.name)
+                    .filter(|p| shape::uid(p) == answer.pod);
                 if let (Some(about), true) = (about, (round.runs)(&pod.node)) {
                     probes::take(pod, &answer, &about, round, &self.ground);
                 }
@@ -128,7 +138,12 @@ impl Kubelets {
         }
         // Objects that went without their kubelet: nothing may stay behind.
         let known: BTreeSet<&str> = objects.iter().map(|o| shape::uid(o)).collect();
-        let lost: Vec<String> = self.pods.keys().filter(|uid| !known.contains(uid.as_str())).cloned().collect();
+        let lost: Vec<String> = self
+            .pods
+            .keys()
+            .filter(|uid| !known.contains(uid.as_str()))
+            .cloned()
+            .collect();
         for uid in lost {
             self.ground.remove_pod(&uid);
             self.pods.remove(&uid);
@@ -137,22 +152,41 @@ impl Kubelets {
 
     fn admit(&mut self, object: &Value, round: &Round<'_>) {
         let node_name = text(object, "spec.nodeName").to_string();
-        let Some(node) = round.store.find("Node", "", &node_name) else { return };
-        if shape::is_ending(object) || matches!(text(object, "status.phase"), "Succeeded" | "Failed") {
+        let Some(node) = round.store.find("Node", "", &node_name) else {
+            return;
+        };
+        if shape::is_ending(object)
+            || matches!(text(object, "status.phase"), "Succeeded" | "Failed")
+        {
             if shape::is_ending(object) {
-                round.store.remove("Pod", shape::namespace(object), shape::name(object));
+                round
+                    .store
+                    .remove("Pod", shape::namespace(object), shape::name(object));
             }
             return;
         }
         let host = shape::truth(object, "spec.hostNetwork");
-        let addresses = if host { status::node_addresses(&node) } else { self.addresses(&node) };
+        let addresses = if host {
+            status::node_addresses(&node)
+        } else {
+            self.addresses(&node)
+        };
         let uid = shape::uid(object).to_string();
         if let Err(e) = self.ground.add_pod(&uid, &node_name, &addresses, host) {
             let words = format!("Failed to create pod sandbox: {e}");
-            round.store.event(object, "Warning", "FailedCreatePodSandBox", &words, ("kubelet", &node_name));
+            round.store.event(
+                object,
+                "Warning",
+                "FailedCreatePodSandBox",
+                &words,
+                ("kubelet", &node_name),
+            );
             return;
         }
-        let containers = list(object, "spec.containers").iter().map(|c| Container::new(c, &uid)).collect();
+        let containers = list(object, "spec.containers")
+            .iter()
+            .map(|c| Container::new(c, &uid))
+            .collect();
         let pod = Sandbox {
             namespace: shape::namespace(object).into(),
             name: shape::name(object).into(),
@@ -171,8 +205,16 @@ impl Kubelets {
     /// One free address of each of the node's pod ranges, as host-local IPAM gives them: the next.
     fn addresses(&mut self, node: &Value) -> Vec<IpAddr> {
         let next = self.next.entry(shape::name(node).to_string()).or_insert(2);
-        let ranges: Vec<IpAddr> = shape::texts(node, "spec.podCIDRs").iter().filter_map(|r| parse_cidr(r)).map(|r| r.0).collect();
-        let used: BTreeSet<IpAddr> = self.pods.values().flat_map(|p| p.addresses.iter().copied()).collect();
+        let ranges: Vec<IpAddr> = shape::texts(node, "spec.podCIDRs")
+            .iter()
+            .filter_map(|r| parse_cidr(r))
+            .map(|r| r.0)
+            .collect();
+        let used: BTreeSet<IpAddr> = self
+            .pods
+            .values()
+            .flat_map(|p| p.addresses.iter().copied())
+            .collect();
         for _ in 0..252 {
             let n = *next;
             *next = if n >= 253 { 2 } else { n + 1 };
@@ -185,7 +227,9 @@ impl Kubelets {
     }
 
     fn keep(&mut self, object: &Value, round: &Round<'_>) {
-        let Some(mut pod) = self.pods.remove(shape::uid(object)) else { return };
+        let Some(mut pod) = self.pods.remove(shape::uid(object)) else {
+            return;
+        };
         if shape::is_ending(object) {
             if !self.end(&mut pod, object, round) {
                 status::write(&pod, object, round);
@@ -194,13 +238,34 @@ impl Kubelets {
             return;
         }
         let node = round.store.find("Node", "", &pod.node);
-        let site = launch::Site { store: round.store, pod: object, node: node.as_deref(), addresses: &pod.addresses, cluster_dns: &self.cluster_dns, outside: self.ground.resolver() };
+        let site = launch::Site {
+            store: round.store,
+            pod: object,
+            node: node.as_deref(),
+            addresses: &pod.addresses,
+            cluster_dns: &self.cluster_dns,
+            outside: self.ground.resolver(),
+        };
         for container in &mut pod.containers {
-            let behaviour = launch::behaviour(object, &container.name, &self.later, &self.plan.behaviour);
-            container.pass(&container::Turn { site: &site, behaviour: &behaviour, ground: &self.ground, pace: &self.plan.pace, now_ms: round.now_ms });
+            let behaviour =
+                launch::behaviour(object, &container.name, &self.later, &self.plan.behaviour);
+            container.pass(&container::Turn {
+                site: &site,
+                behaviour: &behaviour,
+                ground: &self.ground,
+                pace: &self.plan.pace,
+                now_ms: round.now_ms,
+            });
         }
         if let Some(network) = self.ground.node(&pod.node) {
-            probes::ask_due(&mut pod, object, &network, &self.answers.0, &self.plan.pace, round.now_ms);
+            probes::ask_due(
+                &mut pod,
+                object,
+                &network,
+                &self.answers.0,
+                &self.plan.pace,
+                round.now_ms,
+            );
         }
         pod.was_ready |= status::is_ready(&pod);
         status::write(&pod, object, round);
@@ -215,7 +280,13 @@ impl Kubelets {
                 for container in &pod.containers {
                     if let Some(pid) = container.pid() {
                         let about = container::part(object, &container.name);
-                        round.store.event(&about, "Normal", "Killing", &format!("Stopping container {}", container.name), ("kubelet", &pod.node));
+                        round.store.event(
+                            &about,
+                            "Normal",
+                            "Killing",
+                            &format!("Stopping container {}", container.name),
+                            ("kubelet", &pod.node),
+                        );
                         self.ground.stop(pid, false);
                     }
                 }
@@ -223,7 +294,11 @@ impl Kubelets {
                 round.now_ms
             }
         };
-        let grace = (shape::int(object, "metadata.deletionGracePeriodSeconds").unwrap_or(30).unsigned_abs() * 1000).min(GRACE_MS);
+        let grace = (shape::int(object, "metadata.deletionGracePeriodSeconds")
+            .unwrap_or(30)
+            .unsigned_abs()
+            * 1000)
+            .min(GRACE_MS);
         let late = round.now_ms.saturating_sub(since) > grace;
         for container in &mut pod.containers {
             container.reap(&self.ground, round.now_ms);

@@ -5,19 +5,51 @@ use crate::world::{World, load};
 
 macro_rules! lab {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../../labs/", $name, "/objects.yaml")), include_str!(concat!("../../../labs/", $name, "/world.yaml")))
+        (
+            $name,
+            include_str!(concat!("../../../labs/", $name, "/objects.yaml")),
+            include_str!(concat!("../../../labs/", $name, "/world.yaml")),
+        )
     };
 }
 
 /// Name, `objects.yaml`, `world.yaml`.
-pub const LABS: &[(&str, &str, &str)] = &[lab!("auth-service-out-of-memory")];
+pub const LABS: &[(&str, &str, &str)] = &[
+    lab!("auth-service-out-of-memory"),
+    lab!("bridge-down"),
+    lab!("certificate-expired"),
+    lab!("client-asks-wrong-resolver"),
+    lab!("default-deny-without-allow"),
+    lab!("dns-without-endpoints"),
+    lab!("egress-policy-forgets-dns"),
+    lab!("forward-chain-drops"),
+    lab!("listens-on-loopback"),
+    lab!("listens-on-other-port"),
+    lab!("mtu-hole-at-the-switch"),
+    lab!("mtu-hole-under-the-tunnel"),
+    lab!("namespace-lacks-label"),
+    lab!("no-dns-and-loopback"),
+    lab!("no-dns-egress-and-wrong-selector"),
+    lab!("node-does-not-forward"),
+    lab!("overlay-port-blocked"),
+    lab!("pod-link-down"),
+    lab!("selector-matches-nothing"),
+    lab!("service-sends-to-wrong-port"),
+    lab!("stale-rules-on-a-node"),
+    lab!("wrong-resolver-and-forward-drop"),
+];
 
 /// All built-in worlds.
 pub fn labs() -> Result<Vec<World>, Error> {
-    LABS.iter().map(|(name, objects, plan)| load::from_texts(name, objects, plan)).collect()
+    LABS.iter()
+        .map(|(name, objects, plan)| load::from_texts(name, objects, plan))
+        .collect()
 }
 
 /// One built-in world.
 pub fn lab(name: &str) -> Result<Option<World>, Error> {
-    LABS.iter().find(|l| l.0 == name).map(|(name, objects, plan)| load::from_texts(name, objects, plan)).transpose()
+    LABS.iter()
+        .find(|l| l.0 == name)
+        .map(|(name, objects, plan)| load::from_texts(name, objects, plan))
+        .transpose()
 }

@@ -55,13 +55,28 @@ impl Living {
     pub fn start(world: &World, ground: Arc<Ground>) -> Result<Living, Error> {
         let world = world.completed();
         let wiring = &world.plan.wiring;
-        let store = Arc::new(Store::new(&wiring.families, &wiring.service_cidrs, fnv(world.name.as_bytes())));
+        let store = Arc::new(Store::new(
+            &wiring.families,
+            &wiring.service_cidrs,
+            fnv(world.name.as_bytes()),
+        ));
         let now = now_ms() as i64;
-        let authority = Arc::new(Authority::new("internal-ca", now - 86_400_000, now + 3650 * 86_400_000)?);
+        let authority = Arc::new(Authority::new(
+            "internal-ca",
+            now - 86_400_000,
+            now + 3650 * 86_400_000,
+        )?);
         system::fill(&store, &world, &authority)?;
-        let dns: Vec<String> = store.find("Service", "kube-system", "kube-dns").map(|s| shape::texts(&s, "spec.clusterIPs")).unwrap_or_default();
+        let dns: Vec<String> = store
+            .find("Service", "kube-system", "kube-dns")
+            .map(|s| shape::texts(&s, "spec.clusterIPs"))
+            .unwrap_or_default();
         let (orders, taken) = channel();
-        let shared = (Arc::new(Daemons::default()), Arc::new(Mutex::new(View::default())), Arc::new(AtomicBool::new(false)));
+        let shared = (
+            Arc::new(Daemons::default()),
+            Arc::new(Mutex::new(View::default())),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (daemons, view, over) = shared;
         let heart = Heart {
             kubelets: Kubelets::new(ground.clone(), &world.plan, dns),
@@ -76,9 +91,24 @@ impl Living {
             silent: BTreeMap::new(),
         };
         let stop = over.clone();
-        let thread = std::thread::Builder::new().name("reconcile".into()).spawn(move || heart.beat(&stop));
-        let thread = thread.map_err(|source| netshoot_host::Error::System { tried: "start a thread", on: "reconcile".into(), source })?;
-        Ok(Living { store, ground, daemons, authority, view, orders, over, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("reconcile".into())
+            .spawn(move || heart.beat(&stop));
+        let thread = thread.map_err(|source| netshoot_host::Error::System {
+            tried: "start a thread",
+            on: "reconcile".into(),
+            source,
+        })?;
+        Ok(Living {
+            store,
+            ground,
+            daemons,
+            authority,
+            view,
+            orders,
+            over,
+            thread: Some(thread),
+        })
     }
 
     /// The objects as they are.
@@ -109,8 +139,19 @@ impl Living {
     }
 
     /// Issues the certificate of a Secret anew.
-    pub fn certificate(&self, namespace: &str, secret: &str, expires_in_s: i64) -> Result<(), Error> {
-        certificates::reissue(&self.store, &self.authority, namespace, secret, expires_in_s)
+    pub fn certificate(
+        &self,
+        namespace: &str,
+        secret: &str,
+        expires_in_s: i64,
+    ) -> Result<(), Error> {
+        certificates::reissue(
+            &self.store,
+            &self.authority,
+            namespace,
+            secret,
+            expires_in_s,
+        )
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -124,9 +165,14 @@ impl Living {
         let passes = self.view().passes;
         loop {
             let missing = self.missing(passes);
-            let Some(missing) = missing else { return Ok(()) };
+            let Some(missing) = missing else {
+                return Ok(());
+            };
             if Instant::now() >= until {
-                return Err(Error::Waited { for_what: missing, ms: limit.as_millis() as u64 });
+                return Err(Error::Waited {
+                    for_what: missing,
+                    ms: limit.as_millis() as u64,
+                });
             }
             let seen = self.store.revision();
             self.store.wait_newer(seen, Duration::from_millis(20));
@@ -145,26 +191,60 @@ impl Living {
         let pods = self.store.of("Pod");
         for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
             for workload in self.store.of(kind) {
-                let wanted = int(&workload, if kind == "DaemonSet" { "status.desiredNumberScheduled" } else { "spec.replicas" }).unwrap_or(0);
+                let wanted = int(
+                    &workload,
+                    if kind == "DaemonSet" {
+                        "status.desiredNumberScheduled"
+                    } else {
+                        "spec.replicas"
+                    },
+                )
+                .unwrap_or(0);
                 let selector = at(&workload, "spec.selector");
-                let mine = |p: &&Arc<Value>| shape::namespace(p) == shape::namespace(&workload) && shape::selector_takes(selector, &shape::labels(p)) && !shape::is_ending(p);
+                let mine = |p: &&Arc<Value>| {
+                    shape::namespace(p) == shape::namespace(&workload)
+                        && shape::selector_takes(selector, &shape::labels(p))
+                        && !shape::is_ending(p)
+                };
                 let settled = |p: &&Arc<Value>| {
                     let silent = !self.daemons.running(text(p, "spec.nodeName"), "kubelet");
-                    let homeless = shape::list(p, "status.conditions").iter().any(|c| text(c, "reason") == "Unschedulable");
-                    view.settled.contains(shape::uid(p)) || homeless || (silent && !text(p, "spec.nodeName").is_empty())
+                    let homeless = shape::list(p, "status.conditions")
+                        .iter()
+                        .any(|c| text(c, "reason") == "Unschedulable");
+                    view.settled.contains(shape::uid(p))
+                        || homeless
+                        || (silent && !text(p, "spec.nodeName").is_empty())
                 };
-                let old = int(&workload, "status.observedGeneration") != int(&workload, "metadata.generation");
+                let old = int(&workload, "status.observedGeneration")
+                    != int(&workload, "metadata.generation");
                 let have = pods.iter().filter(mine).filter(settled).count() as i64;
                 if old || have < wanted {
-                    return Some(format!("{kind} {}/{}: {have} of {wanted} pods", shape::namespace(&workload), shape::name(&workload)));
+                    return Some(format!(
+                        "{kind} {}/{}: {have} of {wanted} pods",
+                        shape::namespace(&workload),
+                        shape::name(&workload)
+                    ));
                 }
             }
         }
-        if let Some(pod) = pods.iter().find(|p| shape::controller(p).is_none() && !view.settled.contains(shape::uid(p)) && !text(p, "spec.nodeName").is_empty()) {
-            return Some(format!("Pod {}/{}", shape::namespace(pod), shape::name(pod)));
+        if let Some(pod) = pods.iter().find(|p| {
+            shape::controller(p).is_none()
+                && !view.settled.contains(shape::uid(p))
+                && !text(p, "spec.nodeName").is_empty()
+        }) {
+            return Some(format!(
+                "Pod {}/{}",
+                shape::namespace(pod),
+                shape::name(pod)
+            ));
         }
-        let late = |((node, daemon), print): (&(String, String), &u64)| self.daemons.running(node, daemon) && view.wanted.get(daemon) != Some(print);
-        view.synced.iter().find(|s| late(*s)).map(|((node, daemon), _)| format!("{daemon} of node {node} to write its rules"))
+        let late = |((node, daemon), print): (&(String, String), &u64)| {
+            self.daemons.running(node, daemon) && view.wanted.get(daemon) != Some(print)
+        };
+        view.synced
+            .iter()
+            .find(|s| late(*s))
+            .map(|((node, daemon), _)| format!("{daemon} of node {node} to write its rules"))
     }
 }
 
@@ -224,9 +304,19 @@ impl Heart {
         }
         let since = self.silent.clone();
         let silent = |node: &str| since.get(node).map_or(0, |s| now_ms.saturating_sub(*s));
-        controllers::pass(&controllers::Pass { store: &self.store, plan: &self.world.plan, now_ms, silent_ms: &silent, authority: &self.authority });
+        controllers::pass(&controllers::Pass {
+            store: &self.store,
+            plan: &self.world.plan,
+            now_ms,
+            silent_ms: &silent,
+            authority: &self.authority,
+        });
         let runs = |node: &str| daemons.running(node, "kubelet");
-        self.kubelets.pass(&Round { store: &self.store, runs: &runs, now_ms });
+        self.kubelets.pass(&Round {
+            store: &self.store,
+            runs: &runs,
+            now_ms,
+        });
         // A daemon's pod that was started anew is the daemon started anew.
         for (node, name) in self.kubelets.started_daemons() {
             if ["kube-proxy", "policy-agent"].contains(&name.as_str()) {
@@ -242,12 +332,25 @@ impl Heart {
 
     /// Lets the daemons that run write their rules, when what they are made from has changed.
     fn sync(&mut self) {
-        let services = print_of(&self.store, &["Service", "EndpointSlice"], |o| text(o, "metadata.resourceVersion").to_string());
-        let policies = print_of(&self.store, &["NetworkPolicy", "Namespace", "Pod"], |o| match shape::kind(o) {
-            "Pod" => format!("{}{}{}{}", at(o, "metadata.labels"), at(o, "status.podIPs"), text(o, "spec.nodeName"), text(o, "status.phase")),
-            "Namespace" => at(o, "metadata.labels").to_string(),
-            _ => text(o, "metadata.resourceVersion").to_string(),
+        let services = print_of(&self.store, &["Service", "EndpointSlice"], |o| {
+            text(o, "metadata.resourceVersion").to_string()
         });
+        let policies =
+            print_of(
+                &self.store,
+                &["NetworkPolicy", "Namespace", "Pod"],
+                |o| match shape::kind(o) {
+                    "Pod" => format!(
+                        "{}{}{}{}",
+                        at(o, "metadata.labels"),
+                        at(o, "status.podIPs"),
+                        text(o, "spec.nodeName"),
+                        text(o, "status.phase")
+                    ),
+                    "Namespace" => at(o, "metadata.labels").to_string(),
+                    _ => text(o, "metadata.resourceVersion").to_string(),
+                },
+            );
         let mut objects: Option<Vec<Value>> = None;
         let mut troubles = BTreeMap::new();
         for node in self.store.of("Node") {
@@ -257,10 +360,14 @@ impl Heart {
                 if !self.daemons.running(&name, daemon) || self.synced.get(&key) == Some(&print) {
                     continue;
                 }
-                let Some(network) = self.ground.node(&name) else { continue };
+                let Some(network) = self.ground.node(&name) else {
+                    continue;
+                };
                 let objects = objects.get_or_insert_with(|| self.store.all());
                 let done = match daemon {
-                    "kube-proxy" => crate::proxy::sync(&network, &name, &self.world.plan.wiring.proxy, objects),
+                    "kube-proxy" => {
+                        crate::proxy::sync(&network, &name, &self.world.plan.wiring.proxy, objects)
+                    }
                     _ => crate::enforce::sync(&network, &name, objects),
                 };
                 match done {
@@ -276,11 +383,26 @@ impl Heart {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.troubles = troubles;
         view.synced = self.synced.clone();
-        view.wanted = BTreeMap::from([("kube-proxy".into(), services), ("policy-agent".into(), policies)]);
+        view.wanted = BTreeMap::from([
+            ("kube-proxy".into(), services),
+            ("policy-agent".into(), policies),
+        ]);
     }
 }
 
 fn print_of(store: &Store, kinds: &[&str], of: impl Fn(&Value) -> String) -> u64 {
-    let all: String = kinds.iter().flat_map(|k| store.of(k)).map(|o| format!("{}/{}/{}/{};", shape::kind(&o), shape::namespace(&o), shape::name(&o), of(&o))).collect();
+    let all: String = kinds
+        .iter()
+        .flat_map(|k| store.of(k))
+        .map(|o| {
+            format!(
+                "{}/{}/{}/{};",
+                shape::kind(&o),
+                shape::namespace(&o),
+                shape::name(&o),
+                of(&o)
+            )
+        })
+        .collect();
     fnv(all.as_bytes())
 }

@@ -129,7 +129,11 @@ fn answer(standing: &Standing, line: &[u8]) -> Result<Value, String> {
                 .map(|o| json!({ "object": o }))
                 .map_err(|e| e.to_string())
         }
-        Request::Apply(object) => standing.store.apply(object).map(|o| json!({ "object": o })).map_err(|e| e.to_string()),
+        Request::Apply(object) => standing
+            .store
+            .apply(object)
+            .map(|o| json!({ "object": o }))
+            .map_err(|e| e.to_string()),
         Request::Delete { object } => {
             let deleted = standing
                 .store

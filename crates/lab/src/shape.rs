@@ -9,7 +9,11 @@ static NULL: Value = Value::Null;
 /// The value at a dotted path, or null. Keys that hold dots are not reachable this way.
 pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(value, |v, key| match v {
-        Value::Array(items) => key.parse::<usize>().ok().and_then(|i| items.get(i)).unwrap_or(&NULL),
+        Value::Array(items) => key
+            .parse::<usize>()
+            .ok()
+            .and_then(|i| items.get(i))
+            .unwrap_or(&NULL),
         other => other.get(key).unwrap_or(&NULL),
     })
 }
@@ -36,14 +40,21 @@ pub fn truth(value: &Value, path: &str) -> bool {
 
 /// The texts of a list at a path.
 pub fn texts(value: &Value, path: &str) -> Vec<String> {
-    list(value, path).iter().filter_map(|v| v.as_str().map(str::to_string)).collect()
+    list(value, path)
+        .iter()
+        .filter_map(|v| v.as_str().map(str::to_string))
+        .collect()
 }
 
 /// A JSON object of texts as a map.
 pub fn strings(value: &Value) -> BTreeMap<String, String> {
     value
         .as_object()
-        .map(|m| m.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string()))).collect())
+        .map(|m| {
+            m.iter()
+                .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
+                .collect()
+        })
         .unwrap_or_default()
 }
 
@@ -74,12 +85,18 @@ pub fn labels(object: &Value) -> BTreeMap<String, String> {
 
 /// One annotation.
 pub fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
-    at(object, "metadata.annotations").get(key).and_then(Value::as_str).unwrap_or("")
+    at(object, "metadata.annotations")
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or("")
 }
 
 /// One label.
 pub fn label<'a>(object: &'a Value, key: &str) -> &'a str {
-    at(object, "metadata.labels").get(key).and_then(Value::as_str).unwrap_or("")
+    at(object, "metadata.labels")
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or("")
 }
 
 /// True when it is on its way out.
@@ -105,7 +122,10 @@ pub fn owner_reference(owner: &Value) -> Value {
 
 /// A condition's status (`True`, `False`, `Unknown`), empty when it is not there.
 pub fn condition<'a>(object: &'a Value, which: &str) -> &'a str {
-    list(object, "status.conditions").iter().find(|c| text(c, "type") == which).map_or("", |c| text(c, "status"))
+    list(object, "status.conditions")
+        .iter()
+        .find(|c| text(c, "type") == which)
+        .map_or("", |c| text(c, "status"))
 }
 
 /// The child object under `key`, made when it is not there or not an object.
@@ -113,12 +133,16 @@ pub fn child<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> 
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
-    let Value::Object(map) = value else { unreachable!("made an object above") };
+    let Value::Object(map) = value else {
+        unreachable!("made an object above")
+    };
     let slot = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
     }
-    let Value::Object(inner) = slot else { unreachable!("made an object above") };
+    let Value::Object(inner) = slot else {
+        unreachable!("made an object above")
+    };
     inner
 }
 
@@ -128,8 +152,13 @@ pub fn selector_takes(selector: &Value, labels: &BTreeMap<String, String>) -> bo
     if selector.is_null() {
         return false;
     }
-    let equal = strings(at(selector, "matchLabels")).iter().all(|(k, v)| labels.get(k) == Some(v));
-    equal && list(selector, "matchExpressions").iter().all(|e| expression_holds(e, labels))
+    let equal = strings(at(selector, "matchLabels"))
+        .iter()
+        .all(|(k, v)| labels.get(k) == Some(v));
+    equal
+        && list(selector, "matchExpressions")
+            .iter()
+            .all(|e| expression_holds(e, labels))
 }
 
 /// One `matchExpressions` entry; also that of a node selector.
@@ -147,7 +176,9 @@ pub fn expression_holds(expression: &Value, labels: &BTreeMap<String, String>) -
 
 /// Whether labels hold every pair of a plain selector (`spec.selector` of a Service).
 pub fn pairs_hold(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
-    strings(selector).iter().all(|(k, v)| labels.get(k) == Some(v))
+    strings(selector)
+        .iter()
+        .all(|(k, v)| labels.get(k) == Some(v))
 }
 
 /// RFC 3339 in seconds, as the API server writes times.
@@ -160,14 +191,24 @@ pub fn rfc3339(ms: u64) -> String {
     let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let (day, month) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
     let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60
+    )
 }
 
 /// FNV-1a, 64 bits: names and hashes that look random and are the same every time.
 pub fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A small generator: the same numbers for the same seed.
@@ -190,7 +231,11 @@ impl Dice {
 
     /// A number below `n` (0 when `n` is 0).
     pub fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { ((self.roll() >> 33) as usize) % n }
+        if n == 0 {
+            0
+        } else {
+            ((self.roll() >> 33) as usize) % n
+        }
     }
 
     /// One of a list.
@@ -201,7 +246,9 @@ impl Dice {
     /// Letters and digits as Kubernetes makes them for names (no vowels).
     pub fn suffix(&mut self, length: usize) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        (0..length).map(|_| char::from(*self.pick(ALPHABET).unwrap_or(&b'x'))).collect()
+        (0..length)
+            .map(|_| char::from(*self.pick(ALPHABET).unwrap_or(&b'x')))
+            .collect()
     }
 }
 
@@ -212,7 +259,11 @@ mod tests {
 
     #[test]
     fn times() {
-        for (ms, want) in [(0, "1970-01-01T00:00:00Z"), (951_782_400_000, "2000-02-29T00:00:00Z"), (1_764_155_520_999, "2025-11-26T11:12:00Z")] {
+        for (ms, want) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_764_155_520_999, "2025-11-26T11:12:00Z"),
+        ] {
             assert_eq!(rfc3339(ms), want);
         }
     }
@@ -225,9 +276,18 @@ mod tests {
             (json!({"matchLabels": {"app": "api"}}), false),
             (json!({}), true),
             (Value::Null, false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front"]}]}), true),
-            (json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}), false),
-            (json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}), true),
+            (
+                json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}),
+                true,
+            ),
         ] {
             assert_eq!(selector_takes(&selector, &labels), want, "{selector}");
         }

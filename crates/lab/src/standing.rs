@@ -34,11 +34,26 @@ impl Standing {
     pub(crate) fn build(orders: &Orders, progress: &dyn Fn(&str)) -> Result<Arc<Standing>, Error> {
         let world = orders.world.completed();
         progress("nodes and cables");
-        let nodes: Vec<Value> = world.objects.iter().filter(|o| o.get("kind").and_then(Value::as_str) == Some("Node")).cloned().collect();
-        let ground = Arc::new(Ground::build_under(&world.plan.wiring, &nodes, orders.cgroup.clone())?);
+        let nodes: Vec<Value> = world
+            .objects
+            .iter()
+            .filter(|o| o.get("kind").and_then(Value::as_str) == Some("Node"))
+            .cloned()
+            .collect();
+        let ground = Arc::new(Ground::build_under(
+            &world.plan.wiring,
+            &nodes,
+            orders.cgroup.clone(),
+        )?);
         let living = Living::start(&world, ground.clone())?;
         let (store, daemons) = (living.store().clone(), living.daemons().clone());
-        let standing = Arc::new(Standing { store, ground, daemons, living, plan: world.plan.clone() });
+        let standing = Arc::new(Standing {
+            store,
+            ground,
+            daemons,
+            living,
+            plan: world.plan.clone(),
+        });
         if orders.options.bare {
             return Ok(standing);
         }
@@ -81,7 +96,12 @@ impl Standing {
     }
 
     /// Issues the certificate of a Secret anew.
-    pub(crate) fn certificate(&self, namespace: &str, name: &str, expires_in_s: i64) -> Result<(), Error> {
+    pub(crate) fn certificate(
+        &self,
+        namespace: &str,
+        name: &str,
+        expires_in_s: i64,
+    ) -> Result<(), Error> {
         self.living.certificate(namespace, name, expires_in_s)
     }
 

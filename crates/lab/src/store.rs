@@ -45,29 +45,51 @@ struct Inner {
 
 impl Default for Inner {
     fn default() -> Self {
-        Inner { objects: BTreeMap::new(), revision: 1, dice: Dice::new(0), allocation: Allocation::default() }
+        Inner {
+            objects: BTreeMap::new(),
+            revision: 1,
+            dice: Dice::new(0),
+            allocation: Allocation::default(),
+        }
     }
 }
 
 fn refused(asked: String, why: impl Into<String>) -> Error {
-    Error::Store { asked, why: why.into() }
+    Error::Store {
+        asked,
+        why: why.into(),
+    }
 }
 
 fn asked(verb: &str, kind: &str, namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { format!("{verb} {kind} {name}") } else { format!("{verb} {kind} {namespace}/{name}") }
+    if namespace.is_empty() {
+        format!("{verb} {kind} {name}")
+    } else {
+        format!("{verb} {kind} {namespace}/{name}")
+    }
 }
 
 fn not_found(verb: &str, kind: &str, namespace: &str, name: &str) -> Error {
     let plural = kinds::find(kind).map_or(kind, |k| k.plural);
-    refused(asked(verb, kind, namespace, name), format!("{plural} \"{name}\" not found"))
+    refused(
+        asked(verb, kind, namespace, name),
+        format!("{plural} \"{name}\" not found"),
+    )
 }
 
 impl Store {
     /// An empty store that gives Services addresses of these families from these ranges. The seed
     /// decides what names and addresses it makes up.
     pub fn new(families: &[String], service_cidrs: &[String], seed: u64) -> Store {
-        let inner = Inner { dice: Dice::new(seed), allocation: Allocation::new(families, service_cidrs), ..Inner::default() };
-        Store { inner: Mutex::new(inner), newer: Condvar::new() }
+        let inner = Inner {
+            dice: Dice::new(seed),
+            allocation: Allocation::new(families, service_cidrs),
+            ..Inner::default()
+        };
+        Store {
+            inner: Mutex::new(inner),
+            newer: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -90,7 +112,10 @@ impl Store {
 
     /// One object, shared.
     pub fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.lock().objects.get(&(kind.to_string(), namespace.to_string(), name.to_string())).cloned()
+        self.lock()
+            .objects
+            .get(&(kind.to_string(), namespace.to_string(), name.to_string()))
+            .cloned()
     }
 
     /// All of a kind, sorted by namespace and name.
@@ -101,7 +126,12 @@ impl Store {
     /// All of a kind, shared, sorted by namespace and name.
     pub fn of(&self, kind: &str) -> Vec<Arc<Value>> {
         let from = (kind.to_string(), String::new(), String::new());
-        self.lock().objects.range(from..).take_while(|(k, _)| k.0 == kind).map(|(_, o)| o.clone()).collect()
+        self.lock()
+            .objects
+            .range(from..)
+            .take_while(|(k, _)| k.0 == kind)
+            .map(|(_, o)| o.clone())
+            .collect()
     }
 
     /// Everything, sorted by kind, namespace, name.
@@ -112,7 +142,14 @@ impl Store {
 
     /// Changes one object; a change of `spec` bumps `metadata.generation`. `status` in a patch is
     /// ignored, as it is where status is a subresource.
-    pub fn patch(&self, kind: &str, namespace: &str, name: &str, how: PatchKind, patch: &Value) -> Result<Value, Error> {
+    pub fn patch(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        how: PatchKind,
+        patch: &Value,
+    ) -> Result<Value, Error> {
         let mut patch = patch.clone();
         if let Some(map) = patch.as_object_mut().filter(|_| kind != "Event") {
             map.remove("status");
@@ -126,10 +163,18 @@ impl Store {
 
     /// Changes one object in place and gives the new one, or none when there is no such object.
     /// Nothing is written and nobody is woken when nothing changed.
-    pub fn edit(&self, kind: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) -> Result<Option<Value>, Error> {
+    pub fn edit(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Option<Value>, Error> {
         let mut inner = self.lock();
         let key = (kind.to_string(), namespace.to_string(), name.to_string());
-        let Some(old) = inner.objects.get(&key).cloned() else { return Ok(None) };
+        let Some(old) = inner.objects.get(&key).cloned() else {
+            return Ok(None);
+        };
         let mut new = old.as_ref().clone();
         change(&mut new);
         if new == *old {
@@ -156,7 +201,9 @@ impl Store {
     /// deletionTimestamp, and its kubelet removes it. Owners are not followed here, controllers
     /// do that.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Error> {
-        let Some(object) = self.find(kind, namespace, name) else { return Err(not_found("delete", kind, namespace, name)) };
+        let Some(object) = self.find(kind, namespace, name) else {
+            return Err(not_found("delete", kind, namespace, name));
+        };
         if kind == "Pod" && !text(&object, "spec.nodeName").is_empty() {
             if shape::is_ending(&object) {
                 return Ok(object.as_ref().clone());
@@ -168,15 +215,21 @@ impl Store {
                 meta.insert("deletionTimestamp".into(), json!(when));
                 meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
             };
-            return self.edit(kind, namespace, name, mark)?.ok_or_else(|| not_found("delete", kind, namespace, name));
+            return self
+                .edit(kind, namespace, name, mark)?
+                .ok_or_else(|| not_found("delete", kind, namespace, name));
         }
-        self.remove(kind, namespace, name).ok_or_else(|| not_found("delete", kind, namespace, name))
+        self.remove(kind, namespace, name)
+            .ok_or_else(|| not_found("delete", kind, namespace, name))
     }
 
     /// Takes an object away at once.
     pub fn remove(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let mut inner = self.lock();
-        let gone = inner.objects.remove(&(kind.to_string(), namespace.to_string(), name.to_string()))?;
+        let gone =
+            inner
+                .objects
+                .remove(&(kind.to_string(), namespace.to_string(), name.to_string()))?;
         inner.revision += 1;
         drop(inner);
         self.newer.notify_all();
@@ -185,11 +238,27 @@ impl Store {
 
     /// Says something about an object, as an Event of the core group. The same words about the
     /// same object from the same source are counted, not repeated.
-    pub fn event(&self, about: &Value, kind: &str, reason: &str, message: &str, source: (&str, &str)) {
+    pub fn event(
+        &self,
+        about: &Value,
+        kind: &str,
+        reason: &str,
+        message: &str,
+        source: (&str, &str),
+    ) {
         let now = rfc3339(netshoot_host::clock::now_ms());
-        let space = if shape::namespace(about).is_empty() { "default" } else { shape::namespace(about) };
+        let space = if shape::namespace(about).is_empty() {
+            "default"
+        } else {
+            shape::namespace(about)
+        };
         let (component, host) = source;
-        let words = format!("{}/{}/{}/{reason}/{message}/{component}/{host}", shape::kind(about), shape::uid(about), text(about, "fieldPath"));
+        let words = format!(
+            "{}/{}/{}/{reason}/{message}/{component}/{host}",
+            shape::kind(about),
+            shape::uid(about),
+            text(about, "fieldPath")
+        );
         let name = format!("{}.{:016x}", shape::name(about), fnv(words.as_bytes()) >> 4);
         let again = self.edit("Event", space, &name, |event| {
             let count = shape::int(event, "count").unwrap_or(1) + 1;
@@ -206,7 +275,10 @@ impl Store {
             "apiVersion": text(about, "apiVersion"), "kind": shape::kind(about), "name": shape::name(about),
             "resourceVersion": text(about, "metadata.resourceVersion"), "uid": shape::uid(about),
         });
-        for (key, value) in [("namespace", shape::namespace(about)), ("fieldPath", text(about, "fieldPath"))] {
+        for (key, value) in [
+            ("namespace", shape::namespace(about)),
+            ("fieldPath", text(about, "fieldPath")),
+        ] {
             if !value.is_empty() {
                 involved[key] = json!(value);
             }
@@ -244,7 +316,10 @@ impl Store {
             if left.is_zero() {
                 break;
             }
-            let (next, wait) = self.newer.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+            let (next, wait) = self
+                .newer
+                .wait_timeout(inner, left)
+                .unwrap_or_else(PoisonError::into_inner);
             inner = next;
             if wait.timed_out() {
                 break;
@@ -257,9 +332,15 @@ impl Store {
 impl Inner {
     fn apply(&mut self, mut object: Value) -> Result<Arc<Value>, Error> {
         let kind = shape::kind(&object).to_string();
-        let Some(known) = kinds::find(&kind) else { return Err(refused(format!("apply {kind}"), "no such kind in a world")) };
+        let Some(known) = kinds::find(&kind) else {
+            return Err(refused(format!("apply {kind}"), "no such kind in a world"));
+        };
         if shape::name(&object).is_empty() && !text(&object, "metadata.generateName").is_empty() {
-            let name = format!("{}{}", text(&object, "metadata.generateName"), self.dice.suffix(5));
+            let name = format!(
+                "{}{}",
+                text(&object, "metadata.generateName"),
+                self.dice.suffix(5)
+            );
             shape::child(&mut object, "metadata").insert("name".into(), json!(name));
         }
         let name = shape::name(&object).to_string();
@@ -272,8 +353,15 @@ impl Inner {
         if name.is_empty() {
             return Err(refused(format!("apply {kind}"), "metadata.name is missing"));
         }
-        if known.namespaced && !self.objects.contains_key(&("Namespace".into(), String::new(), namespace.clone())) {
-            return Err(refused(asked("apply", &kind, &namespace, &name), format!("namespaces \"{namespace}\" not found")));
+        if known.namespaced
+            && !self
+                .objects
+                .contains_key(&("Namespace".into(), String::new(), namespace.clone()))
+        {
+            return Err(refused(
+                asked("apply", &kind, &namespace, &name),
+                format!("namespaces \"{namespace}\" not found"),
+            ));
         }
         if let Some(map) = object.as_object_mut() {
             map.insert("apiVersion".into(), json!(known.api_version));
@@ -292,27 +380,58 @@ impl Inner {
             let meta = shape::child(&mut object, "metadata");
             meta.insert("uid".into(), json!(uid));
             // Set before only for things that are said to be old.
-            meta.entry("creationTimestamp").or_insert_with(|| json!(rfc3339(netshoot_host::clock::now_ms())));
+            meta.entry("creationTimestamp")
+                .or_insert_with(|| json!(rfc3339(netshoot_host::clock::now_ms())));
         }
         self.write(key, object, old.as_deref())
     }
 
-    fn write(&mut self, key: Key, mut object: Value, old: Option<&Value>) -> Result<Arc<Value>, Error> {
-        let refuse = |why: String| refused(asked(if old.is_some() { "patch" } else { "apply" }, &key.0, &key.1, &key.2), why);
+    fn write(
+        &mut self,
+        key: Key,
+        mut object: Value,
+        old: Option<&Value>,
+    ) -> Result<Arc<Value>, Error> {
+        let refuse = |why: String| {
+            refused(
+                asked(
+                    if old.is_some() { "patch" } else { "apply" },
+                    &key.0,
+                    &key.1,
+                    &key.2,
+                ),
+                why,
+            )
+        };
         defaults::check(&object).map_err(refuse)?;
         if key.0 == "Service" {
-            self.allocation.learn(self.objects.range(("Service".to_string(), String::new(), String::new())..).take_while(|(k, _)| k.0 == "Service").filter(|(k, _)| **k != key).map(|(_, o)| o.as_ref()));
+            self.allocation.learn(
+                self.objects
+                    .range(("Service".to_string(), String::new(), String::new())..)
+                    .take_while(|(k, _)| k.0 == "Service")
+                    .filter(|(k, _)| **k != key)
+                    .map(|(_, o)| o.as_ref()),
+            );
         }
         defaults::fill(&mut object, &mut self.allocation, &mut self.dice);
         self.revision += 1;
         let changed = old.is_none_or(|old| at(old, "spec") != at(&object, "spec"));
-        let counts = !at(&object, "spec").is_null() && key.0 != "Node" && key.0 != "Service" && key.0 != "Namespace" && key.0 != "Lease";
-        let generation = old.and_then(|o| shape::int(o, "metadata.generation")).unwrap_or(0);
+        let counts = !at(&object, "spec").is_null()
+            && key.0 != "Node"
+            && key.0 != "Service"
+            && key.0 != "Namespace"
+            && key.0 != "Lease";
+        let generation = old
+            .and_then(|o| shape::int(o, "metadata.generation"))
+            .unwrap_or(0);
         let revision = self.revision;
         let meta = shape::child(&mut object, "metadata");
         meta.insert("resourceVersion".into(), json!(revision.to_string()));
         if counts {
-            meta.insert("generation".into(), json!(if changed { generation + 1 } else { generation }));
+            meta.insert(
+                "generation".into(),
+                json!(if changed { generation + 1 } else { generation }),
+            );
         }
         let object = Arc::new(object);
         self.objects.insert(key, object.clone());
@@ -339,7 +458,9 @@ mod tests {
 
     fn store() -> Store {
         let store = Store::new(&["ipv4".into()], &["10.96.0.0/16".into()], 1);
-        store.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).unwrap();
+        store
+            .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}))
+            .unwrap();
         store
     }
 
@@ -355,7 +476,10 @@ mod tests {
         assert_eq!(shape::uid(&made).len(), 36);
         assert_eq!(at(&made, "spec.ports.0.targetPort"), &json!(80));
         assert_eq!(text(&made, "spec.ports.0.protocol"), "TCP");
-        assert!(text(&made, "spec.clusterIP").starts_with("10.96."), "{made}");
+        assert!(
+            text(&made, "spec.clusterIP").starts_with("10.96."),
+            "{made}"
+        );
         let again = store.apply(service()).unwrap();
         assert_eq!(made, again, "the same manifest changes nothing");
     }
@@ -364,13 +488,20 @@ mod tests {
     fn patches_merge_and_keep_the_address() {
         let store = store();
         let made = store.apply(service()).unwrap();
-        let patch = json!({"spec": {"ports": [{"port": 81, "targetPort": 8081}]}, "status": {"x": 1}});
-        let new = store.patch("Service", "shop", "web", PatchKind::Strategic, &patch).unwrap();
+        let patch =
+            json!({"spec": {"ports": [{"port": 81, "targetPort": 8081}]}, "status": {"x": 1}});
+        let new = store
+            .patch("Service", "shop", "web", PatchKind::Strategic, &patch)
+            .unwrap();
         assert_eq!(shape::list(&new, "spec.ports").len(), 2);
         assert_eq!(at(&new, "spec.ports.1.targetPort"), &json!(8081));
         assert_eq!(at(&new, "spec.clusterIP"), at(&made, "spec.clusterIP"));
         assert!(at(&new, "status.x").is_null());
-        assert!(store.patch("Service", "shop", "none", PatchKind::Merge, &json!({})).is_err());
+        assert!(
+            store
+                .patch("Service", "shop", "none", PatchKind::Merge, &json!({}))
+                .is_err()
+        );
     }
 
     #[test]
@@ -413,9 +544,18 @@ mod tests {
     fn refusals() {
         let store = store();
         for (object, why) in [
-            (json!({"kind": "Nonsense", "metadata": {"name": "a"}}), "no such kind"),
-            (json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "nowhere"}}), "not found"),
-            (json!({"kind": "Pod", "metadata": {"namespace": "shop"}}), "metadata.name"),
+            (
+                json!({"kind": "Nonsense", "metadata": {"name": "a"}}),
+                "no such kind",
+            ),
+            (
+                json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "nowhere"}}),
+                "not found",
+            ),
+            (
+                json!({"kind": "Pod", "metadata": {"namespace": "shop"}}),
+                "metadata.name",
+            ),
             (
                 json!({"kind": "Deployment", "metadata": {"name": "d", "namespace": "shop"},
                     "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "b"}}}}}),

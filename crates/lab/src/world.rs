@@ -146,7 +146,12 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { probes_faster: 10.0, restart_ms: vec![300, 1000, 2000, 3000], restart_forgets_ms: 3000, node_grace_ms: 3000 }
+        Pace {
+            probes_faster: 10.0,
+            restart_ms: vec![300, 1000, 2000, 3000],
+            restart_forgets_ms: 3000,
+            node_grace_ms: 3000,
+        }
     }
 }
 

@@ -231,6 +231,7 @@ pub fn report(
         elapsed_ms: last.saturating_sub(snapshot.taken_at_ms),
         source: snapshot.source.clone(),
         taken_at: rfc3339(snapshot.taken_at_ms as i64),
+        verified: None,
     }
 }
 

@@ -18,6 +18,11 @@ pub enum Step {
         /// The patch.
         patch: Value,
     },
+    /// A new object.
+    Create {
+        /// The object, whole.
+        object: Value,
+    },
     /// Delete an object; its controller makes it anew.
     Delete {
         /// The object.
@@ -66,6 +71,7 @@ impl Step {
                     quote(&patch.to_string())
                 )
             })),
+            Step::Create { object } => Some(format!("kubectl apply -f - <<'EOF'\n{object}\nEOF")),
             Step::Delete { object } => Some(format!(
                 "kubectl delete {}/{}{}",
                 object.kind.to_lowercase(),
@@ -99,7 +105,7 @@ impl Step {
             Step::Ask { question } => {
                 out.insert("ask".into(), Value::String(question.clone()));
             }
-            Step::Delete { .. } | Step::OnNode { .. } => {}
+            Step::Create { .. } | Step::Delete { .. } | Step::OnNode { .. } => {}
         }
         Value::Object(out)
     }

@@ -59,6 +59,30 @@ pub struct Report {
     pub source: String,
     /// RFC 3339.
     pub taken_at: String,
+    /// What came of applying the remedy, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+}
+
+/// A remedy that was applied, and what the conversation did then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Every request after the remedy was answered.
+    pub worked: bool,
+    /// The steps that were carried out, as commands.
+    pub applied: Vec<String>,
+    /// Questions that are left for a person.
+    pub asked: Vec<String>,
+    /// From the remedy to the first healthy diagnosis, milliseconds.
+    pub healthy_after_ms: u64,
+    /// Requests made after that.
+    pub requests: usize,
+    /// Of these not answered.
+    pub failed: usize,
+    /// Over how long, milliseconds.
+    pub held_ms: u64,
+    /// In a sentence.
+    pub says: String,
 }
 
 /// What was understood of the question.

@@ -26,8 +26,17 @@ impl Access for Dump {
         let answer = || Answer::CouldNotAsk {
             why: "a dump has no network".into(),
             missing: "a network to ask: the facts come from a dump".into(),
-            how_to_get: "run the diagnosis in the cluster, or give a recording with --snapshot".into(),
+            how_to_get: "run the diagnosis in the cluster, or give a recording with --snapshot"
+                .into(),
         };
-        Ok(probes.iter().map(|p| Answered { probe: p.clone(), at_ms: self.taken_at_ms, took_ms: 0, answer: answer() }).collect())
+        Ok(probes
+            .iter()
+            .map(|p| Answered {
+                probe: p.clone(),
+                at_ms: self.taken_at_ms,
+                took_ms: 0,
+                answer: answer(),
+            })
+            .collect())
     }
 }

@@ -12,12 +12,19 @@ pub struct Local;
 
 impl Access for Local {
     fn snapshot(&mut self) -> Result<ClusterSnapshot> {
-        Ok(ClusterSnapshot::new("this host", "this user", clock::now_ms()))
+        Ok(ClusterSnapshot::new(
+            "this host",
+            "this user",
+            clock::now_ms(),
+        ))
     }
 
     fn ask(&mut self, asked: &[Probe]) -> Result<Vec<Answered>> {
         Ok(std::thread::scope(|scope| {
-            let running: Vec<_> = asked.iter().map(|p| scope.spawn(move || probes::ask(p, &Place { resolv_conf: None }))).collect();
+            let running: Vec<_> = asked
+                .iter()
+                .map(|p| scope.spawn(move || probes::ask(p, &Place { resolv_conf: None })))
+                .collect();
             running.into_iter().filter_map(|t| t.join().ok()).collect()
         }))
     }

@@ -43,12 +43,16 @@ impl Recording {
     /// Reads a recording.
     pub fn read(path: &Path) -> Result<Recording> {
         let name = path.display();
-        let size = std::fs::metadata(path).with_context(|| format!("open recording {name}"))?.len();
+        let size = std::fs::metadata(path)
+            .with_context(|| format!("open recording {name}"))?
+            .len();
         if size > MOST_BYTES {
             bail!("recording {name} has {size} bytes; more than {MOST_BYTES} is not read");
         }
-        let text = std::fs::read_to_string(path).with_context(|| format!("read recording {name}"))?;
-        let value: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{name} is not a recording (broken JSON, perhaps cut off)"))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read recording {name}"))?;
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .with_context(|| format!("{name} is not a recording (broken JSON, perhaps cut off)"))?;
         match value.get("schema").and_then(|s| s.as_str()) {
             Some(SCHEMA) => {}
             Some(other) => bail!("{name} has schema {other}; this program reads {SCHEMA}"),
@@ -61,8 +65,10 @@ impl Recording {
     pub fn write(&self, path: &Path) -> Result<()> {
         let temporary = path.with_extension("partial");
         let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(&temporary, text).with_context(|| format!("write recording {}", temporary.display()))?;
-        std::fs::rename(&temporary, path).with_context(|| format!("write recording {}", path.display()))
+        std::fs::write(&temporary, text)
+            .with_context(|| format!("write recording {}", temporary.display()))?;
+        std::fs::rename(&temporary, path)
+            .with_context(|| format!("write recording {}", path.display()))
     }
 }
 
@@ -75,8 +81,16 @@ pub struct Replay {
 impl Replay {
     /// Answers from a recording.
     pub fn new(recording: &Recording) -> Self {
-        let answers = recording.batches.iter().flat_map(|b| &b.answers).map(|a| (a.probe.clone(), a.clone())).collect();
-        Replay { snapshot: recording.snapshot.clone(), answers }
+        let answers = recording
+            .batches
+            .iter()
+            .flat_map(|b| &b.answers)
+            .map(|a| (a.probe.clone(), a.clone()))
+            .collect();
+        Replay {
+            snapshot: recording.snapshot.clone(),
+            answers,
+        }
     }
 }
 
@@ -96,6 +110,9 @@ impl Access for Replay {
                 how_to_get: "run the diagnosis again where the network is".into(),
             },
         };
-        Ok(probes.iter().map(|p| self.answers.get(p).cloned().unwrap_or_else(|| missing(p))).collect())
+        Ok(probes
+            .iter()
+            .map(|p| self.answers.get(p).cloned().unwrap_or_else(|| missing(p)))
+            .collect())
     }
 }

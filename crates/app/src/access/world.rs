@@ -28,11 +28,16 @@ impl World {
 
     /// One request, one reply.
     pub fn request(&self, request: &Value) -> Result<Value> {
-        let mut stream = UnixStream::connect(&self.socket).with_context(|| format!("connect to the world's socket {}", self.socket.display()))?;
+        let mut stream = UnixStream::connect(&self.socket)
+            .with_context(|| format!("connect to the world's socket {}", self.socket.display()))?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        stream.write_all(format!("{request}\n").as_bytes()).context("send a request to the world")?;
+        stream
+            .write_all(format!("{request}\n").as_bytes())
+            .context("send a request to the world")?;
         let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).context("read the world's reply")?;
+        BufReader::new(stream)
+            .read_line(&mut line)
+            .context("read the world's reply")?;
         let reply: Value = serde_json::from_str(&line).context("read the world's reply")?;
         if let Some(why) = reply.get("error").and_then(Value::as_str) {
             bail!("{why}");
@@ -44,10 +49,27 @@ impl World {
 impl Access for World {
     fn snapshot(&mut self) -> Result<ClusterSnapshot> {
         let reply = self.request(&json!({"snapshot": {"kinds": null}}))?;
-        let objects: Vec<Object> = serde_json::from_value(reply.get("objects").cloned().unwrap_or_default()).context("objects of the world")?;
-        let text = |k: &str, otherwise: &str| reply.get(k).and_then(Value::as_str).unwrap_or(otherwise).to_string();
-        let mut snapshot = ClusterSnapshot::new(&text("source", "world"), &text("identity", "world"), reply.get("taken_at_ms").and_then(Value::as_u64).unwrap_or(0));
-        snapshot.gaps = serde_json::from_value(reply.get("gaps").cloned().unwrap_or_else(|| json!([]))).context("gaps of the world")?;
+        let objects: Vec<Object> =
+            serde_json::from_value(reply.get("objects").cloned().unwrap_or_default())
+                .context("objects of the world")?;
+        let text = |k: &str, otherwise: &str| {
+            reply
+                .get(k)
+                .and_then(Value::as_str)
+                .unwrap_or(otherwise)
+                .to_string()
+        };
+        let mut snapshot = ClusterSnapshot::new(
+            &text("source", "world"),
+            &text("identity", "world"),
+            reply
+                .get("taken_at_ms")
+                .and_then(Value::as_u64)
+                .unwrap_or(0),
+        );
+        snapshot.gaps =
+            serde_json::from_value(reply.get("gaps").cloned().unwrap_or_else(|| json!([])))
+                .context("gaps of the world")?;
         snapshot.objects = objects;
         netshoot_api::tidy(&mut snapshot);
         Ok(snapshot)
@@ -60,13 +82,19 @@ impl Access for World {
 
     fn apply(&mut self, step: &Step) -> Result<()> {
         let request = match step {
-            Step::Patch { object, strategic, patch } => json!({"patch": {"object": object, "strategic": strategic, "patch": patch}}),
-            Step::Delete { object } => json!({"delete": object}),
+            Step::Patch {
+                object,
+                strategic,
+                patch,
+            } => json!({"patch": {"object": object, "strategic": strategic, "patch": patch}}),
+            Step::Create { object } => json!({ "apply": object }),
+            Step::Delete { object } => json!({"delete": {"object": object}}),
             Step::OnNode { node, argv } => json!({"on_node": {"node": node, "argv": argv}}),
             Step::Ask { .. } => return Ok(()),
         };
         let what = step.command().unwrap_or_default();
-        self.request(&request).with_context(|| format!("apply: {what}"))?;
+        self.request(&request)
+            .with_context(|| format!("apply: {what}"))?;
         Ok(())
     }
 }

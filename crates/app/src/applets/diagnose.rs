@@ -19,21 +19,70 @@ pub const APPLET: Applet = Applet {
 };
 
 fn arguments(c: Command) -> Command {
-    let text = |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
-    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    c.arg(text("symptom", "WORDS", "What hurts, in plain words (English or Chinese)").short('s'))
-        .arg(text("namespace", "NAME", "Namespace it is about").short('n'))
-        .arg(text("from", "pod/NAME", "Who cannot reach: pod/NAME, deploy/NAME, node/NAME"))
-        .arg(text("to", "svc/NAME:PORT", "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL"))
-        .arg(text("snapshot", "FILE", "Answer from a recording instead of the network"))
-        .arg(text("dump", "DIR", "Read objects from a folder of kubectl get -o yaml|json"))
-        .arg(text("record", "FILE", "Keep everything that was seen, for --snapshot"))
-        .arg(flag("passive", "Send nothing to the network"))
-        .arg(flag("plan", "Say what would be asked, and ask nothing"))
-        .arg(flag("runbook", "Print the equivalent script of ordinary tools"))
-        .arg(flag("verify", "Apply the remedy (in a world) and show that it worked"))
-        .arg(text("max-probes", "N", "Ask at most so many questions").value_parser(clap::value_parser!(usize)).default_value("400"))
-        .arg(text("output", "FORMAT", "How to print").short('o').value_parser(["text", "json", "markdown", "html"]).default_value("text"))
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    c.arg(
+        text(
+            "symptom",
+            "WORDS",
+            "What hurts, in plain words (English or Chinese)",
+        )
+        .short('s'),
+    )
+    .arg(text("namespace", "NAME", "Namespace it is about").short('n'))
+    .arg(text(
+        "from",
+        "pod/NAME",
+        "Who cannot reach: pod/NAME, deploy/NAME, node/NAME",
+    ))
+    .arg(text(
+        "to",
+        "svc/NAME:PORT",
+        "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL",
+    ))
+    .arg(text(
+        "snapshot",
+        "FILE",
+        "Answer from a recording instead of the network",
+    ))
+    .arg(text(
+        "dump",
+        "DIR",
+        "Read objects from a folder of kubectl get -o yaml|json",
+    ))
+    .arg(text(
+        "record",
+        "FILE",
+        "Keep everything that was seen, for --snapshot",
+    ))
+    .arg(flag("passive", "Send nothing to the network"))
+    .arg(flag("plan", "Say what would be asked, and ask nothing"))
+    .arg(flag(
+        "runbook",
+        "Print the equivalent script of ordinary tools",
+    ))
+    .arg(flag(
+        "verify",
+        "Apply the remedy (in a world) and show that it worked",
+    ))
+    .arg(
+        text("max-probes", "N", "Ask at most so many questions")
+            .value_parser(clap::value_parser!(usize))
+            .default_value("400"),
+    )
+    .arg(
+        text("output", "FORMAT", "How to print")
+            .short('o')
+            .value_parser(["text", "json", "markdown", "html"])
+            .default_value("text"),
+    )
 }
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
@@ -45,7 +94,12 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         (None, None) => Source::Around,
     };
     let options = Options {
-        request: Request { said: text("symptom"), namespace: text("namespace"), from: text("from"), to: text("to") },
+        request: Request {
+            said: text("symptom"),
+            namespace: text("namespace"),
+            from: text("from"),
+            to: text("to"),
+        },
         source,
         record: path("record"),
         passive: m.get_flag("passive"),
@@ -53,7 +107,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         runbook: m.get_flag("runbook"),
         verify: m.get_flag("verify"),
         most_probes: m.get_one::<usize>("max-probes").copied().unwrap_or(400),
-        format: if text("output") == "json" { Format::Json } else { Format::Text },
+        format: Format::named(&text("output")),
     };
     diagnose(&options, io)
 }

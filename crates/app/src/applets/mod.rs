@@ -3,7 +3,9 @@
 //!
 //! To add one: a file, its `mod` line, its line in [`ALL`].
 
+mod demo;
 mod diagnose;
+mod lab;
 
 use crate::io::Io;
 use anyhow::Result;
@@ -24,4 +26,4 @@ pub struct Applet {
 }
 
 /// All words, in the order of the help.
-pub const ALL: &[&Applet] = &[&diagnose::APPLET];
+pub const ALL: &[&Applet] = &[&diagnose::APPLET, &lab::APPLET, &demo::APPLET];

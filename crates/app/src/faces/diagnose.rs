@@ -58,7 +58,10 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     };
     let mut access: Box<dyn Access> = match (&options.source, &recorded) {
         (_, Some(r)) => Box::new(Replay::new(r)),
-        (Source::Dump(dir), _) => Box::new(Dump { dir: dir.clone(), taken_at_ms: 0 }),
+        (Source::Dump(dir), _) => Box::new(Dump {
+            dir: dir.clone(),
+            taken_at_ms: 0,
+        }),
         _ => match World::around() {
             Some(w) => Box::new(w),
             None => Box::new(Local),
@@ -76,21 +79,43 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         io.progress_done();
         return plan(&case, &topology, io);
     }
-    let (report, batches) = think(&case, &topology, access.as_mut(), io)?;
+    let (mut report, batches) = think(&case, &topology, access.as_mut(), io)?;
     if let Some(path) = &options.record {
         let schema = crate::access::RECORDING_SCHEMA.to_string();
-        let recording = Recording { schema, netshoot: crate::version::SHORT.into(), case, snapshot: snapshot.clone(), batches };
+        let recording = Recording {
+            schema,
+            netshoot: crate::version::SHORT.into(),
+            case,
+            snapshot: snapshot.clone(),
+            batches,
+        };
         recording.write(path)?;
     }
     if options.runbook {
         write!(io.out, "{}", report::runbook(&report))?;
         return Ok(code(&report));
     }
-    report::write(&report, options.format, io)?;
-    if options.verify && report.verdict == Verdict::Broken {
-        return super::verify::run(&report, access.as_mut(), io);
+    let verify = options.verify && report.verdict == Verdict::Broken;
+    // On a terminal people read while the remedy works; a file holds everything.
+    let first = options.format == Format::Text;
+    if first {
+        report::write(&report, options.format, io)?;
+        io.out.flush()?;
     }
-    Ok(code(&report))
+    if verify {
+        let verified = super::verify::run(&report, &snapshot, options, access.as_mut(), io)?;
+        if first {
+            super::verify::print(&verified, io)?;
+        }
+        report.verified = Some(verified);
+    }
+    if !first {
+        report::write(&report, options.format, io)?;
+    }
+    Ok(match &report.verified {
+        Some(v) => i32::from(!v.worked),
+        None => code(&report),
+    })
 }
 
 /// 0 healthy, 1 cause found, 2 could not tell.
@@ -102,14 +127,28 @@ pub fn code(report: &Report) -> i32 {
     }
 }
 
-fn case(topology: &Topology<'_>, options: &Options) -> Case {
+pub fn case(topology: &Topology<'_>, options: &Options) -> Case {
     let (understood, conversations) = symptom::understand(topology, &options.request);
-    let most_harm = if options.passive { Harm::None } else { Harm::Series };
-    Case { understood, conversations, most_harm, most_probes: options.most_probes }
+    let most_harm = if options.passive {
+        Harm::None
+    } else {
+        Harm::Series
+    };
+    Case {
+        understood,
+        conversations,
+        most_harm,
+        most_probes: options.most_probes,
+    }
 }
 
 /// The loop: think, ask, think again.
-pub fn think(case: &Case, topology: &Topology<'_>, access: &mut dyn Access, io: &mut Io<'_>) -> Result<(Report, Vec<Batch>)> {
+pub fn think(
+    case: &Case,
+    topology: &Topology<'_>,
+    access: &mut dyn Access,
+    io: &mut Io<'_>,
+) -> Result<(Report, Vec<Batch>)> {
     let mut evidence = EvidenceSet::default();
     let mut batches = Vec::new();
     for round in 0..MOST_ROUNDS {
@@ -120,14 +159,24 @@ pub fn think(case: &Case, topology: &Topology<'_>, access: &mut dyn Access, io: 
             }
             Next::Ask(probes) => probes,
         };
-        let first = probes.first().map(|p| format!("{} from {}", describe(&p.question), place(&p.from))).unwrap_or_default();
-        io.progress(&format!("round {}: {} questions: {first} ...", round + 1, probes.len()));
+        let first = probes
+            .first()
+            .map(|p| format!("{} from {}", describe(&p.question), place(&p.from)))
+            .unwrap_or_default();
+        io.progress(&format!(
+            "round {}: {} questions: {first} ...",
+            round + 1,
+            probes.len()
+        ));
         let answers = access.ask(&probes).context("ask the network")?;
         evidence.add(answers.iter().cloned());
         batches.push(Batch { answers });
     }
     io.progress_done();
-    let case = Case { most_probes: 0, ..case.clone() };
+    let case = Case {
+        most_probes: 0,
+        ..case.clone()
+    };
     match engine::think(&case, topology, &evidence) {
         Next::Done(report) => Ok((*report, batches)),
         Next::Ask(_) => anyhow::bail!("no end was found after {MOST_ROUNDS} rounds of questions"),
@@ -142,13 +191,30 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
     for q in &case.understood.asked_back {
         writeln!(io.out, "  ? {}", report::safe(q))?;
     }
-    writeln!(io.out, "{}", io.lang.pick("First questions (more follow from the answers):", "首批探测（后续取决于结果）："))?;
+    writeln!(
+        io.out,
+        "{}",
+        io.lang.pick(
+            "First questions (more follow from the answers):",
+            "首批探测（后续取决于结果）："
+        )
+    )?;
     if let Next::Ask(probes) = engine::think(case, topology, &EvidenceSet::default()) {
         for p in probes {
-            writeln!(io.out, "  {:?}: {} from {}", p.question.harm(), report::safe(&describe(&p.question)), report::safe(&place(&p.from)))?;
+            writeln!(
+                io.out,
+                "  {:?}: {} from {}",
+                p.question.harm(),
+                report::safe(&describe(&p.question)),
+                report::safe(&place(&p.from))
+            )?;
         }
     }
     writeln!(io.out, "{}", io.lang.pick("At most:", "上限："))?;
-    writeln!(io.out, "  {} probes, harm at most {:?}; nothing is changed", case.most_probes, case.most_harm)?;
+    writeln!(
+        io.out,
+        "  {} probes, harm at most {:?}; nothing is changed",
+        case.most_probes, case.most_harm
+    )?;
     Ok(0)
 }

@@ -1,4 +1,6 @@
 //! The faces: how people and programs ask.
 
+pub mod bench;
 pub mod diagnose;
+pub mod lab;
 pub mod verify;

@@ -1,6 +1,10 @@
 //! Renderers: one file each. They print what the report says; they decide nothing.
 
+mod html;
+mod markdown;
+mod picture;
 mod text;
+mod words;
 
 use crate::io::Io;
 use anyhow::Result;
@@ -13,6 +17,22 @@ pub enum Format {
     Text,
     /// Schema `netshoot.report/1`.
     Json,
+    /// For tickets and chats.
+    Markdown,
+    /// One self-contained page.
+    Html,
+}
+
+impl Format {
+    /// By its word on the command line.
+    pub fn named(word: &str) -> Format {
+        match word {
+            "json" => Format::Json,
+            "markdown" => Format::Markdown,
+            "html" => Format::Html,
+            _ => Format::Text,
+        }
+    }
 }
 
 /// Prints a report.
@@ -23,6 +43,8 @@ pub fn write(report: &Report, format: Format, io: &mut Io<'_>) -> Result<()> {
             writeln!(io.out, "{}", serde_json::to_string_pretty(report)?)?;
             Ok(())
         }
+        Format::Markdown => Ok(write!(io.out, "{}", markdown::render(report, io.lang))?),
+        Format::Html => Ok(write!(io.out, "{}", html::render(report, io.lang))?),
     }
 }
 

@@ -1,43 +1,238 @@
-//! The terminal report: verdict first.
+//! The terminal report: verdict first, then the path, the cause, the proof, the remedy.
 
 use super::safe;
+use super::words::Words;
 use crate::io::Io;
 use anyhow::Result;
-use netshoot_model::report::Report;
+use netshoot_model::evidence::Evidence;
+use netshoot_model::report::{CauseReport, Report, Verdict};
+use serde_json::Value;
+
+struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_string()
+        }
+    }
+}
 
 /// Prints it.
 pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
-    writeln!(io.out, "{:?}: {}", r.verdict, safe(&r.summary))?;
-    for s in &r.symptom {
-        writeln!(io.out, "  symptom: {}", safe(s))?;
-    }
-    if let Some(c) = &r.cause {
-        writeln!(io.out, "cause: {} ({}) subject {} hop {} confidence {}", c.id, c.catalogue, c.subject, c.hop, c.confidence)?;
-        for l in &c.chain {
-            writeln!(io.out, "  -> {}", safe(l))?;
-        }
-    }
-    for a in &r.also {
-        writeln!(io.out, "also: {} ({}): {}", a.id, a.catalogue, safe(&a.says))?;
-    }
-    for e in &r.evidence {
-        writeln!(io.out, "  {} [{}] {} | {} | {}", e.id, e.hop, safe(&e.source), safe(&e.value), safe(&e.seen_from))?;
-    }
-    for x in &r.ruled_out {
-        writeln!(io.out, "ruled out: {}", safe(&x.what))?;
-    }
-    for g in &r.unknown {
-        writeln!(io.out, "unknown: {}: {} ({})", safe(&g.what), safe(&g.missing), safe(&g.how_to_get))?;
+    let w = Words::of(io.lang);
+    let p = Paint { on: io.color };
+    let code = match r.verdict {
+        Verdict::Broken => "1;31",
+        Verdict::Healthy => "1;32",
+        Verdict::Unknown => "1;33",
+    };
+    writeln!(
+        io.out,
+        "{}  {}",
+        p.with(code, w.verdict(r.verdict)),
+        p.with("1", &safe(&r.summary))
+    )?;
+    if let Some(c) = r.understood.conversations.first() {
+        writeln!(
+            io.out,
+            "{} {}",
+            p.with("2", &format!("{}:", w.understood)),
+            safe(c)
+        )?;
     }
     for q in &r.understood.asked_back {
         writeln!(io.out, "? {}", safe(q))?;
     }
-    if let Some(m) = &r.remedy {
-        writeln!(io.out, "remedy: {}", safe(&m.because))?;
-        for s in &m.steps {
-            writeln!(io.out, "  {}", safe(&s.to_string()))?;
+    path(r, &w, &p, io)?;
+    if let Some(c) = &r.cause {
+        cause(c, r, &w, &p, io)?;
+    }
+    if !r.symptom.is_empty() {
+        heading(w.symptom, &p, io)?;
+        for s in &r.symptom {
+            writeln!(io.out, "  {}", safe(s))?;
         }
     }
-    writeln!(io.out, "{} probes, {} ms", r.probes, r.elapsed_ms)?;
+    remedy(r, &w, &p, io)?;
+    if !r.also.is_empty() {
+        heading(w.also, &p, io)?;
+        for a in &r.also {
+            writeln!(
+                io.out,
+                "  {} {}: {}",
+                a.catalogue,
+                safe(&a.id),
+                safe(&a.says)
+            )?;
+        }
+    }
+    if !r.ruled_out.is_empty() {
+        heading(w.ruled_out, &p, io)?;
+        for x in &r.ruled_out {
+            writeln!(io.out, "  {}", safe(&x.what))?;
+        }
+    }
+    if !r.unknown.is_empty() {
+        heading(w.unknown, &p, io)?;
+        for g in &r.unknown {
+            writeln!(io.out, "  {}: {}", safe(&g.what), safe(&g.missing))?;
+            if !g.how_to_get.is_empty() {
+                writeln!(io.out, "    {} {}", w.how_to_get, safe(&g.how_to_get))?;
+            }
+        }
+    }
+    writeln!(io.out)?;
+    writeln!(
+        io.out,
+        "{}",
+        p.with(
+            "2",
+            &format!(
+                "{} {}, {} ms, {}, {}",
+                r.probes,
+                w.probes,
+                r.elapsed_ms,
+                safe(&r.source),
+                r.taken_at
+            )
+        )
+    )?;
+    Ok(())
+}
+
+fn heading(text: &str, p: &Paint, io: &mut Io<'_>) -> Result<()> {
+    writeln!(io.out)?;
+    writeln!(io.out, "{}", p.with("1", text))?;
+    Ok(())
+}
+
+/// One line of hops; the broken one is marked by a sign and, where it may, by colour.
+fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
+    if r.path.is_empty() {
+        return Ok(());
+    }
+    let stations: Vec<String> = r
+        .path
+        .iter()
+        .map(|h| {
+            let (sign, code) = match h.state.as_str() {
+                "ok" => ("✓", "32"),
+                "broken" => ("✗", "1;31"),
+                "at_risk" => ("!", "33"),
+                _ => ("·", "2"),
+            };
+            p.with(code, &format!("{sign} {}", w.hop(&h.hop)))
+        })
+        .collect();
+    writeln!(io.out)?;
+    writeln!(io.out, "  {}", stations.join(" ─ "))?;
+    if let Some(h) = r.path.iter().find(|h| h.state == "broken") {
+        writeln!(
+            io.out,
+            "  {} {}: {}",
+            p.with("1;31", "✗"),
+            w.hop(&h.hop),
+            safe(&h.label)
+        )?;
+    }
+    Ok(())
+}
+
+fn cause(c: &CauseReport, r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
+    heading(w.cause, p, io)?;
+    writeln!(
+        io.out,
+        "  {} ({}, {}, {:.0} %)",
+        safe(&c.title),
+        c.catalogue,
+        safe(&c.id),
+        c.confidence * 100.0
+    )?;
+    writeln!(io.out, "  {}: {}", w.subject, safe(&c.subject.to_string()))?;
+    for (i, link) in c.chain.iter().enumerate() {
+        let arrow = if i == 0 { "  " } else { "→ " };
+        writeln!(
+            io.out,
+            "  {:width$}{arrow}{}",
+            "",
+            safe(link),
+            width = i.min(6) * 2
+        )?;
+    }
+    if !c.echoes.is_empty() {
+        writeln!(
+            io.out,
+            "  {}",
+            p.with(
+                "2",
+                &format!(
+                    "{}: {}",
+                    w.echoes,
+                    c.echoes
+                        .iter()
+                        .map(|e| safe(e))
+                        .collect::<Vec<_>>()
+                        .join("; ")
+                )
+            )
+        )?;
+    }
+    heading(w.evidence, p, io)?;
+    let own: Vec<&Evidence> = r
+        .evidence
+        .iter()
+        .filter(|e| c.evidence.contains(&e.id))
+        .collect();
+    for e in own {
+        writeln!(io.out, "  {:<4}{}", e.id, safe(&e.value))?;
+        let at = e.seen_at.get(11..23).unwrap_or(&e.seen_at);
+        writeln!(
+            io.out,
+            "      {}",
+            p.with(
+                "2",
+                &format!("{}; {}; {at}", safe(&e.source), safe(&e.seen_from))
+            )
+        )?;
+    }
+    Ok(())
+}
+
+fn remedy(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
+    let Some(m) = &r.remedy else { return Ok(()) };
+    heading(w.remedy, p, io)?;
+    writeln!(io.out, "  {}", safe(&m.because))?;
+    for s in &m.steps {
+        let text = |k: &str| s.get(k).and_then(Value::as_str);
+        if let Some(c) = text("command") {
+            for (i, line) in c.lines().enumerate() {
+                writeln!(
+                    io.out,
+                    "  {} {}",
+                    if i == 0 { "$" } else { " " },
+                    p.with("36", &safe(line))
+                )?;
+            }
+        }
+        if let Some(q) = text("ask") {
+            writeln!(io.out, "  ? {}", safe(q))?;
+        }
+    }
+    writeln!(
+        io.out,
+        "  {}",
+        p.with("2", if m.safe { w.safe } else { w.review })
+    )?;
+    writeln!(
+        io.out,
+        "  {} {}",
+        w.verify,
+        p.with("36", &safe(&m.verify.command))
+    )?;
     Ok(())
 }

@@ -29,18 +29,34 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Option<Url> {
         let (scheme, rest) = text.split_once("://")?;
-        let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+        let (authority, path) = rest
+            .find(['/', '?'])
+            .map_or((rest, ""), |at| rest.split_at(at));
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()?),
-            _ => (authority, match scheme {
-                "http" => 80,
-                "https" => 443,
-                _ => return None,
-            }),
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, port.parse().ok()?)
+            }
+            _ => (
+                authority,
+                match scheme {
+                    "http" => 80,
+                    "https" => 443,
+                    _ => return None,
+                },
+            ),
         };
         let known = matches!(scheme, "http" | "https" | "tcp" | "udp");
-        let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
-        (known && !host.is_empty()).then(|| Url { scheme: scheme.into(), host: host.trim_matches(['[', ']']).into(), port, path })
+        let path = if path.starts_with('/') {
+            path.to_string()
+        } else {
+            format!("/{path}")
+        };
+        (known && !host.is_empty()).then(|| Url {
+            scheme: scheme.into(),
+            host: host.trim_matches(['[', ']']).into(),
+            port,
+            path,
+        })
     }
 }
 
@@ -50,7 +66,9 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
         Ok(text) => text,
         Err(why) => return shared.fail(why),
     };
-    let Some(url) = Url::parse(&text) else { return shared.fail(format_args!("call {text:?}: not a URL")) };
+    let Some(url) = Url::parse(&text) else {
+        return shared.fail(format_args!("call {text:?}: not a URL"));
+    };
     let verb = match url.scheme.as_str() {
         "tcp" | "udp" => "call",
         _ if call.body_bytes > 0 => "POST",
@@ -67,7 +85,10 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
         match &now {
             Err(why) => say(format_args!("{verb} {text}: {why}")),
             // Success is worth a line only when it is news.
-            Ok(what) if fine != Some(true) => say(format_args!("{verb} {text}: {what} in {} ms", began.elapsed().as_millis())),
+            Ok(what) if fine != Some(true) => say(format_args!(
+                "{verb} {text}: {what} in {} ms",
+                began.elapsed().as_millis()
+            )),
             Ok(_) => {}
         }
         fine = Some(now.is_ok());
@@ -87,27 +108,41 @@ fn once(call: &Call, url: &Url, verb: &str) -> Result<String, String> {
     let conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let addresses = Resolver::from_text(&conf).lookup(&url.host, deadline)?;
     if url.scheme == "udp" {
-        let to = addresses.first().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| *a);
+        let to = addresses
+            .first()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| *a);
         let to = SocketAddr::new(to, url.port);
         return datagram(to, call, deadline).map_err(|e| over(&format!("read udp {to}"), &e));
     }
-    let (stream, to) = connect(&addresses, url.port, deadline).map_err(|(to, e)| over(&format!("dial tcp {to}"), &e))?;
+    let (stream, to) = connect(&addresses, url.port, deadline)
+        .map_err(|(to, e)| over(&format!("dial tcp {to}"), &e))?;
     let mut timed = Timed { stream, deadline };
     let talked = match url.scheme.as_str() {
         "tcp" => echo(&mut timed, call),
         "http" => request(&mut timed, call, url, verb),
         _ => secured(timed, call, url, verb)?,
     };
-    talked.map_err(|e| over(&format!("read tcp {to}"), &e)).and_then(|what| what)
+    talked
+        .map_err(|e| over(&format!("read tcp {to}"), &e))
+        .and_then(|what| what)
 }
 
 /// Tries each address with its share of the time that is left.
-fn connect(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<(TcpStream, SocketAddr), (SocketAddr, Error)> {
-    let mut last = (SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), ErrorKind::AddrNotAvailable.into());
+fn connect(
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), (SocketAddr, Error)> {
+    let mut last = (
+        SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        ErrorKind::AddrNotAvailable.into(),
+    );
     for (done, address) in addresses.iter().enumerate() {
         let to = SocketAddr::new(*address, port);
         let share = left(deadline).map(|l| l / (addresses.len() - done) as u32);
-        match share.and_then(|share| TcpStream::connect_timeout(&to, share.max(Duration::from_millis(1)))) {
+        match share
+            .and_then(|share| TcpStream::connect_timeout(&to, share.max(Duration::from_millis(1))))
+        {
             Ok(stream) => {
                 drop(stream.set_nodelay(true));
                 return Ok((stream, to));
@@ -143,11 +178,19 @@ impl Write for Timed {
 }
 
 fn payload(call: &Call) -> Vec<u8> {
-    if call.body_bytes == 0 { b"ping\n".to_vec() } else { vec![b'x'; call.body_bytes as usize] }
+    if call.body_bytes == 0 {
+        b"ping\n".to_vec()
+    } else {
+        vec![b'x'; call.body_bytes as usize]
+    }
 }
 
 fn datagram(to: SocketAddr, call: &Call, deadline: Instant) -> std::io::Result<String> {
-    let own: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let own: IpAddr = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((own, 0))?;
     socket.connect(to)?;
     socket.send(&payload(call))?;
@@ -174,7 +217,11 @@ fn echo(stream: &mut (impl Read + Write), call: &Call) -> Answer {
 }
 
 fn request(stream: &mut (impl Read + Write), call: &Call, url: &Url, verb: &str) -> Answer {
-    let bracketed = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    let bracketed = if url.host.contains(':') {
+        format!("[{}]", url.host)
+    } else {
+        url.host.clone()
+    };
     let mut fields = vec![
         ("Host", format!("{bracketed}:{}", url.port)),
         ("User-Agent", "client".into()),
@@ -183,8 +230,18 @@ fn request(stream: &mut (impl Read + Write), call: &Call, url: &Url, verb: &str)
     if call.body_bytes > 0 {
         fields.push(("Content-Length", call.body_bytes.to_string()));
     }
-    let headers = Headers(fields.into_iter().map(|(n, v)| (n.to_string(), v)).collect());
-    let head = Request { method: verb.into(), target: url.path.clone(), minor: 1, headers };
+    let headers = Headers(
+        fields
+            .into_iter()
+            .map(|(n, v)| (n.to_string(), v))
+            .collect(),
+    );
+    let head = Request {
+        method: verb.into(),
+        target: url.path.clone(),
+        minor: 1,
+        headers,
+    };
     stream.write_all(&head.encode())?;
     stream.write_all(&vec![b'x'; call.body_bytes as usize])?;
     stream.flush()?;
@@ -211,10 +268,18 @@ fn request(stream: &mut (impl Read + Write), call: &Call, url: &Url, verb: &str)
         return Ok(Err(why));
     }
     let said = format!("{} {}", response.status, response.reason);
-    Ok(if response.status < 400 { Ok(said) } else { Err(said) })
+    Ok(if response.status < 400 {
+        Ok(said)
+    } else {
+        Err(said)
+    })
 }
 
-fn rest_of_body(stream: &mut impl Read, first: &[u8], body: Body) -> std::io::Result<Result<(), String>> {
+fn rest_of_body(
+    stream: &mut impl Read,
+    first: &[u8],
+    body: Body,
+) -> std::io::Result<Result<(), String>> {
     let mut chunks = Chunks::default();
     let mut have = first.len() as u64;
     let mut piece = [0; 16 * 1024];
@@ -231,7 +296,10 @@ fn rest_of_body(stream: &mut impl Read, first: &[u8], body: Body) -> std::io::Re
             n => {
                 have += n as u64;
                 if body == Body::Chunked {
-                    ended = matches!(chunks.feed(piece.get(..n).unwrap_or_default(), |_| {}), Ok(true));
+                    ended = matches!(
+                        chunks.feed(piece.get(..n).unwrap_or_default(), |_| {}),
+                        Ok(true)
+                    );
                 }
             }
         }
@@ -242,19 +310,31 @@ fn rest_of_body(stream: &mut impl Read, first: &[u8], body: Body) -> std::io::Re
 fn secured(timed: Timed, call: &Call, url: &Url, verb: &str) -> Result<Answer, String> {
     let file = std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| CLUSTER_CA.into());
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&file).into_iter().flatten().flatten() {
+    for certificate in CertificateDer::pem_file_iter(&file)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         drop(roots.add(certificate));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
     let config = builder.with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from(url.host.clone()).map_err(|e| format!("tls: {}: {e}", url.host))?;
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| format!("tls: {e}"))?;
+    let name =
+        ServerName::try_from(url.host.clone()).map_err(|e| format!("tls: {}: {e}", url.host))?;
+    let connection =
+        ClientConnection::new(Arc::new(config), name).map_err(|e| format!("tls: {e}"))?;
     let mut stream = StreamOwned::new(connection, timed);
     while stream.conn.is_handshaking() {
         if let Err(e) = stream.conn.complete_io(&mut stream.sock) {
             // The socket's own trouble is told by the caller; what rustls says is the answer's.
-            return if e.kind() == ErrorKind::InvalidData { Err(format!("tls: {e}")) } else { Ok(Err(e)) };
+            return if e.kind() == ErrorKind::InvalidData {
+                Err(format!("tls: {e}"))
+            } else {
+                Ok(Err(e))
+            };
         }
     }
     Ok(request(&mut stream, call, url, verb))
@@ -266,11 +346,24 @@ mod tests {
 
     #[test]
     fn urls() {
-        let url = |scheme: &str, host: &str, port, path: &str| Some(Url { scheme: scheme.into(), host: host.into(), port, path: path.into() });
+        let url = |scheme: &str, host: &str, port, path: &str| {
+            Some(Url {
+                scheme: scheme.into(),
+                host: host.into(),
+                port,
+                path: path.into(),
+            })
+        };
         for (text, expected) in [
-            ("http://auth-service:8080/health", url("http", "auth-service", 8080, "/health")),
+            (
+                "http://auth-service:8080/health",
+                url("http", "auth-service", 8080, "/health"),
+            ),
             ("http://auth-service", url("http", "auth-service", 80, "/")),
-            ("https://shop.svc?x=1", url("https", "shop.svc", 443, "/?x=1")),
+            (
+                "https://shop.svc?x=1",
+                url("https", "shop.svc", 443, "/?x=1"),
+            ),
             ("http://[fd00::1]:8080", url("http", "fd00::1", 8080, "/")),
             ("http://[fd00::1]", url("http", "fd00::1", 80, "/")),
             ("tcp://db:5432", url("tcp", "db", 5432, "/")),

@@ -48,7 +48,11 @@ struct Open {
 }
 
 /// Calls of one connection until it ends.
-pub(super) fn serve(stream: &mut (impl Read + Write), listen: &Listen, shared: &Shared) -> Result<(), String> {
+pub(super) fn serve(
+    stream: &mut (impl Read + Write),
+    listen: &Listen,
+    shared: &Shared,
+) -> Result<(), String> {
     let mut preface = [0; 24];
     if stream.read_exact(&mut preface).is_err() {
         return Ok(());
@@ -69,7 +73,14 @@ pub(super) fn serve(stream: &mut (impl Read + Write), listen: &Listen, shared: &
     Ok(())
 }
 
-fn step(stream: &mut impl Write, frame: Frame, table: &mut Table, open: &mut Vec<Open>, listen: &Listen, shared: &Shared) -> Io<()> {
+fn step(
+    stream: &mut impl Write,
+    frame: Frame,
+    table: &mut Table,
+    open: &mut Vec<Open>,
+    listen: &Listen,
+    shared: &Shared,
+) -> Io<()> {
     match frame.kind {
         SETTINGS if frame.flags & ACK == 0 => write(stream, SETTINGS, ACK, 0, &[])?,
         PING if frame.flags & ACK == 0 => write(stream, PING, ACK, 0, &frame.payload)?,
@@ -80,7 +91,10 @@ fn step(stream: &mut impl Write, frame: Frame, table: &mut Table, open: &mut Vec
                 if open.len() >= MAX_STREAMS {
                     return Err(std::io::ErrorKind::OutOfMemory.into());
                 }
-                open.push(Open { id: frame.stream, ..Open::default() });
+                open.push(Open {
+                    id: frame.stream,
+                    ..Open::default()
+                });
             }
             if let Some(call) = open.iter_mut().find(|o| o.id == frame.stream) {
                 call.header_block.extend_from_slice(content(&frame));
@@ -106,7 +120,10 @@ fn step(stream: &mut impl Write, frame: Frame, table: &mut Table, open: &mut Vec
         }
         _ => {}
     }
-    while let Some(at) = open.iter().position(|o| o.ended && o.header_block.is_empty()) {
+    while let Some(at) = open
+        .iter()
+        .position(|o| o.ended && o.header_block.is_empty())
+    {
         let call = open.swap_remove(at);
         slow(listen, shared);
         answer(stream, &call, listen)?;
@@ -123,12 +140,19 @@ fn answer(stream: &mut impl Write, call: &Open, listen: &Listen) -> Io<()> {
         return write(stream, HEADERS, END_HEADERS | END_STREAM, call.id, &head);
     }
     let asked = service(&call.body).unwrap_or_default();
-    let failing = listen.status.is_some_and(|s| s >= 400) || !listen.failing_path.is_empty() && listen.failing_path.as_bytes() == asked;
+    let failing = listen.status.is_some_and(|s| s >= 400)
+        || !listen.failing_path.is_empty() && listen.failing_path.as_bytes() == asked;
     // HealthCheckResponse: field 1, a varint: SERVING is 1, NOT_SERVING 2.
     let message = [0, 0, 0, 0, 2, 0x08, if failing { 2 } else { 1 }];
     write(stream, HEADERS, END_HEADERS, call.id, &head)?;
     write(stream, DATA, 0, call.id, &message)?;
-    write(stream, HEADERS, END_HEADERS | END_STREAM, call.id, &trailers(0))
+    write(
+        stream,
+        HEADERS,
+        END_HEADERS | END_STREAM,
+        call.id,
+        &trailers(0),
+    )
 }
 
 fn trailers(status: u8) -> Vec<u8> {
@@ -147,7 +171,9 @@ fn literal(block: &mut Vec<u8>, text: &str) {
 /// `service` of a HealthCheckRequest (field 1, a string) behind the five bytes of gRPC's framing.
 fn service(body: &[u8]) -> Option<&[u8]> {
     let message = body.get(5..)?;
-    let (0x0a, length) = (*message.first()?, usize::from(*message.get(1)?)) else { return None };
+    let (0x0a, length) = (*message.first()?, usize::from(*message.get(1)?)) else {
+        return None;
+    };
     message.get(2..length.checked_add(2)?)
 }
 
@@ -158,8 +184,12 @@ fn content(frame: &Frame) -> &[u8] {
         return bytes;
     }
     if frame.flags & PADDED != 0 {
-        let Some((length, rest)) = bytes.split_first() else { return &[] };
-        bytes = rest.get(..rest.len().saturating_sub(usize::from(*length))).unwrap_or_default();
+        let Some((length, rest)) = bytes.split_first() else {
+            return &[];
+        };
+        bytes = rest
+            .get(..rest.len().saturating_sub(usize::from(*length)))
+            .unwrap_or_default();
     }
     if frame.kind == HEADERS && frame.flags & PRIORITY != 0 {
         bytes = bytes.get(5..).unwrap_or_default();
@@ -177,7 +207,12 @@ fn read(stream: &mut impl Read) -> Io<Frame> {
     }
     let mut payload = vec![0; length];
     stream.read_exact(&mut payload)?;
-    Ok(Frame { kind, flags, stream: u32::from_be_bytes(id) & 0x7fff_ffff, payload })
+    Ok(Frame {
+        kind,
+        flags,
+        stream: u32::from_be_bytes(id) & 0x7fff_ffff,
+        payload,
+    })
 }
 
 fn write(stream: &mut impl Write, kind: u8, flags: u8, id: u32, payload: &[u8]) -> Io<()> {
@@ -223,7 +258,10 @@ impl Table {
                     0 => string(&mut bytes)?.as_deref() == Some(":path"),
                     n => self.at(n).is_path,
                 };
-                let field = Field { is_path, value: string(&mut bytes)? };
+                let field = Field {
+                    is_path,
+                    value: string(&mut bytes)?,
+                };
                 if kept {
                     self.entries.push_front(field.clone());
                     self.entries.truncate(128);
@@ -239,9 +277,19 @@ impl Table {
 
     fn at(&self, index: usize) -> Field {
         match index {
-            4 => Field { is_path: true, value: Some("/".into()) },
-            5 => Field { is_path: true, value: Some("/index.html".into()) },
-            n => n.checked_sub(STATIC + 1).and_then(|i| self.entries.get(i)).cloned().unwrap_or_default(),
+            4 => Field {
+                is_path: true,
+                value: Some("/".into()),
+            },
+            5 => Field {
+                is_path: true,
+                value: Some("/index.html".into()),
+            },
+            n => n
+                .checked_sub(STATIC + 1)
+                .and_then(|i| self.entries.get(i))
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 }
@@ -274,7 +322,11 @@ fn string(bytes: &mut &[u8]) -> Option<Option<String>> {
     let length = integer(bytes, 7)?;
     let (text, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
-    Some(if coded { decoded(text) } else { std::str::from_utf8(text).ok().map(str::to_string) })
+    Some(if coded {
+        decoded(text)
+    } else {
+        std::str::from_utf8(text).ok().map(str::to_string)
+    })
 }
 
 /// The Huffman code (RFC 7541, appendix B) is canonical: codes of one length are consecutive, in
@@ -288,7 +340,10 @@ const CODES: [(u32, u32, &str); 3] = [
 
 fn decoded(bytes: &[u8]) -> Option<String> {
     let (mut text, mut code, mut length) = (String::new(), 0u32, 0u32);
-    for bit in bytes.iter().flat_map(|b| (0..8).rev().map(move |n| u32::from(b >> n & 1))) {
+    for bit in bytes
+        .iter()
+        .flat_map(|b| (0..8).rev().map(move |n| u32::from(b >> n & 1)))
+    {
         (code, length) = (code << 1 | bit, length + 1);
         let character = CODES
             .iter()
@@ -313,10 +368,21 @@ mod tests {
     fn huffman_examples_of_the_rfc() {
         // RFC 7541, C.4.1 to C.4.3, and a string with a character of a longer code.
         for (bytes, text) in [
-            (&[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff][..], Some("www.example.com")),
+            (
+                &[
+                    0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
+                ][..],
+                Some("www.example.com"),
+            ),
             (&[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf], Some("no-cache")),
-            (&[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xa9, 0x7d, 0x7f], Some("custom-key")),
-            (&[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xb8, 0xe8, 0xb4, 0xbf], Some("custom-value")),
+            (
+                &[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xa9, 0x7d, 0x7f],
+                Some("custom-key"),
+            ),
+            (
+                &[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xb8, 0xe8, 0xb4, 0xbf],
+                Some("custom-value"),
+            ),
             (&[0xff, 0xc0], None),
             (&[], Some("")),
         ] {
@@ -332,10 +398,18 @@ mod tests {
         let check = Some("/grpc.health.v1.Health/Check".to_string());
         assert_eq!(table.path(&block), check);
         assert_eq!(table.path(&[0x40, 1, b'x', 1, b'y']), None);
-        assert_eq!(table.path(&[0x83, 0xbf]), check, "second youngest is entry 63");
+        assert_eq!(
+            table.path(&[0x83, 0xbf]),
+            check,
+            "second youngest is entry 63"
+        );
         assert_eq!(table.path(&[0x84]), Some("/".into()));
         // Cut short, an index beyond the table, an endless integer.
-        for bad in [&[0x44, 9, b'a'][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff], &[0xff, 0x7f]] {
+        for bad in [
+            &[0x44, 9, b'a'][..],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            &[0xff, 0x7f],
+        ] {
             assert_eq!(table.path(bad), None, "{bad:02x?}");
         }
     }

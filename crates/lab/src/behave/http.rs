@@ -9,7 +9,11 @@ use std::io::{Read, Write};
 const PIECE: usize = 16 * 1024;
 
 /// Requests of one connection until it ends.
-pub(super) fn serve(stream: &mut (impl Read + Write), listen: &Listen, shared: &Shared) -> Result<(), String> {
+pub(super) fn serve(
+    stream: &mut (impl Read + Write),
+    listen: &Listen,
+    shared: &Shared,
+) -> Result<(), String> {
     let mut bytes = Vec::new();
     loop {
         let request = match read_head(stream, &mut bytes) {
@@ -17,17 +21,35 @@ pub(super) fn serve(stream: &mut (impl Read + Write), listen: &Listen, shared: &
             Ok(None) => return Ok(()),
             Err(why) => {
                 let status = if bytes.len() > MAX_HEAD { 431 } else { 400 };
-                drop(answer(stream, listen, shared, &Request::default(), status, true));
+                drop(answer(
+                    stream,
+                    listen,
+                    shared,
+                    &Request::default(),
+                    status,
+                    true,
+                ));
                 return Err(format!("bad request ({why})"));
             }
         };
-        if request.headers.get("expect").is_some_and(|e| e.eq_ignore_ascii_case("100-continue"))
+        if request
+            .headers
+            .get("expect")
+            .is_some_and(|e| e.eq_ignore_ascii_case("100-continue"))
             && stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_err()
         {
             return Ok(());
         }
-        let connection = request.headers.get("connection").unwrap_or_default().to_ascii_lowercase();
-        let last = if request.minor == 0 { !connection.contains("keep-alive") } else { connection.contains("close") };
+        let connection = request
+            .headers
+            .get("connection")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let last = if request.minor == 0 {
+            !connection.contains("keep-alive")
+        } else {
+            connection.contains("close")
+        };
         let last = last || request.body() == Body::Chunked;
         if !skip_body(stream, &mut bytes, request.body()) {
             return Ok(());
@@ -35,7 +57,11 @@ pub(super) fn serve(stream: &mut (impl Read + Write), listen: &Listen, shared: &
         slow(listen, shared);
         let path = request.target.split('?').next().unwrap_or_default();
         let failing = !listen.failing_path.is_empty() && path == listen.failing_path;
-        let status = if failing { 503 } else { listen.status.unwrap_or(200) };
+        let status = if failing {
+            503
+        } else {
+            listen.status.unwrap_or(200)
+        };
         if status >= 500 {
             say(format_args!("{} {path} {status}", request.method));
         }
@@ -64,7 +90,9 @@ fn read_head(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Result<Option<Reque
 fn skip_body(stream: &mut impl Read, bytes: &mut Vec<u8>, body: Body) -> bool {
     let mut piece = [0; 4096];
     let mut read = move |bytes: &mut Vec<u8>| {
-        let Ok(n @ 1..) = stream.read(&mut piece) else { return false };
+        let Ok(n @ 1..) = stream.read(&mut piece) else {
+            return false;
+        };
         bytes.extend_from_slice(piece.get(..n).unwrap_or_default());
         true
     };
@@ -106,16 +134,31 @@ fn answer(
 ) -> std::io::Result<()> {
     let word = if status < 400 { "ok" } else { "not ok" };
     let short = format!("{{\"status\":\"{word}\",\"pod\":\"{}\"}}\n", shared.name);
-    let length = if listen.body_bytes == 0 { short.len() } else { listen.body_bytes as usize };
+    let length = if listen.body_bytes == 0 {
+        short.len()
+    } else {
+        listen.body_bytes as usize
+    };
     let field = |name: &str, value: String| (name.to_string(), value);
     let head = Response {
         minor: 1,
         status,
         reason: reason(status).into(),
         headers: Headers(vec![
-            field("Content-Type", if listen.body_bytes == 0 { "application/json" } else { "text/plain" }.into()),
+            field(
+                "Content-Type",
+                if listen.body_bytes == 0 {
+                    "application/json"
+                } else {
+                    "text/plain"
+                }
+                .into(),
+            ),
             field("Content-Length", length.to_string()),
-            field("Connection", if last { "close" } else { "keep-alive" }.into()),
+            field(
+                "Connection",
+                if last { "close" } else { "keep-alive" }.into(),
+            ),
         ]),
     };
     let mut out = head.encode();

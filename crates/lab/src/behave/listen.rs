@@ -1,6 +1,8 @@
 //! Listeners: accept loops, and what is said on an accepted connection.
 
-use super::{Listen, PortFrom, Random, Shared, from_environment, grpc, hash, http, say, socket, tls};
+use super::{
+    Listen, PortFrom, Random, Shared, from_environment, grpc, hash, http, say, socket, tls,
+};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,7 +21,9 @@ pub(super) fn start(listen: &Listen, shared: &Arc<Shared>) -> Result<(), String>
     let text = from_environment(&listen.address)?;
     let address = match text.trim_matches(['[', ']']) {
         "" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        text => text.parse().map_err(|_| format!("listen on {text:?}: not an address"))?,
+        text => text
+            .parse()
+            .map_err(|_| format!("listen on {text:?}: not an address"))?,
     };
     let place = std::net::SocketAddr::new(address, port);
     let failed = |e: std::io::Error| format!("listen {place}: {e}");
@@ -27,14 +31,22 @@ pub(super) fn start(listen: &Listen, shared: &Arc<Shared>) -> Result<(), String>
         let bound = socket::udp(address, port).map_err(failed)?;
         say(format_args!("listening on {place} (udp)"));
         let listen = listen.clone();
-        super::start("udp", shared, move |shared| echo_datagrams(&bound, &listen, shared));
+        super::start("udp", shared, move |shared| {
+            echo_datagrams(&bound, &listen, shared)
+        });
         return Ok(());
     }
     let talk = Talk::of(listen)?;
     let bound = socket::tcp(address, port, listen.backlog.unwrap_or(BACKLOG)).map_err(failed)?;
     say(format_args!("listening on {place} ({})", listen.serve));
-    let served = Arc::new(Served { listen: listen.clone(), talk, busy: Slots::default() });
-    super::start("accept", shared, move |shared| accept(&bound, &served, shared));
+    let served = Arc::new(Served {
+        listen: listen.clone(),
+        talk,
+        busy: Slots::default(),
+    });
+    super::start("accept", shared, move |shared| {
+        accept(&bound, &served, shared)
+    });
     Ok(())
 }
 
@@ -43,7 +55,9 @@ fn port(from: &PortFrom) -> Result<u16, String> {
         PortFrom::Number(port) => Ok(*port),
         PortFrom::Named(text) => {
             let value = from_environment(text)?;
-            value.parse().map_err(|_| format!("listen on port {value:?} ({text}): invalid port"))
+            value
+                .parse()
+                .map_err(|_| format!("listen on port {value:?} ({text}): invalid port"))
         }
     }
 }
@@ -64,7 +78,11 @@ impl Talk {
             "https" => Talk::Https(tls::Certificate::open(&listen.certificate)?),
             "tcp" => Talk::Echo,
             "grpc-health" => Talk::GrpcHealth,
-            other => return Err(format!("serve {other:?}: not one of http, https, tcp, udp, grpc-health")),
+            other => {
+                return Err(format!(
+                    "serve {other:?}: not one of http, https, tcp, udp, grpc-health"
+                ));
+            }
         })
     }
 }
@@ -144,7 +162,10 @@ fn echo(stream: &mut TcpStream, listen: &Listen, shared: &Shared) {
     let mut bytes = [0; 4096];
     while let Ok(n @ 1..) = stream.read(&mut bytes) {
         slow(listen, shared);
-        if stream.write_all(bytes.get(..n).unwrap_or_default()).is_err() {
+        if stream
+            .write_all(bytes.get(..n).unwrap_or_default())
+            .is_err()
+        {
             break;
         }
     }
@@ -154,7 +175,9 @@ fn echo_datagrams(bound: &UdpSocket, listen: &Listen, shared: &Shared) {
     let mut bytes = vec![0; 65_536];
     loop {
         // An error is an ICMP message about an earlier answer.
-        let Ok((n, peer)) = bound.recv_from(&mut bytes) else { continue };
+        let Ok((n, peer)) = bound.recv_from(&mut bytes) else {
+            continue;
+        };
         slow(listen, shared);
         if !listen.stall {
             drop(bound.send_to(bytes.get(..n).unwrap_or_default(), peer));
@@ -181,7 +204,10 @@ impl Slots {
     fn take(&self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         while *taken >= CONNECTIONS {
-            taken = self.given.wait(taken).unwrap_or_else(PoisonError::into_inner);
+            taken = self
+                .given
+                .wait(taken)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         *taken += 1;
     }

@@ -27,9 +27,22 @@ pub(super) struct Cache {
 impl Cache {
     /// Nothing is taken yet. `seed` comes from the pod's name.
     pub(super) fn new(plan: Memory, limit: Option<u64>, seed: u64) -> Cache {
-        let items = if plan.leak { Vec::new() } else { vec![Vec::new(); plan.items as usize] };
+        let items = if plan.leak {
+            Vec::new()
+        } else {
+            vec![Vec::new(); plan.items as usize]
+        };
         let phase = seed % 1000;
-        Cache { plan, limit, random: Random::new(seed), phase, base: Vec::new(), items, taken: 0, stalled: false }
+        Cache {
+            plan,
+            limit,
+            random: Random::new(seed),
+            phase,
+            base: Vec::new(),
+            items,
+            taken: 0,
+            stalled: false,
+        }
     }
 
     /// What is there at the start: the base, and the warm part of the cache.
@@ -38,7 +51,11 @@ impl Cache {
         // A byte that is not zero: every page is written, none can be the kernel's zero page.
         self.base = vec![0x5a; usize::try_from(base).unwrap_or(usize::MAX)];
         let room = self.stall_at().unwrap_or(u64::MAX).saturating_sub(base);
-        let all = if self.plan.leak { room } else { u64::from(self.plan.items) * self.item() };
+        let all = if self.plan.leak {
+            room
+        } else {
+            u64::from(self.plan.items) * self.item()
+        };
         if self.limit.is_none() && self.plan.leak {
             return;
         }
@@ -74,7 +91,11 @@ impl Cache {
     }
 
     fn stall_at(&self) -> Option<u64> {
-        let percent = if self.plan.stall_percent == 0 { 100 } else { u64::from(self.plan.stall_percent) };
+        let percent = if self.plan.stall_percent == 0 {
+            100
+        } else {
+            u64::from(self.plan.stall_percent)
+        };
         Some(self.limit? / 100 * percent)
     }
 
@@ -97,7 +118,9 @@ impl Cache {
 
     /// Close to the limit the process stands still, once, before it grows further.
     fn stall(&mut self, gate: &Gate) -> bool {
-        let Some(at) = self.stall_at() else { return false };
+        let Some(at) = self.stall_at() else {
+            return false;
+        };
         // Looked at closely only when it can be near.
         let far = self.base.len() as u64 + self.taken + 8 * MIB < at;
         if self.stalled || self.plan.stall_ms == 0 || far || self.used() < at {
@@ -108,7 +131,10 @@ impl Cache {
         std::thread::sleep(Duration::from_millis(self.plan.stall_ms));
         gate.set_closed(false);
         let (used, limit) = (self.used() / MIB, self.limit.unwrap_or(0) / MIB);
-        say(format_args!("GC pause {} ms, heap {used} MiB of {limit} MiB limit", self.plan.stall_ms));
+        say(format_args!(
+            "GC pause {} ms, heap {used} MiB of {limit} MiB limit",
+            self.plan.stall_ms
+        ));
         true
     }
 
@@ -121,7 +147,10 @@ impl Cache {
 /// Resident bytes that are not a file's (proc(5), statm: the second number less the third, pages).
 pub(super) fn private_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let mut pages = text.split_ascii_whitespace().skip(1).map_while(|w| w.parse::<u64>().ok());
+    let mut pages = text
+        .split_ascii_whitespace()
+        .skip(1)
+        .map_while(|w| w.parse::<u64>().ok());
     let (resident, shared) = (pages.next()?, pages.next()?);
     // SAFETY: no pointers.
     let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;

@@ -26,14 +26,27 @@ pub(crate) struct Resolver {
 impl Resolver {
     /// Reads the text as resolv.conf(5) says; what is not understood is passed over.
     pub(crate) fn from_text(text: &str) -> Resolver {
-        let mut conf = Resolver { servers: vec![], search: vec![], ndots: 1, timeout: Duration::from_secs(5), attempts: 2 };
+        let mut conf = Resolver {
+            servers: vec![],
+            search: vec![],
+            ndots: 1,
+            timeout: Duration::from_secs(5),
+            attempts: 2,
+        };
         for line in text.lines().filter(|l| !l.starts_with(['#', ';'])) {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    conf.servers.extend(words.next().and_then(|w| w.parse::<IpAddr>().ok()).map(|a| SocketAddr::new(a, 53)));
+                    conf.servers.extend(
+                        words
+                            .next()
+                            .and_then(|w| w.parse::<IpAddr>().ok())
+                            .map(|a| SocketAddr::new(a, 53)),
+                    );
                 }
-                Some("search" | "domain") => conf.search = words.map(|w| w.trim_matches('.').to_string()).collect(),
+                Some("search" | "domain") => {
+                    conf.search = words.map(|w| w.trim_matches('.').to_string()).collect()
+                }
                 Some("options") => words.for_each(|w| conf.option(w)),
                 _ => {}
             }
@@ -44,7 +57,10 @@ impl Resolver {
     }
 
     fn option(&mut self, word: &str) {
-        let Some((name, Ok(value))) = word.split_once(':').map(|(n, v)| (n, v.parse::<u32>())) else { return };
+        let Some((name, Ok(value))) = word.split_once(':').map(|(n, v)| (n, v.parse::<u32>()))
+        else {
+            return;
+        };
         match name {
             "ndots" => self.ndots = value.min(15) as usize,
             "timeout" => self.timeout = Duration::from_secs(u64::from(value.clamp(1, 30))),
@@ -59,7 +75,11 @@ impl Resolver {
             return vec![whole.into()];
         }
         let mut all: Vec<String> = self.search.iter().map(|s| format!("{name}.{s}")).collect();
-        let at = if name.matches('.').count() >= self.ndots { 0 } else { all.len() };
+        let at = if name.matches('.').count() >= self.ndots {
+            0
+        } else {
+            all.len()
+        };
         all.insert(at, name.into());
         all
     }
@@ -72,14 +92,20 @@ impl Resolver {
         if name == "localhost" {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let Some(first) = self.servers.first() else { return Err(format!("lookup {name}: no nameserver in /etc/resolv.conf")) };
+        let Some(first) = self.servers.first() else {
+            return Err(format!("lookup {name}: no nameserver in /etc/resolv.conf"));
+        };
         let mut why = format!("lookup {name} on {first}: no such host");
         for candidate in self.candidates(name) {
             match self.ask_in_turn(&candidate, deadline) {
                 Ok(found) if !found.is_empty() => return Ok(found),
                 Ok(_) => {}
-                Err(Trouble::Misbehaving(server)) => why = format!("lookup {name} on {server}: server misbehaving"),
-                Err(Trouble::Unheard(server, e)) => return Err(format!("lookup {name} on {server}: {e}")),
+                Err(Trouble::Misbehaving(server)) => {
+                    why = format!("lookup {name} on {server}: server misbehaving")
+                }
+                Err(Trouble::Unheard(server, e)) => {
+                    return Err(format!("lookup {name} on {server}: {e}"));
+                }
             }
         }
         Err(why)
@@ -91,11 +117,19 @@ impl Resolver {
             for server in &self.servers {
                 let until = deadline.min(Instant::now() + self.timeout);
                 match ask(*server, name, until) {
-                    Ok(replies) if replies.iter().any(|r| r.rcode != rcode::NOERROR && r.rcode != rcode::NXDOMAIN) => {
+                    Ok(replies)
+                        if replies
+                            .iter()
+                            .any(|r| r.rcode != rcode::NOERROR && r.rcode != rcode::NXDOMAIN) =>
+                    {
                         trouble = Some(Trouble::Misbehaving(*server));
                     }
                     Ok(replies) => {
-                        return Ok(replies.iter().flat_map(|r| &r.answers).filter_map(|a| a.data.address()).collect());
+                        return Ok(replies
+                            .iter()
+                            .flat_map(|r| &r.answers)
+                            .filter_map(|a| a.data.address())
+                            .collect());
                     }
                     Err(e) => trouble = Some(Trouble::Unheard(*server, in_words(&e))),
                 }
@@ -119,31 +153,57 @@ enum Trouble {
 pub(crate) fn in_words(e: &Error) -> String {
     match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "i/o timeout".into(),
-        _ => e.to_string().split(" (os error").next().unwrap_or_default().to_ascii_lowercase(),
+        _ => e
+            .to_string()
+            .split(" (os error")
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase(),
     }
 }
 
 /// What is left until then, as a timeout that a socket takes (zero would mean for ever).
 pub(crate) fn left(until: Instant) -> Io<Duration> {
     let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    if left.is_zero() {
+        Err(ErrorKind::TimedOut.into())
+    } else {
+        Ok(left)
+    }
 }
 
 /// A and AAAA from one server, asked together.
 fn ask(server: SocketAddr, name: &str, until: Instant) -> Io<Vec<Message>> {
     let id = Random::new(std::process::id().into()).below(0xffff) as u16;
-    let queries = [Message::query(id, name, rtype::A), Message::query(id ^ 0xffff, name, rtype::AAAA)];
+    let queries = [
+        Message::query(id, name, rtype::A),
+        Message::query(id ^ 0xffff, name, rtype::AAAA),
+    ];
     let replies = over_udp(server, &queries, until)?;
     replies
         .into_iter()
         .zip(&queries)
-        .map(|(reply, query)| if reply.truncated { over_tcp(server, query, until) } else { Ok(reply) })
+        .map(|(reply, query)| {
+            if reply.truncated {
+                over_tcp(server, query, until)
+            } else {
+                Ok(reply)
+            }
+        })
         .collect()
 }
 
 /// The replies to some queries over UDP, in their order.
-pub(crate) fn over_udp(server: SocketAddr, queries: &[Message], until: Instant) -> Io<Vec<Message>> {
-    let own: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+pub(crate) fn over_udp(
+    server: SocketAddr,
+    queries: &[Message],
+    until: Instant,
+) -> Io<Vec<Message>> {
+    let own: IpAddr = if server.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((own, 0))?;
     socket.connect(server)?;
     for query in queries {
@@ -154,7 +214,9 @@ pub(crate) fn over_udp(server: SocketAddr, queries: &[Message], until: Instant) 
     while replies.iter().any(Option::is_none) {
         socket.set_read_timeout(Some(left(until)?))?;
         let n = socket.recv(&mut bytes)?;
-        let Ok(reply) = Message::decode(bytes.get(..n).unwrap_or_default()) else { continue };
+        let Ok(reply) = Message::decode(bytes.get(..n).unwrap_or_default()) else {
+            continue;
+        };
         for (query, place) in queries.iter().zip(&mut replies) {
             if reply.response && query.id == reply.id && same_question(query, &reply) {
                 *place = Some(reply.clone());
@@ -176,12 +238,19 @@ pub(crate) fn over_tcp(server: SocketAddr, query: &Message, until: Instant) -> I
     stream.read_exact(&mut length)?;
     let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut bytes)?;
-    let reply = Message::decode(&bytes).map_err(|e| Error::new(ErrorKind::InvalidData, e.to_string()))?;
-    if reply.id == query.id && reply.response { Ok(reply) } else { Err(ErrorKind::InvalidData.into()) }
+    let reply =
+        Message::decode(&bytes).map_err(|e| Error::new(ErrorKind::InvalidData, e.to_string()))?;
+    if reply.id == query.id && reply.response {
+        Ok(reply)
+    } else {
+        Err(ErrorKind::InvalidData.into())
+    }
 }
 
 fn encoded(query: &Message) -> Io<Vec<u8>> {
-    query.encode().map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))
+    query
+        .encode()
+        .map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))
 }
 
 fn same_question(query: &Message, reply: &Message) -> bool {

@@ -70,18 +70,27 @@ pub(super) fn close(mut secured: Secured) {
 }
 
 fn stamp(files: &[PathBuf; 2]) -> Stamp {
-    files.each_ref().map(|f| std::fs::metadata(f).map_or((None, 0), |m| (m.modified().ok(), m.len())))
+    files
+        .each_ref()
+        .map(|f| std::fs::metadata(f).map_or((None, 0), |m| (m.modified().ok(), m.len())))
 }
 
 fn load([certificate, key]: &[PathBuf; 2]) -> Result<ServerConfig, String> {
     let failed = |file: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let chain = CertificateDer::pem_file_iter(certificate).map_err(|e| failed(certificate, &e))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| failed(certificate, &e))?;
+    let chain = chain
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| failed(certificate, &e))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| failed(key, &e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().map_err(|e| failed(certificate, &e))?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, private).map_err(|e| failed(certificate, &e))?;
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(|e| failed(certificate, &e))?;
+    let mut config = builder
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|e| failed(certificate, &e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

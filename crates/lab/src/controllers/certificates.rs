@@ -4,9 +4,9 @@
 pub use crate::certs::Authority;
 
 use super::Pass;
+use crate::shape::{self, rfc3339, text};
 use crate::store::Store;
 use crate::store::defaults::base64;
-use crate::shape::{self, rfc3339, text};
 use crate::{Error, certs};
 use serde_json::{Value, json};
 
@@ -19,32 +19,78 @@ const EARLIER_S: i64 = 300;
 pub fn pass(pass: &Pass<'_>) {
     for certificate in pass.store.of("Certificate") {
         let secret = text(&certificate, "spec.secretName");
-        if pass.store.find("Secret", shape::namespace(&certificate), secret).is_none() {
+        if pass
+            .store
+            .find("Secret", shape::namespace(&certificate), secret)
+            .is_none()
+        {
             let lifetime = seconds(text(&certificate, "spec.duration")).unwrap_or(LIFETIME_S);
-            if let Err(e) = issue(pass.store, pass.authority, &certificate, lifetime, pass.now_ms) {
-                pass.store.event(&certificate, "Warning", "Failed", &format!("The certificate request has failed: {e}"), ("cert-manager-certificates-issuing", ""));
+            if let Err(e) = issue(
+                pass.store,
+                pass.authority,
+                &certificate,
+                lifetime,
+                pass.now_ms,
+            ) {
+                pass.store.event(
+                    &certificate,
+                    "Warning",
+                    "Failed",
+                    &format!("The certificate request has failed: {e}"),
+                    ("cert-manager-certificates-issuing", ""),
+                );
             }
         }
     }
 }
 
 /// Issues the certificate of a Secret anew, to end `expires_in_s` seconds from now.
-pub fn reissue(store: &Store, authority: &Authority, namespace: &str, secret: &str, expires_in_s: i64) -> Result<(), Error> {
+pub fn reissue(
+    store: &Store,
+    authority: &Authority,
+    namespace: &str,
+    secret: &str,
+    expires_in_s: i64,
+) -> Result<(), Error> {
     let all = store.of("Certificate");
-    let found = all.iter().find(|c| shape::namespace(c) == namespace && text(c, "spec.secretName") == secret);
-    let certificate = found.ok_or_else(|| Error::Store { asked: format!("issue Secret {namespace}/{secret}"), why: "no Certificate has it as spec.secretName".into() })?;
-    issue(store, authority, certificate, expires_in_s, netshoot_host::clock::now_ms())
+    let found = all
+        .iter()
+        .find(|c| shape::namespace(c) == namespace && text(c, "spec.secretName") == secret);
+    let certificate = found.ok_or_else(|| Error::Store {
+        asked: format!("issue Secret {namespace}/{secret}"),
+        why: "no Certificate has it as spec.secretName".into(),
+    })?;
+    issue(
+        store,
+        authority,
+        certificate,
+        expires_in_s,
+        netshoot_host::clock::now_ms(),
+    )
 }
 
-fn issue(store: &Store, authority: &Authority, certificate: &Value, lifetime_s: i64, now_ms: u64) -> Result<(), Error> {
+fn issue(
+    store: &Store,
+    authority: &Authority,
+    certificate: &Value,
+    lifetime_s: i64,
+    now_ms: u64,
+) -> Result<(), Error> {
     let mut names = shape::texts(certificate, "spec.dnsNames");
     names.extend(shape::texts(certificate, "spec.ipAddresses"));
     let now_s = (now_ms / 1000) as i64;
     let end = now_s + lifetime_s;
     // One that is over by now was issued its usual lifetime before its end.
-    let begin = if lifetime_s > 0 { now_s - EARLIER_S } else { end - LIFETIME_S };
+    let begin = if lifetime_s > 0 {
+        now_s - EARLIER_S
+    } else {
+        end - LIFETIME_S
+    };
     let (chain, key) = certs::issue(authority, &names, begin * 1000, end * 1000)?;
-    let (namespace, secret) = (shape::namespace(certificate), text(certificate, "spec.secretName"));
+    let (namespace, secret) = (
+        shape::namespace(certificate),
+        text(certificate, "spec.secretName"),
+    );
     let issuer = shape::at(certificate, "spec.issuerRef");
     store.apply(json!({
         "kind": "Secret", "type": "kubernetes.io/tls",
@@ -58,11 +104,24 @@ fn issue(store: &Store, authority: &Authority, certificate: &Value, lifetime_s: 
     }))?;
     let time = |s: i64| rfc3339(s.max(0) as u64 * 1000);
     let (ready, reason, message) = if end > now_s {
-        ("True", "Ready", "Certificate is up to date and has not expired".to_string())
+        (
+            "True",
+            "Ready",
+            "Certificate is up to date and has not expired".to_string(),
+        )
     } else {
-        ("False", "Expired", format!("Certificate expired on {}", time(end)))
+        (
+            "False",
+            "Expired",
+            format!("Certificate expired on {}", time(end)),
+        )
     };
-    let conditions = super::conditions(shape::list(certificate, "status.conditions"), &[("Ready", ready, reason, message)], &time(now_s), None);
+    let conditions = super::conditions(
+        shape::list(certificate, "status.conditions"),
+        &[("Ready", ready, reason, message)],
+        &time(now_s),
+        None,
+    );
     let status = json!({"conditions": conditions, "notBefore": time(begin), "notAfter": time(end), "renewalTime": time(begin + (end - begin) * 2 / 3)});
     store.set_status("Certificate", namespace, shape::name(certificate), &status);
     Ok(())
@@ -94,7 +153,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, want) in [("2160h", Some(7_776_000)), ("1h30m", Some(5_400)), ("", None), ("5", None), ("3d", None)] {
+        for (text, want) in [
+            ("2160h", Some(7_776_000)),
+            ("1h30m", Some(5_400)),
+            ("", None),
+            ("5", None),
+            ("3d", None),
+        ] {
             assert_eq!(seconds(text), want, "{text}");
         }
     }

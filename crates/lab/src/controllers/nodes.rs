@@ -12,9 +12,18 @@ pub fn pass(pass: &Pass<'_>) {
         let silent = (pass.silent_ms)(shape::name(&node)) > pass.plan.pace.node_grace_ms;
         if silent && shape::condition(&node, "Ready") == "True" {
             lose(pass, &node);
-        } else if !silent && list(&node, "spec.taints").iter().any(|t| text(t, "key") == UNREACHABLE) && shape::condition(&node, "Ready") == "True" {
+        } else if !silent
+            && list(&node, "spec.taints")
+                .iter()
+                .any(|t| text(t, "key") == UNREACHABLE)
+            && shape::condition(&node, "Ready") == "True"
+        {
             let clear = |n: &mut Value| {
-                let kept: Vec<Value> = list(n, "spec.taints").iter().filter(|t| text(t, "key") != UNREACHABLE).cloned().collect();
+                let kept: Vec<Value> = list(n, "spec.taints")
+                    .iter()
+                    .filter(|t| text(t, "key") != UNREACHABLE)
+                    .cloned()
+                    .collect();
                 shape::child(n, "spec").insert("taints".into(), json!(kept));
             };
             let _ = pass.store.edit("Node", "", shape::name(&node), clear);
@@ -25,7 +34,10 @@ pub fn pass(pass: &Pass<'_>) {
 fn lose(pass: &Pass<'_>, node: &Value) {
     let now = shape::rfc3339(pass.now_ms);
     let change = |n: &mut Value| {
-        let conditions = n.get_mut("status").and_then(|s| s.get_mut("conditions")).and_then(Value::as_array_mut);
+        let conditions = n
+            .get_mut("status")
+            .and_then(|s| s.get_mut("conditions"))
+            .and_then(Value::as_array_mut);
         for condition in conditions.into_iter().flatten() {
             condition["status"] = json!("Unknown");
             condition["reason"] = json!("NodeStatusUnknown");
@@ -40,16 +52,42 @@ fn lose(pass: &Pass<'_>, node: &Value) {
     };
     let _ = pass.store.edit("Node", "", shape::name(node), change);
     let words = format!("Node {} status is now: NodeNotReady", shape::name(node));
-    pass.store.event(node, "Normal", "NodeNotReady", &words, ("node-controller", ""));
-    for pod in pass.store.of("Pod").iter().filter(|p| text(p, "spec.nodeName") == shape::name(node)) {
+    pass.store.event(
+        node,
+        "Normal",
+        "NodeNotReady",
+        &words,
+        ("node-controller", ""),
+    );
+    for pod in pass
+        .store
+        .of("Pod")
+        .iter()
+        .filter(|p| text(p, "spec.nodeName") == shape::name(node))
+    {
         let unready = |p: &mut Value| {
-            let conditions = p.get_mut("status").and_then(|s| s.get_mut("conditions")).and_then(Value::as_array_mut);
-            for condition in conditions.into_iter().flatten().filter(|c| text(c, "type") == "Ready" && text(c, "status") == "True") {
+            let conditions = p
+                .get_mut("status")
+                .and_then(|s| s.get_mut("conditions"))
+                .and_then(Value::as_array_mut);
+            for condition in conditions
+                .into_iter()
+                .flatten()
+                .filter(|c| text(c, "type") == "Ready" && text(c, "status") == "True")
+            {
                 condition["status"] = json!("False");
                 condition["lastTransitionTime"] = json!(now);
             }
         };
-        let _ = pass.store.edit("Pod", shape::namespace(pod), shape::name(pod), unready);
-        pass.store.event(pod, "Warning", "NodeNotReady", "Node is not ready", ("node-controller", ""));
+        let _ = pass
+            .store
+            .edit("Pod", shape::namespace(pod), shape::name(pod), unready);
+        pass.store.event(
+            pod,
+            "Warning",
+            "NodeNotReady",
+            "Node is not ready",
+            ("node-controller", ""),
+        );
     }
 }

@@ -17,7 +17,8 @@ pub fn pass(pass: &Pass<'_>) {
 /// Pods that an object controls, those that ended for good left out.
 pub fn pods_of(pass: &Pass<'_>, owner: &Value) -> Vec<Arc<Value>> {
     let mine = |p: &Arc<Value>| {
-        shape::controller(p).is_some_and(|c| c.2 == shape::uid(owner)) && !matches!(text(p, "status.phase"), "Succeeded" | "Failed")
+        shape::controller(p).is_some_and(|c| c.2 == shape::uid(owner))
+            && !matches!(text(p, "status.phase"), "Succeeded" | "Failed")
     };
     pass.store.of("Pod").into_iter().filter(mine).collect()
 }
@@ -49,28 +50,72 @@ pub fn is_ready(pod: &Value) -> bool {
 
 fn keep(pass: &Pass<'_>, set: &Value) {
     let wanted = int(set, "spec.replicas").unwrap_or(1).max(0) as usize;
-    let mut alive: Vec<Arc<Value>> = pods_of(pass, set).into_iter().filter(|p| !shape::is_ending(p)).collect();
+    let mut alive: Vec<Arc<Value>> = pods_of(pass, set)
+        .into_iter()
+        .filter(|p| !shape::is_ending(p))
+        .collect();
     let source = ("replicaset-controller", "");
     for _ in alive.len()..wanted {
         match pass.store.apply(new_pod(set, None, &[])) {
-            Ok(pod) => pass.store.event(set, "Normal", "SuccessfulCreate", &format!("Created pod: {}", shape::name(&pod)), source),
-            Err(e) => pass.store.event(set, "Warning", "FailedCreate", &format!("Error creating: {e}"), source),
+            Ok(pod) => pass.store.event(
+                set,
+                "Normal",
+                "SuccessfulCreate",
+                &format!("Created pod: {}", shape::name(&pod)),
+                source,
+            ),
+            Err(e) => pass.store.event(
+                set,
+                "Warning",
+                "FailedCreate",
+                &format!("Error creating: {e}"),
+                source,
+            ),
         }
     }
     // Unscheduled, then not ready, then young pods go first.
-    alive.sort_by_key(|p| (!text(p, "spec.nodeName").is_empty(), is_ready(p), std::cmp::Reverse(text(p, "metadata.creationTimestamp").to_string())));
+    alive.sort_by_key(|p| {
+        (
+            !text(p, "spec.nodeName").is_empty(),
+            is_ready(p),
+            std::cmp::Reverse(text(p, "metadata.creationTimestamp").to_string()),
+        )
+    });
     for pod in alive.iter().take(alive.len().saturating_sub(wanted)) {
-        if pass.store.delete("Pod", shape::namespace(pod), shape::name(pod)).is_ok() {
-            pass.store.event(set, "Normal", "SuccessfulDelete", &format!("Deleted pod: {}", shape::name(pod)), source);
+        if pass
+            .store
+            .delete("Pod", shape::namespace(pod), shape::name(pod))
+            .is_ok()
+        {
+            pass.store.event(
+                set,
+                "Normal",
+                "SuccessfulDelete",
+                &format!("Deleted pod: {}", shape::name(pod)),
+                source,
+            );
         }
     }
-    let pods: Vec<Arc<Value>> = pods_of(pass, set).into_iter().filter(|p| !shape::is_ending(p)).collect();
+    let pods: Vec<Arc<Value>> = pods_of(pass, set)
+        .into_iter()
+        .filter(|p| !shape::is_ending(p))
+        .collect();
     let ready = pods.iter().filter(|p| is_ready(p)).count();
-    let mut status = json!({"replicas": pods.len(), "observedGeneration": int(set, "metadata.generation")});
-    for (key, number) in [("fullyLabeledReplicas", pods.len()), ("readyReplicas", ready), ("availableReplicas", ready)] {
+    let mut status =
+        json!({"replicas": pods.len(), "observedGeneration": int(set, "metadata.generation")});
+    for (key, number) in [
+        ("fullyLabeledReplicas", pods.len()),
+        ("readyReplicas", ready),
+        ("availableReplicas", ready),
+    ] {
         if number > 0 {
             status[key] = json!(number);
         }
     }
-    pass.store.set_status("ReplicaSet", shape::namespace(set), shape::name(set), &status);
+    pass.store.set_status(
+        "ReplicaSet",
+        shape::namespace(set),
+        shape::name(set),
+        &status,
+    );
 }

@@ -17,7 +17,9 @@ const MANAGED: &str = "endpointslice.kubernetes.io/managed-by";
 pub fn pass(pass: &Pass<'_>) {
     let pods = pass.store.of("Pod");
     for service in pass.store.of("Service") {
-        if shape::strings(at(&service, "spec.selector")).is_empty() || text(&service, "spec.type") == "ExternalName" {
+        if shape::strings(at(&service, "spec.selector")).is_empty()
+            || text(&service, "spec.type") == "ExternalName"
+        {
             continue;
         }
         for family in shape::texts(&service, "spec.ipFamilies") {
@@ -51,7 +53,11 @@ fn ports_for(service: &Value, pod: &Value) -> Vec<Value> {
 }
 
 fn address_of(pod: &Value, family: &str) -> Option<String> {
-    list(pod, "status.podIPs").iter().map(|a| text(a, "ip")).find(|a| a.contains(':') == (family == "IPv6")).map(str::to_string)
+    list(pod, "status.podIPs")
+        .iter()
+        .map(|a| text(a, "ip"))
+        .find(|a| a.contains(':') == (family == "IPv6"))
+        .map(str::to_string)
 }
 
 fn endpoint(service: &Value, pod: &Value, address: &str) -> Value {
@@ -62,7 +68,8 @@ fn endpoint(service: &Value, pod: &Value, address: &str) -> Value {
         "addresses": [address], "conditions": {"ready": ready, "serving": serving, "terminating": terminating}, "nodeName": text(pod, "spec.nodeName"),
         "targetRef": {"kind": "Pod", "name": shape::name(pod), "namespace": shape::namespace(pod), "uid": shape::uid(pod)},
     });
-    if !text(pod, "spec.hostname").is_empty() && text(pod, "spec.subdomain") == shape::name(service) {
+    if !text(pod, "spec.hostname").is_empty() && text(pod, "spec.subdomain") == shape::name(service)
+    {
         made["hostname"] = at(pod, "spec.hostname").clone();
     }
     made
@@ -72,33 +79,59 @@ fn write(pass: &Pass<'_>, service: &Value, family: &str, pods: &[Arc<Value>]) {
     // Endpoints by what their ports are: pods may name the same port differently.
     let mut groups: BTreeMap<String, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
     for pod in pods {
-        let chosen = shape::namespace(pod) == shape::namespace(service) && shape::pairs_hold(at(service, "spec.selector"), &shape::labels(pod));
+        let chosen = shape::namespace(pod) == shape::namespace(service)
+            && shape::pairs_hold(at(service, "spec.selector"), &shape::labels(pod));
         let over = matches!(text(pod, "status.phase"), "Succeeded" | "Failed");
-        let Some(address) = address_of(pod, family).filter(|_| chosen && !over) else { continue };
+        let Some(address) = address_of(pod, family).filter(|_| chosen && !over) else {
+            continue;
+        };
         let ports = ports_for(service, pod);
-        let group = groups.entry(json!(ports).to_string()).or_insert_with(|| (ports, Vec::new()));
+        let group = groups
+            .entry(json!(ports).to_string())
+            .or_insert_with(|| (ports, Vec::new()));
         group.1.push(endpoint(service, pod, &address));
     }
     let mine = |s: &Arc<Value>| {
-        shape::namespace(s) == shape::namespace(service) && shape::label(s, SERVICE_NAME) == shape::name(service) && shape::label(s, MANAGED) == MANAGED_BY && text(s, "addressType") == family
+        shape::namespace(s) == shape::namespace(service)
+            && shape::label(s, SERVICE_NAME) == shape::name(service)
+            && shape::label(s, MANAGED) == MANAGED_BY
+            && text(s, "addressType") == family
     };
-    let mut old: Vec<Arc<Value>> = pass.store.of("EndpointSlice").into_iter().filter(mine).collect();
+    let mut old: Vec<Arc<Value>> = pass
+        .store
+        .of("EndpointSlice")
+        .into_iter()
+        .filter(mine)
+        .collect();
     if groups.is_empty() {
         groups.insert(String::new(), (Vec::new(), Vec::new()));
     }
     for (ports, endpoints) in groups.into_values() {
-        let same = old.iter().position(|s| list(s, "ports") == ports.as_slice()).or(if old.is_empty() { None } else { Some(0) });
-        let (ports, endpoints) = if endpoints.is_empty() { (Value::Null, Value::Null) } else { (json!(ports), json!(endpoints)) };
+        let same = old
+            .iter()
+            .position(|s| list(s, "ports") == ports.as_slice())
+            .or(if old.is_empty() { None } else { Some(0) });
+        let (ports, endpoints) = if endpoints.is_empty() {
+            (Value::Null, Value::Null)
+        } else {
+            (json!(ports), json!(endpoints))
+        };
         match same.map(|i| old.remove(i)) {
             Some(slice) => update(pass, service, &slice, &ports, &endpoints),
             None => {
                 // A refusal means the namespace went away in between.
-                let _ = pass.store.apply(new_slice(pass, service, family, &ports, &endpoints));
+                let _ = pass
+                    .store
+                    .apply(new_slice(pass, service, family, &ports, &endpoints));
             }
         }
     }
     for slice in old {
-        pass.store.remove("EndpointSlice", shape::namespace(&slice), shape::name(&slice));
+        pass.store.remove(
+            "EndpointSlice",
+            shape::namespace(&slice),
+            shape::name(&slice),
+        );
     }
 }
 
@@ -120,13 +153,25 @@ fn update(pass: &Pass<'_>, service: &Value, slice: &Value, ports: &Value, endpoi
         s["metadata"]["labels"] = labels_of(service);
         if *s != before {
             s["metadata"]["annotations"] = json!({"endpoints.kubernetes.io/last-change-trigger-time": shape::rfc3339(pass.now_ms)});
-            s["metadata"]["generation"] = json!(shape::int(s, "metadata.generation").unwrap_or(1) + 1);
+            s["metadata"]["generation"] =
+                json!(shape::int(s, "metadata.generation").unwrap_or(1) + 1);
         }
     };
-    let _ = pass.store.edit("EndpointSlice", shape::namespace(slice), shape::name(slice), change);
+    let _ = pass.store.edit(
+        "EndpointSlice",
+        shape::namespace(slice),
+        shape::name(slice),
+        change,
+    );
 }
 
-fn new_slice(pass: &Pass<'_>, service: &Value, family: &str, ports: &Value, endpoints: &Value) -> Value {
+fn new_slice(
+    pass: &Pass<'_>,
+    service: &Value,
+    family: &str,
+    ports: &Value,
+    endpoints: &Value,
+) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
         "metadata": {

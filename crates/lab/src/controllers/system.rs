@@ -36,12 +36,23 @@ pub const COREFILE: &str = ".:53 {
 pub fn service_address(world: &World, n: u128) -> Option<String> {
     let wiring = &world.plan.wiring;
     let v6 = wiring.families.first().is_some_and(|f| f == "ipv6");
-    wiring.service_cidrs.iter().filter_map(|c| parse_cidr(c)).find(|(a, _)| a.is_ipv6() == v6).map(|(a, _)| offset(a, n).to_string())
+    wiring
+        .service_cidrs
+        .iter()
+        .filter_map(|c| parse_cidr(c))
+        .find(|(a, _)| a.is_ipv6() == v6)
+        .map(|(a, _)| offset(a, n).to_string())
 }
 
 /// Puts the world's own objects and the system's into an empty store.
 pub fn fill(store: &Store, world: &World, authority: &Authority) -> Result<(), Error> {
-    let written = |o: &Value| world.objects.iter().any(|w| shape::kind(w) == shape::kind(o) && shape::name(w) == shape::name(o) && shape::namespace(w) == shape::namespace(o));
+    let written = |o: &Value| {
+        world.objects.iter().any(|w| {
+            shape::kind(w) == shape::kind(o)
+                && shape::name(w) == shape::name(o)
+                && shape::namespace(w) == shape::namespace(o)
+        })
+    };
     let system = objects(world, authority);
     let rank = |o: &Value| match shape::kind(o) {
         "Namespace" => 0,
@@ -49,7 +60,13 @@ pub fn fill(store: &Store, world: &World, authority: &Authority) -> Result<(), E
         _ => 2,
     };
     let mut all: Vec<Value> = system.into_iter().filter(|o| !written(o)).collect();
-    all.extend(world.objects.iter().map(|o| if shape::kind(o) == "Node" { node(o) } else { o.clone() }));
+    all.extend(world.objects.iter().map(|o| {
+        if shape::kind(o) == "Node" {
+            node(o)
+        } else {
+            o.clone()
+        }
+    }));
     all.sort_by_key(rank);
     for object in all {
         store.apply(object)?;
@@ -65,8 +82,16 @@ pub fn fill(store: &Store, world: &World, authority: &Authority) -> Result<(), E
 fn node(written: &Value) -> Value {
     let mut node = written.clone();
     let name = shape::name(&node).to_string();
-    let labels = shape::child(&mut node, "metadata").entry("labels").or_insert(json!({}));
-    for (key, value) in [("kubernetes.io/hostname", name.as_str()), ("kubernetes.io/os", "linux"), ("kubernetes.io/arch", "amd64"), ("beta.kubernetes.io/os", "linux"), ("beta.kubernetes.io/arch", "amd64")] {
+    let labels = shape::child(&mut node, "metadata")
+        .entry("labels")
+        .or_insert(json!({}));
+    for (key, value) in [
+        ("kubernetes.io/hostname", name.as_str()),
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", "amd64"),
+        ("beta.kubernetes.io/os", "linux"),
+        ("beta.kubernetes.io/arch", "amd64"),
+    ] {
         if labels.get(key).is_none() {
             labels[key] = json!(value);
         }
@@ -75,7 +100,10 @@ fn node(written: &Value) -> Value {
 }
 
 fn objects(world: &World, authority: &Authority) -> Vec<Value> {
-    let mut all: Vec<Value> = ["default", "kube-system", "kube-public", "kube-node-lease"].iter().map(|n| json!({"kind": "Namespace", "metadata": {"name": n}})).collect();
+    let mut all: Vec<Value> = ["default", "kube-system", "kube-public", "kube-node-lease"]
+        .iter()
+        .map(|n| json!({"kind": "Namespace", "metadata": {"name": n}}))
+        .collect();
     all.extend(dns(world));
     all.extend(kube_proxy(world));
     all.push(daemon("policy-agent", "policy-agent:1.0", json!({})));
@@ -123,9 +151,17 @@ fn dns(world: &World) -> Vec<Value> {
 }
 
 fn kube_proxy(world: &World) -> Vec<Value> {
-    let cidrs: Vec<String> = world.objects.iter().filter(|o| shape::kind(o) == "Node").flat_map(|n| shape::texts(n, "spec.podCIDRs")).collect();
+    let cidrs: Vec<String> = world
+        .objects
+        .iter()
+        .filter(|o| shape::kind(o) == "Node")
+        .flat_map(|n| shape::texts(n, "spec.podCIDRs"))
+        .collect();
     let mode = &world.plan.wiring.proxy;
-    let config = format!("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nclusterCIDR: \"{}\"\nmode: {mode}\n", cidrs.join(","));
+    let config = format!(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nclusterCIDR: \"{}\"\nmode: {mode}\n",
+        cidrs.join(",")
+    );
     let command = json!({"command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf", "--hostname-override=$(NODE_NAME)"],
         "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}}],
         "volumeMounts": [{"name": "kube-proxy", "mountPath": "/var/lib/kube-proxy"}]});
@@ -140,7 +176,11 @@ fn daemon(name: &str, image: &str, more: Value) -> Value {
     let labels = json!({"k8s-app": name});
     let mut container = json!({"name": name, "image": image, "resources": {}});
     crate::store::merge::merge(&mut container, &more);
-    let volumes = if name == "kube-proxy" { json!([{"name": "kube-proxy", "configMap": {"name": "kube-proxy"}}]) } else { json!([]) };
+    let volumes = if name == "kube-proxy" {
+        json!([{"name": "kube-proxy", "configMap": {"name": "kube-proxy"}}])
+    } else {
+        json!([])
+    };
     json!({
         "kind": "DaemonSet", "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {

@@ -17,7 +17,9 @@ pub(super) struct Firewall<'a> {
 /// Adds it to table `inet firewall` of the calling thread's namespace.
 pub(super) fn firewall(wanted: &Firewall<'_>) -> Result<(), Error> {
     if !["input", "forward", "output"].contains(&wanted.hook) {
-        return Err(Error::Absent { what: format!("hook {} (input, forward, output)", wanted.hook) });
+        return Err(Error::Absent {
+            what: format!("hook {} (input, forward, output)", wanted.hook),
+        });
     }
     let protocols: &[i32] = match (wanted.protocol, wanted.port) {
         ("udp", _) => &[libc::IPPROTO_UDP],
@@ -25,20 +27,34 @@ pub(super) fn firewall(wanted: &Firewall<'_>) -> Result<(), Error> {
         ("", 0) => &[],
         // A port of any protocol that has one.
         ("", _) => &[libc::IPPROTO_TCP, libc::IPPROTO_UDP],
-        (other, _) => return Err(Error::Absent { what: format!("protocol {other} (tcp, udp)") }),
+        (other, _) => {
+            return Err(Error::Absent {
+                what: format!("protocol {other} (tcp, udp)"),
+            });
+        }
     };
     let matching = |protocol: &i32| {
         let rule = Rule::new().protocol(*protocol as u8);
-        if wanted.port > 0 { rule.port(End::Destination, wanted.port) } else { rule }
+        if wanted.port > 0 {
+            rule.port(End::Destination, wanted.port)
+        } else {
+            rule
+        }
     };
     let mut rules: Vec<Rule> = protocols.iter().map(matching).collect();
     if rules.is_empty() {
         rules.push(Rule::new());
     }
-    let chain = Chain { name: wanted.hook.into(), hook: Some(hook("filter", wanted.hook, 0)), ..Chain::default() };
+    let chain = Chain {
+        name: wanted.hook.into(),
+        hook: Some(hook("filter", wanted.hook, 0)),
+        ..Chain::default()
+    };
     let (family, table) = (Family::Inet, "firewall");
     let mut batch = Batch::new();
-    batch.add_table(family, table, "").add_chain(family, table, &chain);
+    batch
+        .add_table(family, table, "")
+        .add_chain(family, table, &chain);
     for rule in rules {
         batch.add_rule(family, table, wanted.hook, &rule.counter().drop());
     }
@@ -48,20 +64,38 @@ pub(super) fn firewall(wanted: &Firewall<'_>) -> Result<(), Error> {
 /// Sets the policy of FORWARD in `ip filter` and `ip6 filter`; traffic between the two prefixes
 /// of an `accept` entry (`A B`, or `A` for from and to A) keeps a rule.
 pub(super) fn forward_policy(drop: bool, accept: &[String]) -> Result<(), Error> {
-    let allowed: Vec<(Cidr, Cidr)> = accept.iter().map(|text| pairs(text)).collect::<Result<Vec<_>, _>>()?.concat();
+    let allowed: Vec<(Cidr, Cidr)> = accept
+        .iter()
+        .map(|text| pairs(text))
+        .collect::<Result<Vec<_>, _>>()?
+        .concat();
     let mut batch = Batch::new();
     for (family, v4) in [(Family::Ip, true), (Family::Ip6, false)] {
         let chain = Chain {
             name: "FORWARD".into(),
-            hook: Some(netshoot_wire::nft::Hook { policy_drop: drop, ..hook("filter", "forward", 0) }),
+            hook: Some(netshoot_wire::nft::Hook {
+                policy_drop: drop,
+                ..hook("filter", "forward", 0)
+            }),
             ..Chain::default()
         };
-        batch.add_table(family, "filter", "").add_chain(family, "filter", &chain);
-        for (from, to) in allowed.iter().filter(|(from, _)| from.address.is_ipv4() == v4) {
+        batch
+            .add_table(family, "filter", "")
+            .add_chain(family, "filter", &chain);
+        for (from, to) in allowed
+            .iter()
+            .filter(|(from, _)| from.address.is_ipv4() == v4)
+        {
             let part = |rule: Rule, end, c: &Cidr| {
-                if c.prefix == 0 { rule } else { rule.network(end, true, c.network(), c.prefix) }
+                if c.prefix == 0 {
+                    rule
+                } else {
+                    rule.network(end, true, c.network(), c.prefix)
+                }
             };
-            let rule = part(part(Rule::new(), End::Source, from), End::Destination, to).counter().accept();
+            let rule = part(part(Rule::new(), End::Source, from), End::Destination, to)
+                .counter()
+                .accept();
             batch.add_rule(family, "filter", "FORWARD", &rule);
         }
     }
@@ -70,15 +104,30 @@ pub(super) fn forward_policy(drop: bool, accept: &[String]) -> Result<(), Error>
 
 /// From and to of the rules that an entry stands for.
 fn pairs(text: &str) -> Result<Vec<(Cidr, Cidr)>, Error> {
-    let wrong = || Error::Absent { what: format!("accept entry {text:?} is not a prefix or two") };
-    let read = |t: &str| {
-        Cidr::parse(t).or_else(|| t.parse().ok().map(|ip| Cidr { address: ip, prefix: bits(ip) })).ok_or_else(wrong)
+    let wrong = || Error::Absent {
+        what: format!("accept entry {text:?} is not a prefix or two"),
     };
-    let parts: Vec<Cidr> =
-        text.split([' ', ',']).filter(|p| !p.is_empty()).map(read).collect::<Result<_, _>>()?;
+    let read = |t: &str| {
+        Cidr::parse(t)
+            .or_else(|| {
+                t.parse().ok().map(|ip| Cidr {
+                    address: ip,
+                    prefix: bits(ip),
+                })
+            })
+            .ok_or_else(wrong)
+    };
+    let parts: Vec<Cidr> = text
+        .split([' ', ','])
+        .filter(|p| !p.is_empty())
+        .map(read)
+        .collect::<Result<_, _>>()?;
     match parts.as_slice() {
         [one] => {
-            let any = Cidr { address: one.address, prefix: 0 };
+            let any = Cidr {
+                address: one.address,
+                prefix: 0,
+            };
             Ok(vec![(*one, any), (any, *one)])
         }
         [a, b] if a.address.is_ipv4() == b.address.is_ipv4() => Ok(vec![(*a, *b), (*b, *a)]),

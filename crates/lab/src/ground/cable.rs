@@ -67,9 +67,19 @@ pub(super) fn masquerade(pods: &[Cidr], inside: &[Cidr]) -> Result<(), Error> {
             continue;
         }
         let rule = |from: &Cidr| {
-            let leaving = Rule::new().oifname(true, "eth0").network(End::Source, true, from.network(), from.prefix);
+            let leaving = Rule::new().oifname(true, "eth0").network(
+                End::Source,
+                true,
+                from.network(),
+                from.prefix,
+            );
             let beyond = inside.iter().filter(|c| c.address.is_ipv4() == v4);
-            beyond.fold(leaving, |r, c| r.network(End::Destination, false, c.network(), c.prefix)).counter().masquerade(0)
+            beyond
+                .fold(leaving, |r, c| {
+                    r.network(End::Destination, false, c.network(), c.prefix)
+                })
+                .counter()
+                .masquerade(0)
         };
         let chain = Chain {
             name: "postrouting".into(),
@@ -78,26 +88,49 @@ pub(super) fn masquerade(pods: &[Cidr], inside: &[Cidr]) -> Result<(), Error> {
             ..Chain::default()
         };
         let comment = "pods take the node's address outside the cluster";
-        batch.replace(&Table { family, name: OUTSIDE.into(), comment: comment.into(), chains: vec![chain], ..Table::default() });
+        batch.replace(&Table {
+            family,
+            name: OUTSIDE.into(),
+            comment: comment.into(),
+            chains: vec![chain],
+            ..Table::default()
+        });
     }
     Ok(batch.apply()?)
 }
 
 /// A base chain that lets pass what no rule decides.
 pub(crate) fn hook(kind: &str, point: &str, priority: i32) -> Hook {
-    Hook { kind: kind.into(), point: point.into(), priority, policy_drop: false, policy_packets: None }
+    Hook {
+        kind: kind.into(),
+        point: point.into(),
+        priority,
+        policy_drop: false,
+        policy_packets: None,
+    }
 }
 
 /// The conditions of all cables at once, by the switch's port.
 pub(super) fn apply(lan: &NetNs, cables: &BTreeMap<String, Cable>) -> Result<(), Error> {
     let mut rules = Vec::new();
     for (port, cable) in cables {
-        let sides = || [Rule::new().iifname(true, port), Rule::new().oifname(true, port)].into_iter();
+        let sides = || {
+            [
+                Rule::new().iifname(true, port),
+                Rule::new().oifname(true, port),
+            ]
+            .into_iter()
+        };
         if cable.mtu > 0 {
             rules.extend(sides().map(|r| longer_than(r, cable.mtu).counter().drop()));
         }
         for blocked in &cable.blocked_udp {
-            let udp = |r: Rule| r.protocol(libc::IPPROTO_UDP as u8).port(End::Destination, *blocked).counter().drop();
+            let udp = |r: Rule| {
+                r.protocol(libc::IPPROTO_UDP as u8)
+                    .port(End::Destination, *blocked)
+                    .counter()
+                    .drop()
+            };
             rules.extend(sides().map(udp));
         }
         if cable.loss_percent > 0 {
@@ -105,21 +138,45 @@ pub(super) fn apply(lan: &NetNs, cables: &BTreeMap<String, Cable>) -> Result<(),
             rules.extend(sides().map(|r| below(r.random(100), percent).counter().drop()));
         }
     }
-    let chain = Chain { name: "forward".into(), hook: Some(hook("filter", "forward", 0)), rules, ..Chain::default() };
-    let table = Table { family: Family::Bridge, name: CABLES.into(), chains: vec![chain], ..Table::default() };
+    let chain = Chain {
+        name: "forward".into(),
+        hook: Some(hook("filter", "forward", 0)),
+        rules,
+        ..Chain::default()
+    };
+    let table = Table {
+        family: Family::Bridge,
+        name: CABLES.into(),
+        chains: vec![chain],
+        ..Table::default()
+    };
     Ok(lan.enter(|| Batch::new().replace(&table).apply())??)
 }
 
 /// Register 1 as the kernel compares numbers: bytes in network order.
 fn in_network_order(rule: Rule) -> Rule {
-    rule.expr(Expr::Byteorder { sreg: 1, dreg: 1, to_network: true, len: 4, size: 4 })
+    rule.expr(Expr::Byteorder {
+        sreg: 1,
+        dreg: 1,
+        to_network: true,
+        len: 4,
+        size: 4,
+    })
 }
 
 /// `meta length > BYTES`: in a bridge the IP packet, without its Ethernet header.
 fn longer_than(rule: Rule, bytes: u32) -> Rule {
-    in_network_order(rule.meta(MetaKey::Len)).expr(Expr::Cmp { sreg: 1, op: CmpOp::Gt, data: bytes.to_be_bytes().to_vec() })
+    in_network_order(rule.meta(MetaKey::Len)).expr(Expr::Cmp {
+        sreg: 1,
+        op: CmpOp::Gt,
+        data: bytes.to_be_bytes().to_vec(),
+    })
 }
 
 fn below(rule: Rule, number: u32) -> Rule {
-    in_network_order(rule).expr(Expr::Cmp { sreg: 1, op: CmpOp::Lt, data: number.to_be_bytes().to_vec() })
+    in_network_order(rule).expr(Expr::Cmp {
+        sreg: 1,
+        op: CmpOp::Lt,
+        data: number.to_be_bytes().to_vec(),
+    })
 }

@@ -226,12 +226,19 @@ fn a_container_runs_and_its_end_is_noticed() {
 fn cables_do_what_they_are_told() {
     for network in ["routed", "vxlan"] {
         let ground = Ground::build(&wiring(network), &nodes(2, &["ipv4"])).unwrap();
-        ground.add_pod("p1", "a", &[ip("10.244.1.2")], false).unwrap();
-        ground.add_pod("p2", "b", &[ip("10.244.2.2")], false).unwrap();
+        ground
+            .add_pod("p1", "a", &[ip("10.244.1.2")], false)
+            .unwrap();
+        ground
+            .add_pod("p2", "b", &[ip("10.244.2.2")], false)
+            .unwrap();
         let (from, at) = (ground.pod("p1").unwrap(), ground.pod("p2").unwrap());
         let reaches = |bytes| exchange(&from, &at, ip("10.244.2.2"), bytes).is_some();
         let cable = |change: &dyn Fn(&mut Cable)| {
-            let mut cable = Cable { node: "b".into(), ..Cable::default() };
+            let mut cable = Cable {
+                node: "b".into(),
+                ..Cable::default()
+            };
             change(&mut cable);
             ground.set_cable(&cable).unwrap();
         };
@@ -240,16 +247,28 @@ fn cables_do_what_they_are_told() {
             ("small", &|c| c.mtu = 1300, true, false),
             ("large enough", &|c| c.mtu = 1500, true, true),
             ("all lost", &|c| c.loss_percent = 100, false, false),
-            ("tunnel port", &|c| c.blocked_udp = vec![8472], network == "routed", network == "routed"),
+            (
+                "tunnel port",
+                &|c| c.blocked_udp = vec![8472],
+                network == "routed",
+                network == "routed",
+            ),
             ("mended", &|_| {}, true, true),
         ];
         for (name, change, small, large) in cases {
             cable(change);
-            assert_eq!((reaches(100), reaches(30_000)), (small, large), "{network}: {name}");
+            assert_eq!(
+                (reaches(100), reaches(30_000)),
+                (small, large),
+                "{network}: {name}"
+            );
         }
         // A third of the packets: some get through, some do not.
         cable(&|c| c.loss_percent = 34);
         let got = (0..12).filter(|_| reaches(1)).count();
-        assert!((1..12).contains(&got), "{network}: {got} of 12 over a lossy cable");
+        assert!(
+            (1..12).contains(&got),
+            "{network}: {got} of 12 over a lossy cable"
+        );
     }
 }

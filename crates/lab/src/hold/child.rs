@@ -67,7 +67,8 @@ pub(crate) fn say(mut control: &UnixStream, line: &serde_json::Value) {
 fn stand(orders: &Orders, control: &UnixStream) -> Result<(), String> {
     prepare_mounts().map_err(|e| e.to_string())?;
     let progress = |what: &str| say(control, &json!({ "progress": what }));
-    let standing = crate::standing::Standing::build(orders, &progress).map_err(|e| e.to_string())?;
+    let standing =
+        crate::standing::Standing::build(orders, &progress).map_err(|e| e.to_string())?;
     if orders.options.bare {
         crate::serve::listen(standing).map_err(|e| e.to_string())?;
     }

@@ -33,7 +33,11 @@ pub(crate) struct Container {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum State {
     /// Not running: why, in the API's words, and when to try again.
-    Waiting { reason: String, message: String, until_ms: u64 },
+    Waiting {
+        reason: String,
+        message: String,
+        until_ms: u64,
+    },
     /// Running since.
     Running { pid: i32, since_ms: u64 },
     /// Ended; started again at a moment, or never.
@@ -61,7 +65,8 @@ pub(crate) struct Turn<'a> {
 
 /// A pod as the object of an event about one of its containers.
 pub(crate) fn part(pod: &Value, container: &str) -> Value {
-    let mut about = json!({"apiVersion": "v1", "kind": "Pod", "metadata": shape::at(pod, "metadata")});
+    let mut about =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": shape::at(pod, "metadata")});
     about["fieldPath"] = json!(format!("spec.containers{{{container}}}"));
     about
 }
@@ -71,7 +76,11 @@ impl Container {
         Container {
             name: text(spec, "name").into(),
             image: text(spec, "image").into(),
-            state: State::Waiting { reason: "ContainerCreating".into(), message: String::new(), until_ms: 0 },
+            state: State::Waiting {
+                reason: "ContainerCreating".into(),
+                message: String::new(),
+                until_ms: 0,
+            },
             last: None,
             restarts: 0,
             id: String::new(),
@@ -86,7 +95,11 @@ impl Container {
 
     /// Its process, while it runs.
     pub fn pid(&self) -> Option<i32> {
-        if let State::Running { pid, .. } = self.state { Some(pid) } else { None }
+        if let State::Running { pid, .. } = self.state {
+            Some(pid)
+        } else {
+            None
+        }
     }
 
     /// Whether it counts as ready: runs, has started, and its readiness probe (if any) holds.
@@ -117,15 +130,26 @@ impl Container {
 
     /// Notes its end, if it has ended.
     pub fn reap(&mut self, ground: &Ground, now_ms: u64) -> Option<End> {
-        let State::Running { pid, since_ms } = self.state else { return None };
+        let State::Running { pid, since_ms } = self.state else {
+            return None;
+        };
         let ended = ground.ended(pid)?;
         let reason = match (ended.out_of_memory, ended.code) {
             (true, _) => "OOMKilled",
             (false, 0) => "Completed",
             _ => "Error",
         };
-        let end = End { code: ended.code, reason, started_ms: since_ms, finished_ms: now_ms, id: self.id.clone() };
-        self.state = State::Ended { end: end.clone(), again_ms: None };
+        let end = End {
+            code: ended.code,
+            reason,
+            started_ms: since_ms,
+            finished_ms: now_ms,
+            id: self.id.clone(),
+        };
+        self.state = State::Ended {
+            end: end.clone(),
+            again_ms: None,
+        };
         self.watched.stopped();
         Some(end)
     }
@@ -138,7 +162,10 @@ impl Container {
         match &self.state {
             State::Running { pid, .. } => self.while_running(*pid, turn),
             State::Waiting { until_ms, .. } if *until_ms <= turn.now_ms => self.start(turn),
-            State::Ended { again_ms: Some(again), .. } if *again <= turn.now_ms => self.start(turn),
+            State::Ended {
+                again_ms: Some(again),
+                ..
+            } if *again <= turn.now_ms => self.start(turn),
             _ => {}
         }
     }
@@ -162,7 +189,11 @@ impl Container {
     fn after(&mut self, end: &End, turn: &Turn<'_>) {
         if self.swapped {
             self.swapped = false;
-            self.state = State::Waiting { reason: "ContainerCreating".into(), message: String::new(), until_ms: 0 };
+            self.state = State::Waiting {
+                reason: "ContainerCreating".into(),
+                message: String::new(),
+                until_ms: 0,
+            };
             return;
         }
         let policy = text(turn.site.pod, "spec.restartPolicy");
@@ -172,19 +203,49 @@ impl Container {
         if end.finished_ms.saturating_sub(end.started_ms) >= turn.pace.restart_forgets_ms {
             self.pauses = 0;
         }
-        let pause = turn.pace.restart_ms.get(self.pauses).or(turn.pace.restart_ms.last()).copied().unwrap_or(1000);
+        let pause = turn
+            .pace
+            .restart_ms
+            .get(self.pauses)
+            .or(turn.pace.restart_ms.last())
+            .copied()
+            .unwrap_or(1000);
         let again = turn.now_ms + pause;
         self.last = Some(end.clone());
         if self.pauses == 0 {
-            self.state = State::Ended { end: end.clone(), again_ms: Some(again) };
+            self.state = State::Ended {
+                end: end.clone(),
+                again_ms: Some(again),
+            };
         } else {
             let pod = turn.site.pod;
-            let place = format!("{}_{}({})", shape::name(pod), shape::namespace(pod), shape::uid(pod));
+            let place = format!(
+                "{}_{}({})",
+                shape::name(pod),
+                shape::namespace(pod),
+                shape::uid(pod)
+            );
             let seconds = pause.div_ceil(1000);
-            let message = format!("back-off {seconds}s restarting failed container={} pod={place}", self.name);
-            let words = format!("Back-off restarting failed container {} in pod {place}", self.name);
-            turn.site.store.event(&part(pod, &self.name), "Warning", "BackOff", &words, ("kubelet", text(pod, "spec.nodeName")));
-            self.state = State::Waiting { reason: "CrashLoopBackOff".into(), message, until_ms: again };
+            let message = format!(
+                "back-off {seconds}s restarting failed container={} pod={place}",
+                self.name
+            );
+            let words = format!(
+                "Back-off restarting failed container {} in pod {place}",
+                self.name
+            );
+            turn.site.store.event(
+                &part(pod, &self.name),
+                "Warning",
+                "BackOff",
+                &words,
+                ("kubelet", text(pod, "spec.nodeName")),
+            );
+            self.state = State::Waiting {
+                reason: "CrashLoopBackOff".into(),
+                message,
+                until_ms: again,
+            };
         }
         self.pauses += 1;
     }
@@ -192,11 +253,25 @@ impl Container {
     fn start(&mut self, turn: &Turn<'_>) {
         let pod = turn.site.pod;
         let about = part(pod, &self.name);
-        let say = |kind: &str, reason: &str, words: &str| turn.site.store.event(&about, kind, reason, words, ("kubelet", text(pod, "spec.nodeName")));
+        let say = |kind: &str, reason: &str, words: &str| {
+            turn.site.store.event(
+                &about,
+                kind,
+                reason,
+                words,
+                ("kubelet", text(pod, "spec.nodeName")),
+            )
+        };
         let order = match launch::order(turn.site, &self.name, turn.behaviour) {
             Ok(order) => order,
             Err(launch::Missing::Volume(words)) => {
-                turn.site.store.event(pod, "Warning", "FailedMount", &words, ("kubelet", text(pod, "spec.nodeName")));
+                turn.site.store.event(
+                    pod,
+                    "Warning",
+                    "FailedMount",
+                    &words,
+                    ("kubelet", text(pod, "spec.nodeName")),
+                );
                 self.wait("ContainerCreating", String::new(), turn.now_ms + 1000);
                 return;
             }
@@ -206,13 +281,25 @@ impl Container {
                 return;
             }
         };
-        say("Normal", "Pulled", &format!("Container image \"{}\" already present on machine and can be accessed by the pod", self.image));
+        say(
+            "Normal",
+            "Pulled",
+            &format!(
+                "Container image \"{}\" already present on machine and can be accessed by the pod",
+                self.image
+            ),
+        );
         match turn.ground.spawn(&order) {
             Ok(pid) => {
-                let again = !self.id.is_empty() && self.last.is_some() && !matches!(&self.state, State::Waiting { reason, .. } if reason == "ContainerCreating");
+                let again = !self.id.is_empty()
+                    && self.last.is_some()
+                    && !matches!(&self.state, State::Waiting { reason, .. } if reason == "ContainerCreating");
                 self.restarts += u32::from(again);
                 self.id = container_id(shape::uid(pod), &self.name, self.restarts);
-                self.state = State::Running { pid, since_ms: turn.now_ms };
+                self.state = State::Running {
+                    pid,
+                    since_ms: turn.now_ms,
+                };
                 self.with = turn.behaviour.clone();
                 self.files = order.files;
                 self.fresh = true;
@@ -228,12 +315,21 @@ impl Container {
     }
 
     fn wait(&mut self, reason: &str, message: String, until_ms: u64) {
-        self.state = State::Waiting { reason: reason.into(), message, until_ms };
+        self.state = State::Waiting {
+            reason: reason.into(),
+            message,
+            until_ms,
+        };
     }
 }
 
 /// An id as containerd gives it: 64 hexadecimal digits.
 fn container_id(uid: &str, name: &str, count: u32) -> String {
-    let part = |i: u32| format!("{:016x}", fnv(format!("{uid}/{name}/{count}/{i}").as_bytes()));
+    let part = |i: u32| {
+        format!(
+            "{:016x}",
+            fnv(format!("{uid}/{name}/{count}/{i}").as_bytes())
+        )
+    };
     format!("containerd://{}", (0..4).map(part).collect::<String>())
 }

@@ -23,17 +23,36 @@ impl Heartbeats {
             let name = shape::name(&node).to_string();
             let last = self.0.get(&name).copied();
             let unknown = shape::condition(&node, "Ready") != "True";
-            if !(round.runs)(&name) || (last.is_some_and(|l| round.now_ms.saturating_sub(l) < EVERY_MS) && !unknown) {
+            if !(round.runs)(&name)
+                || (last.is_some_and(|l| round.now_ms.saturating_sub(l) < EVERY_MS) && !unknown)
+            {
                 continue;
             }
             self.0.insert(name.clone(), round.now_ms);
-            let played = pods.values().filter(|p| p.node == name).flat_map(|p| &p.containers).filter_map(|c| ground.memory(c.pid()?)).any(|m| m.by == "process");
+            let played = pods
+                .values()
+                .filter(|p| p.node == name)
+                .flat_map(|p| &p.containers)
+                .filter_map(|c| ground.memory(c.pid()?))
+                .any(|m| m.by == "process");
             say(round, &name, played);
             if last.is_none() {
-                round.store.event(&node, "Normal", "Starting", "Starting kubelet.", ("kubelet", &name));
+                round.store.event(
+                    &node,
+                    "Normal",
+                    "Starting",
+                    "Starting kubelet.",
+                    ("kubelet", &name),
+                );
             }
             if unknown {
-                round.store.event(&node, "Normal", "NodeReady", &format!("Node {name} status is now: NodeReady"), ("kubelet", &name));
+                round.store.event(
+                    &node,
+                    "Normal",
+                    "NodeReady",
+                    &format!("Node {name} status is now: NodeReady"),
+                    ("kubelet", &name),
+                );
             }
         }
     }
@@ -42,10 +61,30 @@ impl Heartbeats {
 fn say(round: &Round<'_>, name: &str, played: bool) {
     let now = rfc3339(round.now_ms);
     let well = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available".to_string()),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure".to_string()),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available".to_string()),
-        ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_string()),
+        (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available".to_string(),
+        ),
+        (
+            "DiskPressure",
+            "False",
+            "KubeletHasNoDiskPressure",
+            "kubelet has no disk pressure".to_string(),
+        ),
+        (
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available".to_string(),
+        ),
+        (
+            "Ready",
+            "True",
+            "KubeletReady",
+            "kubelet is posting ready status".to_string(),
+        ),
     ];
     // A node that went in between says nothing.
     let _ = round.store.edit("Node", "", name, |node| {

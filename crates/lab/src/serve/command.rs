@@ -36,8 +36,15 @@ pub struct Done {
 pub fn run(network: &NetNs, resolv_conf: &str, argv: &[String]) -> Result<Done, Error> {
     match parse(argv) {
         Some(builtin) => Ok(match network.enter(|| carry_out(&builtin))? {
-            Ok(stdout) => Done { stdout, ..Done::default() },
-            Err(e) => Done { code: 1, stderr: format!("{e}\n"), ..Done::default() },
+            Ok(stdout) => Done {
+                stdout,
+                ..Done::default()
+            },
+            Err(e) => Done {
+                code: 1,
+                stderr: format!("{e}\n"),
+                ..Done::default()
+            },
         }),
         None => start(network, resolv_conf, argv),
     }
@@ -52,13 +59,24 @@ fn carry_out(builtin: &Builtin) -> Result<String, Error> {
                 if let Some(value) = value {
                     ground::sysctl::write(name, value)?;
                 }
-                let absent = || Error::Absent { what: format!("sysctl {name} is not here") };
+                let absent = || Error::Absent {
+                    what: format!("sysctl {name} is not here"),
+                };
                 let now = ground::sysctl::read(name).ok_or_else(absent)?;
-                out.push_str(&if *only_value { format!("{now}\n") } else { format!("{name} = {now}\n") });
+                out.push_str(&if *only_value {
+                    format!("{now}\n")
+                } else {
+                    format!("{name} = {now}\n")
+                });
             }
             return Ok(out);
         }
-        Builtin::Link { name, up, mtu, master } => {
+        Builtin::Link {
+            name,
+            up,
+            mtu,
+            master,
+        } => {
             if let Some(mtu) = mtu {
                 link::set_mtu(name, *mtu)?;
             }
@@ -74,9 +92,16 @@ fn carry_out(builtin: &Builtin) -> Result<String, Error> {
             }
         }
         Builtin::Hairpin { name, on } => link::set_hairpin(name, *on)?,
-        Builtin::Route { add, replace, to, via, dev } => {
+        Builtin::Route {
+            add,
+            replace,
+            to,
+            via,
+            dev,
+        } => {
             if *replace || !*add {
-                let gone = link::del_route(to.address, to.prefix, if *add { None } else { *via }, None);
+                let gone =
+                    link::del_route(to.address, to.prefix, if *add { None } else { *via }, None);
                 if !*add {
                     gone?;
                 }
@@ -85,21 +110,44 @@ fn carry_out(builtin: &Builtin) -> Result<String, Error> {
                 link::add_route(to.address, to.prefix, *via, dev.as_deref())?;
             }
         }
-        Builtin::Policy { family, table, chain, drop } => {
-            nft::Batch::new().set_policy(*family, table, chain, *drop).apply()?;
+        Builtin::Policy {
+            family,
+            table,
+            chain,
+            drop,
+        } => {
+            nft::Batch::new()
+                .set_policy(*family, table, chain, *drop)
+                .apply()?;
         }
-        Builtin::DeleteRule { family, table, chain, handle } => {
-            nft::Batch::new().delete_rule(*family, table, chain, *handle).apply()?;
+        Builtin::DeleteRule {
+            family,
+            table,
+            chain,
+            handle,
+        } => {
+            nft::Batch::new()
+                .delete_rule(*family, table, chain, *handle)
+                .apply()?;
         }
-        Builtin::DeleteTable { family, table } => nft::Batch::new().delete_table(*family, table).apply()?,
+        Builtin::DeleteTable { family, table } => {
+            nft::Batch::new().delete_table(*family, table).apply()?
+        }
     }
     Ok(String::new())
 }
 
 /// Starts a program of this machine, or our own, in this network.
 fn start(network: &NetNs, resolv_conf: &str, argv: &[String]) -> Result<Done, Error> {
-    let first = argv.first().ok_or_else(|| Error::Absent { what: "a command needs words".into() })?;
-    let mut words: Vec<String> = vec!["netshoot".into(), "__inside".into(), "here".into(), "/".into()];
+    let first = argv.first().ok_or_else(|| Error::Absent {
+        what: "a command needs words".into(),
+    })?;
+    let mut words: Vec<String> = vec![
+        "netshoot".into(),
+        "__inside".into(),
+        "here".into(),
+        "/".into(),
+    ];
     words.extend(argv.iter().cloned());
     let resolv = folder().join(format!("node-resolv.conf.{}", network.as_raw_fd()));
     let bind = Path::new("/etc/resolv.conf").exists() && folder().is_dir();
@@ -109,7 +157,11 @@ fn start(network: &NetNs, resolv_conf: &str, argv: &[String]) -> Result<Done, Er
     let c = |s: &str| CString::new(s).unwrap_or_default();
     let (from, to) = (c(&resolv.to_string_lossy()), c("/etc/resolv.conf"));
     let image = Image::new(&words, &[])?;
-    let broken = |source| netshoot_host::Error::System { tried: "make a pipe", on: first.clone(), source };
+    let broken = |source| netshoot_host::Error::System {
+        tried: "make a pipe",
+        on: first.clone(),
+        source,
+    };
     let (input, _) = std::io::pipe().map_err(broken)?;
     let (out, its_out) = std::io::pipe().map_err(broken)?;
     let (err, its_err) = std::io::pipe().map_err(broken)?;
@@ -123,7 +175,13 @@ fn start(network: &NetNs, resolv_conf: &str, argv: &[String]) -> Result<Done, Er
             let (none, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
             libc::mount(none, c"/".as_ptr(), none, private, std::ptr::null());
             if bind {
-                libc::mount(from.as_ptr(), to.as_ptr(), none, libc::MS_BIND, std::ptr::null());
+                libc::mount(
+                    from.as_ptr(),
+                    to.as_ptr(),
+                    none,
+                    libc::MS_BIND,
+                    std::ptr::null(),
+                );
             }
             libc::setsid();
             for (to, from) in fds.iter().enumerate() {
@@ -140,7 +198,11 @@ fn start(network: &NetNs, resolv_conf: &str, argv: &[String]) -> Result<Done, Er
     }
     let code = child.reap();
     let [stdout, stderr] = outputs.map(|o| o.join().unwrap_or_default());
-    Ok(Done { code, stdout, stderr })
+    Ok(Done {
+        code,
+        stdout,
+        stderr,
+    })
 }
 
 fn printed(pipe: PipeReader) -> String {

@@ -55,12 +55,17 @@ pub(super) fn named(standing: &Standing, words: &str) -> Result<(String, Place),
     match parts.as_slice() {
         ["client"] => {
             let (namespace, name) = standing.client_pod()?;
-            Ok((format!("pod/{namespace}/{name}"), pod(standing, &namespace, &name)?))
+            Ok((
+                format!("pod/{namespace}/{name}"),
+                pod(standing, &namespace, &name)?,
+            ))
         }
         ["node", name] => Ok((words.to_string(), node(standing, name)?)),
         ["pod", namespace, name] => by_beginning(standing, Some(namespace), name),
         ["pod", name] => by_beginning(standing, None, name),
-        _ => Err(format!("{words}: a place is pod/NAMESPACE/NAME, pod/NAME or node/NAME")),
+        _ => Err(format!(
+            "{words}: a place is pod/NAMESPACE/NAME, pod/NAME or node/NAME"
+        )),
     }
 }
 

@@ -19,7 +19,12 @@ impl Allocation {
     /// Families in order (`ipv4`, `ipv6`), ranges as CIDRs.
     pub fn new(families: &[String], ranges: &[String]) -> Allocation {
         let ranges = ranges.iter().filter_map(|r| parse_cidr(r)).collect();
-        Allocation { families: families.to_vec(), ranges, taken: BTreeSet::new(), ports: BTreeSet::new() }
+        Allocation {
+            families: families.to_vec(),
+            ranges,
+            taken: BTreeSet::new(),
+            ports: BTreeSet::new(),
+        }
     }
 
     /// Learns what the other Services hold.
@@ -28,12 +33,20 @@ impl Allocation {
         self.ports.clear();
         for service in services {
             self.taken.extend(shape::texts(service, "spec.clusterIPs"));
-            self.ports.extend(list(service, "spec.ports").iter().filter_map(|p| shape::int(p, "nodePort")));
+            self.ports.extend(
+                list(service, "spec.ports")
+                    .iter()
+                    .filter_map(|p| shape::int(p, "nodePort")),
+            );
         }
     }
 
     fn address(&mut self, family: &str, dice: &mut Dice) -> Option<String> {
-        let (base, bits) = self.ranges.iter().find(|(a, _)| family_of(*a) == family).copied()?;
+        let (base, bits) = self
+            .ranges
+            .iter()
+            .find(|(a, _)| family_of(*a) == family)
+            .copied()?;
         for _ in 0..1000 {
             // The first addresses are kept for the API server and the cluster's DNS.
             let width: u32 = if base.is_ipv4() { 32 } else { 128 };
@@ -95,7 +108,10 @@ pub fn keep(new: &mut Value, old: &Value) {
         _ => &[],
     };
     for key in kept {
-        if let (Some(value), true) = (at(old, "spec").get(*key), at(new, "spec").get(*key).is_none()) {
+        if let (Some(value), true) = (
+            at(old, "spec").get(*key),
+            at(new, "spec").get(*key).is_none(),
+        ) {
             shape::child(new, "spec").insert((*key).into(), value.clone());
         }
     }
@@ -103,13 +119,20 @@ pub fn keep(new: &mut Value, old: &Value) {
 
 /// What the API server refuses of what people get wrong in worlds.
 pub fn check(object: &Value) -> Result<(), String> {
-    if matches!(shape::kind(object), "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") {
+    if matches!(
+        shape::kind(object),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet"
+    ) {
         let labels = shape::strings(at(object, "spec.template.metadata.labels"));
         if !shape::selector_takes(at(object, "spec.selector"), &labels) {
             return Err("spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`".into());
         }
     }
-    if shape::kind(object) == "Service" && text(object, "spec.type") != "ExternalName" && text(object, "spec.clusterIP") != "None" && list(object, "spec.ports").is_empty() {
+    if shape::kind(object) == "Service"
+        && text(object, "spec.type") != "ExternalName"
+        && text(object, "spec.clusterIP") != "None"
+        && list(object, "spec.ports").is_empty()
+    {
         return Err("spec.ports: Required value".into());
     }
     Ok(())
@@ -142,16 +165,26 @@ pub fn fill(object: &mut Value, allocation: &mut Allocation, dice: &mut Dice) {
 fn namespace(object: &mut Value) {
     let name = shape::name(object).to_string();
     let meta = shape::child(object, "metadata");
-    if let Some(labels) = meta.entry("labels").or_insert_with(|| json!({})).as_object_mut() {
+    if let Some(labels) = meta
+        .entry("labels")
+        .or_insert_with(|| json!({}))
+        .as_object_mut()
+    {
         labels.insert("kubernetes.io/metadata.name".into(), json!(name));
     }
-    shape::child(object, "spec").entry("finalizers").or_insert(json!(["kubernetes"]));
-    shape::child(object, "status").entry("phase").or_insert(json!("Active"));
+    shape::child(object, "spec")
+        .entry("finalizers")
+        .or_insert(json!(["kubernetes"]));
+    shape::child(object, "status")
+        .entry("phase")
+        .or_insert(json!("Active"));
 }
 
 /// `stringData` is write-only: it goes into `data` in base64.
 fn secret(object: &mut Value) {
-    let Some(map) = object.as_object_mut() else { return };
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
     map.entry("type").or_insert(json!("Opaque"));
     if let Some(Value::Object(plain)) = map.remove("stringData") {
         let data = shape::child(object, "data");
@@ -167,8 +200,16 @@ pub fn base64(bytes: &[u8]) -> String {
     bytes
         .chunks(3)
         .flat_map(|c| {
-            let n = (0..3).fold(0u32, |n, i| n << 8 | u32::from(c.get(i).copied().unwrap_or(0)));
-            (0..4).map(move |i| if i <= c.len() { char::from(ALPHABET[(n >> (18 - 6 * i) & 63) as usize]) } else { '=' })
+            let n = (0..3).fold(0u32, |n, i| {
+                n << 8 | u32::from(c.get(i).copied().unwrap_or(0))
+            });
+            (0..4).map(move |i| {
+                if i <= c.len() {
+                    char::from(ALPHABET[(n >> (18 - 6 * i) & 63) as usize])
+                } else {
+                    '='
+                }
+            })
         })
         .collect()
 }
@@ -197,11 +238,23 @@ pub fn unbase64(text: &str) -> Vec<u8> {
 
 fn service(object: &mut Value, allocation: &mut Allocation, dice: &mut Dice) {
     let spec = shape::child(object, "spec");
-    let kind = spec.entry("type").or_insert(json!("ClusterIP")).as_str().unwrap_or("").to_string();
+    let kind = spec
+        .entry("type")
+        .or_insert(json!("ClusterIP"))
+        .as_str()
+        .unwrap_or("")
+        .to_string();
     spec.entry("sessionAffinity").or_insert(json!("None"));
-    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+    for port in spec
+        .get_mut("ports")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         let number = at(port, "port").clone();
-        let Some(port) = port.as_object_mut() else { continue };
+        let Some(port) = port.as_object_mut() else {
+            continue;
+        };
         port.entry("protocol").or_insert(json!("TCP"));
         port.entry("targetPort").or_insert(number);
         if matches!(kind.as_str(), "NodePort" | "LoadBalancer") && !port.contains_key("nodePort") {
@@ -211,27 +264,48 @@ fn service(object: &mut Value, allocation: &mut Allocation, dice: &mut Dice) {
     if kind == "ExternalName" {
         return;
     }
-    spec.entry("internalTrafficPolicy").or_insert(json!("Cluster"));
+    spec.entry("internalTrafficPolicy")
+        .or_insert(json!("Cluster"));
     if kind != "ClusterIP" {
-        spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
+        spec.entry("externalTrafficPolicy")
+            .or_insert(json!("Cluster"));
     }
     addresses(spec, allocation, dice);
-    shape::child(object, "status").entry("loadBalancer").or_insert(json!({}));
+    shape::child(object, "status")
+        .entry("loadBalancer")
+        .or_insert(json!({}));
 }
 
 fn addresses(spec: &mut Map<String, Value>, allocation: &mut Allocation, dice: &mut Dice) {
     let kubernetes = |f: &String| if f == "ipv6" { "IPv6" } else { "IPv4" };
-    let given: Vec<String> = match (spec.get("clusterIPs").and_then(Value::as_array), spec.get("clusterIP").and_then(Value::as_str)) {
-        (Some(all), _) if !all.is_empty() => all.iter().filter_map(|v| v.as_str().map(str::to_string)).collect(),
+    let given: Vec<String> = match (
+        spec.get("clusterIPs").and_then(Value::as_array),
+        spec.get("clusterIP").and_then(Value::as_str),
+    ) {
+        (Some(all), _) if !all.is_empty() => all
+            .iter()
+            .filter_map(|v| v.as_str().map(str::to_string))
+            .collect(),
         (_, Some(one)) if !one.is_empty() => vec![one.to_string()],
         _ => Vec::new(),
     };
     let headless = given.first().is_some_and(|a| a == "None");
-    let policy = spec.get("ipFamilyPolicy").and_then(Value::as_str).unwrap_or("SingleStack").to_string();
-    let wanted = if policy == "SingleStack" { 1 } else { allocation.families.len().max(1) };
+    let policy = spec
+        .get("ipFamilyPolicy")
+        .and_then(Value::as_str)
+        .unwrap_or("SingleStack")
+        .to_string();
+    let wanted = if policy == "SingleStack" {
+        1
+    } else {
+        allocation.families.len().max(1)
+    };
     let mut families: Vec<String> = shape::texts(&Value::Object(spec.clone()), "ipFamilies");
     if families.is_empty() && !headless {
-        families = given.iter().filter_map(|a| a.parse().ok().map(|a| family_of(a).to_string())).collect();
+        families = given
+            .iter()
+            .filter_map(|a| a.parse().ok().map(|a| family_of(a).to_string()))
+            .collect();
     }
     for family in allocation.families.iter().map(kubernetes) {
         if families.len() < wanted && !families.iter().any(|f| f == family) {
@@ -259,9 +333,14 @@ fn deployment(spec: &mut Map<String, Value>) {
     spec.entry("replicas").or_insert(json!(1));
     spec.entry("progressDeadlineSeconds").or_insert(json!(600));
     spec.entry("revisionHistoryLimit").or_insert(json!(10));
-    spec.entry("strategy").or_insert(json!({"type": "RollingUpdate"}));
+    spec.entry("strategy")
+        .or_insert(json!({"type": "RollingUpdate"}));
     if let Some(strategy) = spec.get_mut("strategy").and_then(Value::as_object_mut)
-        && strategy.get("type").and_then(Value::as_str).unwrap_or("RollingUpdate") == "RollingUpdate"
+        && strategy
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("RollingUpdate")
+            == "RollingUpdate"
     {
         strategy.entry("type").or_insert(json!("RollingUpdate"));
         let rolling = strategy.entry("rollingUpdate").or_insert(json!({}));
@@ -274,8 +353,12 @@ fn deployment(spec: &mut Map<String, Value>) {
 }
 
 fn template(spec: &mut Map<String, Value>) {
-    let Some(template) = spec.get_mut("template") else { return };
-    shape::child(template, "metadata").entry("creationTimestamp").or_insert(Value::Null);
+    let Some(template) = spec.get_mut("template") else {
+        return;
+    };
+    shape::child(template, "metadata")
+        .entry("creationTimestamp")
+        .or_insert(Value::Null);
     pod_spec(shape::child(template, "spec"));
 }
 
@@ -289,13 +372,27 @@ fn pod_spec(spec: &mut Map<String, Value>) {
     ] {
         spec.entry(key).or_insert(value);
     }
-    let host = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false);
+    let host = spec
+        .get("hostNetwork")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
     for group in ["containers", "initContainers"] {
-        for container in spec.get_mut(group).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+        for container in spec
+            .get_mut(group)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
             fill_container(container, host);
         }
     }
-    for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+    for volume in spec
+        .get_mut("volumes")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         for source in ["configMap", "secret"] {
             if let Some(source) = volume.get_mut(source).and_then(Value::as_object_mut) {
                 source.entry("defaultMode").or_insert(json!(420));
@@ -305,13 +402,35 @@ fn pod_spec(spec: &mut Map<String, Value>) {
 }
 
 fn fill_container(container: &mut Map<String, Value>, host_network: bool) {
-    let image = container.get("image").and_then(Value::as_str).unwrap_or("").to_string();
-    let tag = image.rsplit('/').next().and_then(|i| i.split_once(':')).map(|t| t.1.to_string());
-    let pull = if tag.as_deref().is_none_or(|t| t == "latest") { "Always" } else { "IfNotPresent" };
+    let image = container
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_string();
+    let tag = image
+        .rsplit('/')
+        .next()
+        .and_then(|i| i.split_once(':'))
+        .map(|t| t.1.to_string());
+    let pull = if tag.as_deref().is_none_or(|t| t == "latest") {
+        "Always"
+    } else {
+        "IfNotPresent"
+    };
     container.entry("imagePullPolicy").or_insert(json!(pull));
-    container.entry("terminationMessagePath").or_insert(json!("/dev/termination-log"));
-    container.entry("terminationMessagePolicy").or_insert(json!("File"));
-    for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+    container
+        .entry("terminationMessagePath")
+        .or_insert(json!("/dev/termination-log"));
+    container
+        .entry("terminationMessagePolicy")
+        .or_insert(json!("File"));
+    for port in container
+        .get_mut("ports")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
         port.entry("protocol").or_insert(json!("TCP"));
         if let (true, Some(number)) = (host_network, port.get("containerPort").cloned()) {
             port.entry("hostPort").or_insert(number);
@@ -325,8 +444,15 @@ fn fill_container(container: &mut Map<String, Value>, host_network: bool) {
         }
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) else { continue };
-        for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+        let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        for (key, value) in [
+            ("timeoutSeconds", 1),
+            ("periodSeconds", 10),
+            ("successThreshold", 1),
+            ("failureThreshold", 3),
+        ] {
             probe.entry(key).or_insert(json!(value));
         }
         if let Some(http) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
@@ -339,10 +465,19 @@ fn fill_container(container: &mut Map<String, Value>, host_network: bool) {
 fn network_policy(spec: &mut Map<String, Value>) {
     spec.entry("podSelector").or_insert(json!({}));
     let egress = spec.contains_key("egress");
-    spec.entry("policyTypes").or_insert(if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });
+    spec.entry("policyTypes").or_insert(if egress {
+        json!(["Ingress", "Egress"])
+    } else {
+        json!(["Ingress"])
+    });
     for direction in ["ingress", "egress"] {
         let rules = spec.get_mut(direction).and_then(Value::as_array_mut);
-        for port in rules.into_iter().flatten().filter_map(|r| r.get_mut("ports").and_then(Value::as_array_mut)).flatten() {
+        for port in rules
+            .into_iter()
+            .flatten()
+            .filter_map(|r| r.get_mut("ports").and_then(Value::as_array_mut))
+            .flatten()
+        {
             if let Some(port) = port.as_object_mut() {
                 port.entry("protocol").or_insert(json!("TCP"));
             }
@@ -356,7 +491,13 @@ mod tests {
 
     #[test]
     fn base64_round_trip() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(plain.as_bytes()), coded);
             assert_eq!(unbase64(coded), plain.as_bytes());
         }
@@ -364,18 +505,41 @@ mod tests {
 
     #[test]
     fn service_addresses() {
-        let mut allocation = Allocation::new(&["ipv6".into(), "ipv4".into()], &["10.96.0.0/16".into(), "fd96::/112".into()]);
+        let mut allocation = Allocation::new(
+            &["ipv6".into(), "ipv4".into()],
+            &["10.96.0.0/16".into(), "fd96::/112".into()],
+        );
         let mut dice = Dice::new(3);
         for (spec, families, addresses) in [
             (json!({"ports": [{"port": 80}]}), vec!["IPv6"], 1),
-            (json!({"ports": [{"port": 80}], "ipFamilyPolicy": "PreferDualStack"}), vec!["IPv6", "IPv4"], 2),
-            (json!({"ports": [{"port": 80}], "clusterIP": "10.96.7.7"}), vec!["IPv4"], 1),
-            (json!({"ports": [{"port": 80}], "clusterIP": "None"}), vec!["IPv6"], 1),
+            (
+                json!({"ports": [{"port": 80}], "ipFamilyPolicy": "PreferDualStack"}),
+                vec!["IPv6", "IPv4"],
+                2,
+            ),
+            (
+                json!({"ports": [{"port": 80}], "clusterIP": "10.96.7.7"}),
+                vec!["IPv4"],
+                1,
+            ),
+            (
+                json!({"ports": [{"port": 80}], "clusterIP": "None"}),
+                vec!["IPv6"],
+                1,
+            ),
         ] {
             let mut service = json!({"kind": "Service", "metadata": {"name": "a"}, "spec": spec});
             fill(&mut service, &mut allocation, &mut dice);
-            assert_eq!(shape::texts(&service, "spec.ipFamilies"), families, "{service}");
-            assert_eq!(list(&service, "spec.clusterIPs").len(), addresses, "{service}");
+            assert_eq!(
+                shape::texts(&service, "spec.ipFamilies"),
+                families,
+                "{service}"
+            );
+            assert_eq!(
+                list(&service, "spec.clusterIPs").len(),
+                addresses,
+                "{service}"
+            );
             let once = service.clone();
             fill(&mut service, &mut allocation, &mut dice);
             assert_eq!(service, once, "filling twice changes nothing");

@@ -57,25 +57,54 @@ fn merge_map(target: &mut Value, patch: &Map<String, Value>) {
 /// `patchMergeKey` of the API reference. `ports` of a container and of a Service have different
 /// keys; those of a NetworkPolicy and an EndpointSlice have none, and their items hold neither.
 fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
-    let all_have = |key: &str| items.iter().all(|i| i.get(key).is_some() || i.get("$patch").and_then(Value::as_str) == Some("replace"));
+    let all_have = |key: &str| {
+        items.iter().all(|i| {
+            i.get(key).is_some() || i.get("$patch").and_then(Value::as_str) == Some("replace")
+        })
+    };
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" => Some("name"),
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets" => Some("name"),
         "volumeMounts" => Some("mountPath"),
         "hostAliases" => Some("ip"),
         "ownerReferences" => Some("uid"),
         "conditions" | "addresses" if all_have("type") => Some("type"),
         "ports" if all_have("containerPort") => Some("containerPort"),
         // A NetworkPolicy's ports may hold `port` too; they always say what they allow, never a name or target.
-        "ports" if all_have("port") && items.iter().any(|i| ["name", "targetPort", "nodePort", "appProtocol", "$patch"].iter().any(|k| i.get(k).is_some())) => Some("port"),
+        "ports"
+            if all_have("port")
+                && items.iter().any(|i| {
+                    ["name", "targetPort", "nodePort", "appProtocol", "$patch"]
+                        .iter()
+                        .any(|k| i.get(k).is_some())
+                }) =>
+        {
+            Some("port")
+        }
         _ => None,
     }
 }
 
 fn merge_list(field: &str, target: &mut Value, items: &[Value]) {
     let replaced = || -> Vec<Value> {
-        items.iter().filter(|i| i.get("$patch").is_none()).map(|i| { let mut v = Value::Null; merge_named("", &mut v, i); v }).collect()
+        items
+            .iter()
+            .filter(|i| i.get("$patch").is_none())
+            .map(|i| {
+                let mut v = Value::Null;
+                merge_named("", &mut v, i);
+                v
+            })
+            .collect()
     };
-    let replace = items.iter().any(|i| i.get("$patch").and_then(Value::as_str) == Some("replace") && i.as_object().is_some_and(|m| m.len() == 1));
+    let replace = items.iter().any(|i| {
+        i.get("$patch").and_then(Value::as_str) == Some("replace")
+            && i.as_object().is_some_and(|m| m.len() == 1)
+    });
     let (Some(key), false) = (merge_key(field, items), replace) else {
         *target = Value::Array(replaced());
         return;
@@ -116,12 +145,28 @@ mod tests {
         // The table of RFC 7386 appendix A, in part.
         for (original, patch, want) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
-            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
             (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
         ] {
             let mut got = original.clone();
             merge(&mut got, &patch);
@@ -137,17 +182,41 @@ mod tests {
                 json!({"containers": [{"name": "a", "resources": {"limits": {"memory": "1Gi"}}}]}),
                 json!({"containers": [{"name": "a", "image": "x", "resources": {"limits": {"memory": "1Gi"}}}, {"name": "b"}]}),
             ),
-            (json!({"env": [{"name": "A", "value": "1"}]}), json!({"env": [{"name": "A", "$patch": "delete"}]}), json!({"env": []})),
+            (
+                json!({"env": [{"name": "A", "value": "1"}]}),
+                json!({"env": [{"name": "A", "$patch": "delete"}]}),
+                json!({"env": []}),
+            ),
             (
                 json!({"ports": [{"port": 80, "targetPort": 1}]}),
                 json!({"ports": [{"port": 80, "targetPort": 2}]}),
                 json!({"ports": [{"port": 80, "targetPort": 2}]}),
             ),
-            (json!({"ports": [{"port": 80, "protocol": "TCP"}]}), json!({"ports": [{"port": 53, "protocol": "UDP"}]}), json!({"ports": [{"port": 53, "protocol": "UDP"}]})),
-            (json!({"tolerations": [{"key": "a"}]}), json!({"tolerations": [{"key": "b"}]}), json!({"tolerations": [{"key": "b"}]})),
-            (json!({"selector": {"app": "a", "x": "y"}}), json!({"selector": {"app": "b", "x": null}}), json!({"selector": {"app": "b"}})),
-            (json!({"selector": {"app": "a"}}), json!({"selector": {"$patch": "replace", "b": "c"}}), json!({"selector": {"b": "c"}})),
-            (json!({"containers": [{"name": "a"}]}), json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}), json!({"containers": [{"name": "c"}]})),
+            (
+                json!({"ports": [{"port": 80, "protocol": "TCP"}]}),
+                json!({"ports": [{"port": 53, "protocol": "UDP"}]}),
+                json!({"ports": [{"port": 53, "protocol": "UDP"}]}),
+            ),
+            (
+                json!({"tolerations": [{"key": "a"}]}),
+                json!({"tolerations": [{"key": "b"}]}),
+                json!({"tolerations": [{"key": "b"}]}),
+            ),
+            (
+                json!({"selector": {"app": "a", "x": "y"}}),
+                json!({"selector": {"app": "b", "x": null}}),
+                json!({"selector": {"app": "b"}}),
+            ),
+            (
+                json!({"selector": {"app": "a"}}),
+                json!({"selector": {"$patch": "replace", "b": "c"}}),
+                json!({"selector": {"b": "c"}}),
+            ),
+            (
+                json!({"containers": [{"name": "a"}]}),
+                json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}),
+                json!({"containers": [{"name": "c"}]}),
+            ),
         ] {
             let mut got = original.clone();
             strategic(&mut got, &patch);

@@ -11,30 +11,53 @@ use std::path::Path;
 pub fn from_texts(name: &str, objects: &str, plan: &str) -> Result<World, Error> {
     let objects = manifests(&format!("{name}/objects.yaml"), objects)?;
     let file = format!("{name}/world.yaml");
-    let plan: Plan = serde_yaml_ng::from_str(plan).map_err(|e| Error::Format { file: file.clone(), why: e.to_string() })?;
-    let world = World { name: name.to_string(), objects, plan };
+    let plan: Plan = serde_yaml_ng::with::singleton_map_recursive::deserialize(
+        serde_yaml_ng::Deserializer::from_str(plan),
+    )
+    .map_err(|e| Error::Format {
+        file: file.clone(),
+        why: e.to_string(),
+    })?;
+    let world = World {
+        name: name.to_string(),
+        objects,
+        plan,
+    };
     super::check::references(&world)?;
     Ok(world)
 }
 
 /// A world from a folder.
 pub fn from_dir(path: &Path) -> Result<World, Error> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let read = |file: &str| {
-        std::fs::read_to_string(path.join(file)).map_err(|e| Error::Format { file: path.join(file).display().to_string(), why: format!("read: {e}") })
+        std::fs::read_to_string(path.join(file)).map_err(|e| Error::Format {
+            file: path.join(file).display().to_string(),
+            why: format!("read: {e}"),
+        })
     };
     from_texts(&name, &read("objects.yaml")?, &read("world.yaml")?)
 }
 
 /// All worlds in a folder of folders, sorted by name; folders without `world.yaml` are none.
 pub fn all_in(path: &Path) -> Result<Vec<World>, Error> {
-    let unreadable = |e: std::io::Error| Error::Format { file: path.display().to_string(), why: format!("read folder: {e}") };
+    let unreadable = |e: std::io::Error| Error::Format {
+        file: path.display().to_string(),
+        why: format!("read folder: {e}"),
+    };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         folders.push(entry.map_err(unreadable)?.path());
     }
     folders.sort();
-    folders.iter().filter(|f| f.join("world.yaml").is_file()).map(|f| from_dir(f)).collect()
+    folders
+        .iter()
+        .filter(|f| f.join("world.yaml").is_file())
+        .map(|f| from_dir(f))
+        .collect()
 }
 
 /// The objects of a manifest of several documents; lists are opened. Kinds and fields that nobody
@@ -42,31 +65,58 @@ pub fn all_in(path: &Path) -> Result<Vec<World>, Error> {
 pub fn manifests(file: &str, text: &str) -> Result<Vec<Value>, Error> {
     let mut found = Vec::new();
     for (first_line, document) in documents(text) {
-        let wrong = |line: usize, why: String| Error::Format { file: format!("{file}:{line}"), why };
-        let value: Value = match serde_yaml_ng::Deserializer::from_str(&document).next().map(Value::deserialize) {
+        let wrong = |line: usize, why: String| Error::Format {
+            file: format!("{file}:{line}"),
+            why,
+        };
+        let value: Value = match serde_yaml_ng::Deserializer::from_str(&document)
+            .next()
+            .map(Value::deserialize)
+        {
             None => continue,
             Some(Ok(value)) => value,
             Some(Err(e)) => {
-                let line = e.location().map_or(first_line, |l| first_line + l.line().saturating_sub(1));
+                let line = e
+                    .location()
+                    .map_or(first_line, |l| first_line + l.line().saturating_sub(1));
                 return Err(wrong(line, e.to_string()));
             }
         };
         if value.is_null() {
             continue;
         }
-        let line_of = |key: &str| first_line + document.lines().position(|l| mentions(l, key)).unwrap_or(0);
-        let opened = if shape::kind(&value).ends_with("List") { shape::list(&value, "items").to_vec() } else { vec![value] };
+        let line_of =
+            |key: &str| first_line + document.lines().position(|l| mentions(l, key)).unwrap_or(0);
+        let opened = if shape::kind(&value).ends_with("List") {
+            shape::list(&value, "items").to_vec()
+        } else {
+            vec![value]
+        };
         for object in opened {
             let kind = shape::kind(&object).to_string();
-            let known = kinds::find(&kind).ok_or_else(|| wrong(line_of("kind"), format!("unknown kind \"{kind}\"")))?;
+            let known = kinds::find(&kind)
+                .ok_or_else(|| wrong(line_of("kind"), format!("unknown kind \"{kind}\"")))?;
             if shape::text(&object, "apiVersion") != known.api_version {
-                return Err(wrong(line_of("apiVersion"), format!("{kind} has apiVersion {}", known.api_version)));
+                return Err(wrong(
+                    line_of("apiVersion"),
+                    format!("{kind} has apiVersion {}", known.api_version),
+                ));
             }
             if let Some(unknown) = kinds::unknown_field(&object) {
-                return Err(wrong(line_of(&unknown.key), format!("unknown field \"{}\" in {kind} {}", unknown.path, shape::name(&object))));
+                return Err(wrong(
+                    line_of(&unknown.key),
+                    format!(
+                        "unknown field \"{}\" in {kind} {}",
+                        unknown.path,
+                        shape::name(&object)
+                    ),
+                ));
             }
             if shape::name(&object).is_empty() {
-                return Err(wrong(line_of("metadata"), format!("{kind} without metadata.name")));
+                return Err(wrong(
+                    line_of("metadata"),
+                    format!("{kind} without metadata.name"),
+                ));
             }
             found.push(object);
         }
@@ -79,7 +129,9 @@ fn mentions(line: &str, key: &str) -> bool {
     while let Some(at) = line.get(from..).and_then(|l| l.find(key)) {
         let (start, end) = (from + at, from + at + key.len());
         let before = line.get(..start).and_then(|s| s.chars().last());
-        let after = line.get(end..).and_then(|s| s.trim_start_matches(['"', '\'']).chars().next());
+        let after = line
+            .get(end..)
+            .and_then(|s| s.trim_start_matches(['"', '\'']).chars().next());
         if before.is_none_or(|c| !c.is_alphanumeric()) && after == Some(':') {
             return true;
         }
@@ -109,11 +161,26 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         for (text, want) in [
-            ("apiVersion: v1\nkind: Pot\nmetadata: {name: a}\n", "w:2: unknown kind \"Pot\""),
-            ("---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  container: []\n", "w:6: unknown field \"spec.container\""),
-            ("# c\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a\n", "w:"),
-            ("apiVersion: v2\nkind: Pod\nmetadata: {name: a}\n", "w:1: Pod has apiVersion v1"),
-            ("apiVersion: v1\nkind: Pod\nmetadata: {}\n", "w:3: Pod without metadata.name"),
+            (
+                "apiVersion: v1\nkind: Pot\nmetadata: {name: a}\n",
+                "w:2: unknown kind \"Pot\"",
+            ),
+            (
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  container: []\n",
+                "w:6: unknown field \"spec.container\"",
+            ),
+            (
+                "# c\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a\n",
+                "w:",
+            ),
+            (
+                "apiVersion: v2\nkind: Pod\nmetadata: {name: a}\n",
+                "w:1: Pod has apiVersion v1",
+            ),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata: {}\n",
+                "w:3: Pod without metadata.name",
+            ),
         ] {
             let said = manifests("w", text).unwrap_err().to_string();
             assert!(said.starts_with(want), "{said}");

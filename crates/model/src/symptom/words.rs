@@ -307,6 +307,16 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
     {
         t.role = Role::Server;
     }
+    // What has no Service cannot be asked: then it asks, whatever the words around it say.
+    if let [a, b] = all.as_mut_slice()
+        && a.service != b.service
+    {
+        (a.role, b.role) = if b.service {
+            (Role::Client, Role::Server)
+        } else {
+            (Role::Server, Role::Client)
+        };
+    }
     // A single workload without a Service is somebody who cannot reach something.
     if let [only] = all.as_mut_slice()
         && only.role == Role::Open

@@ -8,17 +8,41 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Builtin {
     /// `sysctl [-w] NAME[=VALUE] ...`
-    Sysctls { set: Vec<(String, Option<String>)>, only_value: bool },
+    Sysctls {
+        set: Vec<(String, Option<String>)>,
+        only_value: bool,
+    },
     /// `ip link set NAME [up|down] [mtu N] [master B|nomaster]`; an empty master takes it out.
-    Link { name: String, up: Option<bool>, mtu: Option<u32>, master: Option<String> },
+    Link {
+        name: String,
+        up: Option<bool>,
+        mtu: Option<u32>,
+        master: Option<String>,
+    },
     /// `bridge link set dev NAME hairpin on|off`
     Hairpin { name: String, on: bool },
     /// `ip route add|replace|del TO [via ROUTER] [dev LINK]`
-    Route { add: bool, replace: bool, to: Cidr, via: Option<IpAddr>, dev: Option<String> },
+    Route {
+        add: bool,
+        replace: bool,
+        to: Cidr,
+        via: Option<IpAddr>,
+        dev: Option<String>,
+    },
     /// `nft chain FAMILY TABLE CHAIN { policy accept ; }`, `iptables -P CHAIN ACCEPT`
-    Policy { family: Family, table: String, chain: String, drop: bool },
+    Policy {
+        family: Family,
+        table: String,
+        chain: String,
+        drop: bool,
+    },
     /// `nft delete rule FAMILY TABLE CHAIN handle N`
-    DeleteRule { family: Family, table: String, chain: String, handle: u64 },
+    DeleteRule {
+        family: Family,
+        table: String,
+        chain: String,
+        handle: u64,
+    },
     /// `nft delete table FAMILY TABLE`
     DeleteTable { family: Family, table: String },
 }
@@ -42,7 +66,11 @@ pub(super) fn parse(argv: &[String]) -> Option<Builtin> {
 
 fn sysctl(words: &[&str]) -> Option<Builtin> {
     let (options, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|w| w.starts_with('-'));
-    if !options.iter().all(|o| matches!(*o, "-w" | "-n" | "-q" | "--write" | "--values")) || names.is_empty() {
+    if !options
+        .iter()
+        .all(|o| matches!(*o, "-w" | "-n" | "-q" | "--write" | "--values"))
+        || names.is_empty()
+    {
         return None;
     }
     let one = |w: &&str| match w.split_once('=') {
@@ -50,7 +78,10 @@ fn sysctl(words: &[&str]) -> Option<Builtin> {
         None => (w.to_string(), None),
     };
     let only_value = options.iter().any(|o| matches!(*o, "-n" | "--values"));
-    Some(Builtin::Sysctls { set: names.iter().map(one).collect(), only_value })
+    Some(Builtin::Sysctls {
+        set: names.iter().map(one).collect(),
+        only_value,
+    })
 }
 
 fn ip(words: &[&str]) -> Option<Builtin> {
@@ -60,8 +91,15 @@ fn ip(words: &[&str]) -> Option<Builtin> {
         all => (false, all),
     };
     match words {
-        ["link" | "l", "set", "dev", name, rest @ ..] | ["link" | "l", "set", name, rest @ ..] => link(name, rest),
-        ["route" | "r", verb @ ("add" | "replace" | "del" | "delete"), to, rest @ ..] => route(verb, to, rest, v6),
+        ["link" | "l", "set", "dev", name, rest @ ..] | ["link" | "l", "set", name, rest @ ..] => {
+            link(name, rest)
+        }
+        [
+            "route" | "r",
+            verb @ ("add" | "replace" | "del" | "delete"),
+            to,
+            rest @ ..,
+        ] => route(verb, to, rest, v6),
         _ => None,
     }
 }
@@ -79,7 +117,12 @@ fn link(name: &str, words: &[&str]) -> Option<Builtin> {
             _ => return None,
         }
     }
-    Some(Builtin::Link { name: name.into(), up, mtu, master })
+    Some(Builtin::Link {
+        name: name.into(),
+        up,
+        mtu,
+        master,
+    })
 }
 
 fn route(verb: &str, to: &str, words: &[&str], v6: bool) -> Option<Builtin> {
@@ -96,25 +139,51 @@ fn route(verb: &str, to: &str, words: &[&str], v6: bool) -> Option<Builtin> {
     let to = match to {
         "default" if v6 || via.is_some_and(|v| v.is_ipv6()) => Cidr::parse("::/0"),
         "default" => Cidr::parse("0.0.0.0/0"),
-        text => Cidr::parse(text).or_else(|| text.parse().ok().map(|ip| Cidr { address: ip, prefix: bits(ip) })),
+        text => Cidr::parse(text).or_else(|| {
+            text.parse().ok().map(|ip| Cidr {
+                address: ip,
+                prefix: bits(ip),
+            })
+        }),
     }?;
     let (add, replace) = (!verb.starts_with("del"), verb == "replace");
-    Some(Builtin::Route { add, replace, to, via, dev })
+    Some(Builtin::Route {
+        add,
+        replace,
+        to,
+        via,
+        dev,
+    })
 }
 
 fn bridge(words: &[&str]) -> Option<Builtin> {
     match words {
-        ["link", "set", "dev", name, "hairpin", state @ ("on" | "off")] => {
-            Some(Builtin::Hairpin { name: name.to_string(), on: *state == "on" })
-        }
+        [
+            "link",
+            "set",
+            "dev",
+            name,
+            "hairpin",
+            state @ ("on" | "off"),
+        ] => Some(Builtin::Hairpin {
+            name: name.to_string(),
+            on: *state == "on",
+        }),
         _ => None,
     }
 }
 
 fn family(word: &str) -> Option<Family> {
-    [Family::Ip, Family::Ip6, Family::Inet, Family::Bridge, Family::Arp, Family::Netdev]
-        .into_iter()
-        .find(|f| f.name() == word)
+    [
+        Family::Ip,
+        Family::Ip6,
+        Family::Inet,
+        Family::Bridge,
+        Family::Arp,
+        Family::Netdev,
+    ]
+    .into_iter()
+    .find(|f| f.name() == word)
 }
 
 fn nft(words: &[&str]) -> Option<Builtin> {
@@ -125,7 +194,10 @@ fn nft(words: &[&str]) -> Option<Builtin> {
             chain: chain.to_string(),
             handle: handle.parse().ok()?,
         }),
-        ["delete", "table", f, table] => Some(Builtin::DeleteTable { family: family(f)?, table: table.to_string() }),
+        ["delete", "table", f, table] => Some(Builtin::DeleteTable {
+            family: family(f)?,
+            table: table.to_string(),
+        }),
         ["chain", f, table, chain, rest @ ..] | ["add", "chain", f, table, chain, rest @ ..] => {
             let inside = rest.join(" ").replace([';', '{', '}'], " ");
             let policy = match inside.split_whitespace().collect::<Vec<_>>().as_slice() {
@@ -133,14 +205,23 @@ fn nft(words: &[&str]) -> Option<Builtin> {
                 ["policy", "drop"] => true,
                 _ => return None,
             };
-            Some(Builtin::Policy { family: family(f)?, table: table.to_string(), chain: chain.to_string(), drop: policy })
+            Some(Builtin::Policy {
+                family: family(f)?,
+                table: table.to_string(),
+                chain: chain.to_string(),
+                drop: policy,
+            })
         }
         _ => None,
     }
 }
 
 fn iptables(words: &[&str], family: Family) -> Option<Builtin> {
-    let words: Vec<&str> = words.iter().copied().filter(|w| !matches!(*w, "-w" | "--wait")).collect();
+    let words: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|w| !matches!(*w, "-w" | "--wait"))
+        .collect();
     let (table, words) = match words.as_slice() {
         ["-t", table, rest @ ..] => (*table, rest),
         all => ("filter", all),
@@ -166,8 +247,18 @@ mod tests {
 
     #[test]
     fn reads_what_remedies_say() {
-        let link = |up, mtu, master: Option<&str>| Builtin::Link { name: "cni0".into(), up, mtu, master: master.map(String::from) };
-        let policy = |family, table: &str, drop| Builtin::Policy { family, table: table.into(), chain: "FORWARD".into(), drop };
+        let link = |up, mtu, master: Option<&str>| Builtin::Link {
+            name: "cni0".into(),
+            up,
+            mtu,
+            master: master.map(String::from),
+        };
+        let policy = |family, table: &str, drop| Builtin::Policy {
+            family,
+            table: table.into(),
+            chain: "FORWARD".into(),
+            drop,
+        };
         let route = |add, replace, to: &str, via: Option<&str>, dev: Option<&str>| Builtin::Route {
             add,
             replace,
@@ -180,33 +271,95 @@ mod tests {
             only_value,
         };
         let cases = [
-            ("sysctl -w net.ipv4.ip_forward=1", Some(set("net.ipv4.ip_forward", Some("1"), false))),
-            ("/sbin/sysctl -n net.ipv4.ip_forward", Some(set("net.ipv4.ip_forward", None, true))),
+            (
+                "sysctl -w net.ipv4.ip_forward=1",
+                Some(set("net.ipv4.ip_forward", Some("1"), false)),
+            ),
+            (
+                "/sbin/sysctl -n net.ipv4.ip_forward",
+                Some(set("net.ipv4.ip_forward", None, true)),
+            ),
             ("sysctl -p", None),
             ("sysctl", None),
             ("ip link set cni0 up", Some(link(Some(true), None, None))),
-            ("ip link set dev cni0 down mtu 1400", Some(link(Some(false), Some(1400), None))),
-            ("ip link set cni0 master br", Some(link(None, None, Some("br")))),
-            ("ip link set cni0 nomaster", Some(link(None, None, Some("")))),
+            (
+                "ip link set dev cni0 down mtu 1400",
+                Some(link(Some(false), Some(1400), None)),
+            ),
+            (
+                "ip link set cni0 master br",
+                Some(link(None, None, Some("br"))),
+            ),
+            (
+                "ip link set cni0 nomaster",
+                Some(link(None, None, Some(""))),
+            ),
             ("ip link set cni0 mtu", None),
             ("ip link show", None),
-            ("ip route add 10.244.2.0/24 via 10.90.0.12 dev eth0", Some(route(true, false, "10.244.2.0/24", Some("10.90.0.12"), Some("eth0")))),
-            ("ip -6 route replace default via fe80::1 dev eth0", Some(route(true, true, "::/0", Some("fe80::1"), Some("eth0")))),
-            ("ip route del 10.0.0.1", Some(route(false, false, "10.0.0.1/32", None, None))),
+            (
+                "ip route add 10.244.2.0/24 via 10.90.0.12 dev eth0",
+                Some(route(
+                    true,
+                    false,
+                    "10.244.2.0/24",
+                    Some("10.90.0.12"),
+                    Some("eth0"),
+                )),
+            ),
+            (
+                "ip -6 route replace default via fe80::1 dev eth0",
+                Some(route(true, true, "::/0", Some("fe80::1"), Some("eth0"))),
+            ),
+            (
+                "ip route del 10.0.0.1",
+                Some(route(false, false, "10.0.0.1/32", None, None)),
+            ),
             ("ip route add nonsense", None),
-            ("bridge link set dev veth1 hairpin on", Some(Builtin::Hairpin { name: "veth1".into(), on: true })),
-            ("nft chain ip filter FORWARD { policy accept ; }", Some(policy(Family::Ip, "filter", false))),
-            ("nft chain ip6 filter FORWARD {policy drop;}", Some(policy(Family::Ip6, "filter", true))),
-            ("nft add chain ip filter FORWARD { type filter hook forward priority 0 ; }", None),
+            (
+                "bridge link set dev veth1 hairpin on",
+                Some(Builtin::Hairpin {
+                    name: "veth1".into(),
+                    on: true,
+                }),
+            ),
+            (
+                "nft chain ip filter FORWARD { policy accept ; }",
+                Some(policy(Family::Ip, "filter", false)),
+            ),
+            (
+                "nft chain ip6 filter FORWARD {policy drop;}",
+                Some(policy(Family::Ip6, "filter", true)),
+            ),
+            (
+                "nft add chain ip filter FORWARD { type filter hook forward priority 0 ; }",
+                None,
+            ),
             (
                 "nft delete rule inet firewall input handle 7",
-                Some(Builtin::DeleteRule { family: Family::Inet, table: "firewall".into(), chain: "input".into(), handle: 7 }),
+                Some(Builtin::DeleteRule {
+                    family: Family::Inet,
+                    table: "firewall".into(),
+                    chain: "input".into(),
+                    handle: 7,
+                }),
             ),
             ("nft delete rule inet firewall input handle x", None),
-            ("nft delete table inet firewall", Some(Builtin::DeleteTable { family: Family::Inet, table: "firewall".into() })),
+            (
+                "nft delete table inet firewall",
+                Some(Builtin::DeleteTable {
+                    family: Family::Inet,
+                    table: "firewall".into(),
+                }),
+            ),
             ("nft list ruleset", None),
-            ("iptables -P FORWARD ACCEPT", Some(policy(Family::Ip, "filter", false))),
-            ("ip6tables -w -t filter -P FORWARD DROP", Some(policy(Family::Ip6, "filter", true))),
+            (
+                "iptables -P FORWARD ACCEPT",
+                Some(policy(Family::Ip, "filter", false)),
+            ),
+            (
+                "ip6tables -w -t filter -P FORWARD DROP",
+                Some(policy(Family::Ip6, "filter", true)),
+            ),
             ("iptables -L", None),
             ("reboot", None),
         ];

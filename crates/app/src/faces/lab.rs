@@ -1,0 +1,218 @@
+//! Worlds for people: list, up, run, solve.
+
+use crate::io::Io;
+use crate::report::safe;
+use anyhow::{Context, Result, bail};
+use netshoot_lab::hold::{self, Held};
+use netshoot_lab::world::World;
+use netshoot_lab::{labs, vary};
+use netshoot_model::symptom::nearest;
+use serde_json::json;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A world may take this long to stand.
+const READY: Duration = Duration::from_secs(60);
+
+/// A chosen world.
+pub struct Chosen<'a> {
+    /// As written.
+    pub world: &'a World,
+    /// The folder it came from, if not built in.
+    pub labs: Option<PathBuf>,
+    /// How it is varied.
+    pub seed: u64,
+    /// `healthy`, `near-miss` or empty.
+    pub twin: String,
+    /// `pod/X`, `pod/NAMESPACE/X`, `node/Y`, or empty for the first client pod.
+    pub place: String,
+}
+
+impl Chosen<'_> {
+    /// The place as the world knows it.
+    fn place(&self) -> &str {
+        if self.place.is_empty() {
+            "client"
+        } else {
+            &self.place
+        }
+    }
+}
+
+/// The built-in worlds, or those of a folder.
+pub fn worlds(dir: Option<&Path>) -> Result<Vec<World>> {
+    match dir {
+        Some(dir) => netshoot_lab::world::load::all_in(dir)
+            .with_context(|| format!("read worlds in {}", dir.display())),
+        None => labs::labs().context("read the built-in worlds"),
+    }
+}
+
+/// The world of a name.
+pub fn named<'a>(worlds: &'a [World], name: &str) -> Result<&'a World> {
+    if let Some(w) = worlds.iter().find(|w| w.name == name) {
+        return Ok(w);
+    }
+    let names: Vec<&str> = worlds.iter().map(|w| w.name.as_str()).collect();
+    let near = nearest(name, &names);
+    let hint = if near.is_empty() {
+        "see netshoot lab list".to_string()
+    } else {
+        format!("did you mean {}?", near.join(" or "))
+    };
+    bail!("there is no world called {name}; {hint}")
+}
+
+/// What this machine lacks for a world: `(state, why)`.
+fn state(world: &World) -> (&'static str, String) {
+    for need in &world.plan.needs {
+        match need.as_str() {
+            "iptables" if !in_path("iptables-restore") => {
+                return ("skipped", "iptables-restore is not installed".into());
+            }
+            "memory-cgroup" if !hold::own_rights() => {
+                return ("skipped", "a memory cgroup needs root".into());
+            }
+            "netem" => return ("absent", "this kernel has no netem".into()),
+            _ => {}
+        }
+    }
+    ("ok", String::new())
+}
+
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|d| d.join(program).exists())
+}
+
+/// `lab list`.
+pub fn list(worlds: &[World], json: bool, io: &mut Io<'_>) -> Result<i32> {
+    let mut rows = Vec::new();
+    for w in worlds {
+        let (state, why) = state(w);
+        rows.push(json!({"name": w.name, "catalogue": w.plan.catalogue, "layer": w.plan.layer, "needs": w.plan.needs, "state": state, "why": why, "title": w.plan.title}));
+    }
+    if json {
+        writeln!(io.out, "{}", serde_json::to_string_pretty(&rows)?)?;
+        return Ok(0);
+    }
+    let width = worlds.iter().map(|w| w.name.len()).max().unwrap_or(0);
+    for w in worlds {
+        let (state, why) = state(w);
+        let note = if why.is_empty() {
+            String::new()
+        } else {
+            format!(" [{state}: {why}]")
+        };
+        writeln!(
+            io.out,
+            "{:<width$}  {:<9} {:<7} {}{note}",
+            safe(&w.name),
+            w.plan.catalogue.join(","),
+            w.plan.layer,
+            safe(&w.plan.title)
+        )?;
+    }
+    Ok(0)
+}
+
+/// Builds a world and waits until it is ready.
+fn build(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<(Held, World)> {
+    let varied = vary::vary(c.world, c.seed);
+    let asked = if c.twin.is_empty() {
+        varied.clone()
+    } else {
+        varied
+            .twin(&c.twin)
+            .with_context(|| format!("twin {} of {}", c.twin, c.world.name))?
+    };
+    let start = Instant::now();
+    let mut held = hold::hold(&asked, c.seed, &hold::Options::default())
+        .with_context(|| format!("build world {}", c.world.name))?;
+    held.wait_ready(READY, &mut |step| {
+        io.progress(&format!(
+            "{}: {step} ({:.1} s)",
+            c.world.name,
+            start.elapsed().as_secs_f64()
+        ))
+    })
+    .with_context(|| format!("build world {}", c.world.name))?;
+    io.progress_done();
+    Ok((held, asked))
+}
+
+/// `lab run NAME -- COMMAND`.
+pub fn run(c: &Chosen<'_>, command: &[String], io: &mut Io<'_>) -> Result<i32> {
+    let (held, _) = build(c, io)?;
+    io.out.flush()?;
+    held.run(c.place(), command)
+        .context("run the command inside the world")
+}
+
+/// `lab up NAME`.
+pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
+    let (held, world) = build(c, io)?;
+    let ask = &world.plan.ask;
+    writeln!(
+        io.err,
+        "{}: {}",
+        safe(&c.world.name),
+        io.lang.pick(
+            "the world stands; leave the shell (or Ctrl-C) to take it away",
+            "世界已就绪；退出 shell（或 Ctrl-C）即撤除"
+        )
+    )?;
+    writeln!(
+        io.err,
+        "  {} \"{}\" (-n {})",
+        io.lang.pick("people say:", "用户反馈："),
+        safe(
+            io.lang
+                .pick(&ask.en, if ask.zh.is_empty() { &ask.en } else { &ask.zh })
+        ),
+        safe(&ask.namespace)
+    )?;
+    writeln!(
+        io.err,
+        "  netshoot diagnose --symptom '{}' -n {}",
+        safe(&ask.en),
+        safe(&ask.namespace)
+    )?;
+    io.out.flush()?;
+    if std::io::stdin().is_terminal() {
+        let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
+        held.run(c.place(), &[shell])?;
+        return Ok(0);
+    }
+    // Without a terminal: until the input ends or the world does.
+    let mut rest = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut std::io::stdin(), &mut rest);
+    Ok(0)
+}
+
+/// `lab solve NAME`.
+pub fn solve(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
+    let (held, world) = build(c, io)?;
+    let ask = &world.plan.ask;
+    let said = io
+        .lang
+        .pick(&ask.en, if ask.zh.is_empty() { &ask.en } else { &ask.zh });
+    let lang = io.lang.pick("en", "zh");
+    let words = [
+        "netshoot",
+        "--lang",
+        lang,
+        "diagnose",
+        "--symptom",
+        said,
+        "-n",
+        &ask.namespace,
+        "--verify",
+    ];
+    io.out.flush()?;
+    held.run(c.place(), &words.map(String::from))
+        .context("diagnose inside the world")
+}

@@ -1,0 +1,4 @@
+for(const b of document.querySelectorAll('.command button'))b.addEventListener('click',async()=>{const t=b.previousElementSibling.textContent,old=b.textContent;try{await navigator.clipboard.writeText(t)}catch{const r=document.createRange();r.selectNodeContents(b.previousElementSibling);const s=getSelection();s.removeAllRanges();s.addRange(r);document.execCommand('copy');s.removeAllRanges()}b.textContent='✓';setTimeout(()=>b.textContent=old,1200)});
+function reveal(){const e=location.hash&&document.getElementById(location.hash.slice(1));for(let n=e;n;n=n.parentElement)if(n.tagName==='DETAILS')n.open=true;if(e)e.scrollIntoView({block:'center'})}
+addEventListener('hashchange',reveal);reveal();
+addEventListener('beforeprint',()=>document.querySelectorAll('#evidence details').forEach(d=>d.open=true));

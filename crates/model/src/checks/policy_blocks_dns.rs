@@ -1,0 +1,144 @@
+//! An egress policy forgets the DNS (F13).
+
+use crate::check::{Check, Findings, View};
+use crate::checks::places::{dns_addresses, dns_endpoints};
+use crate::checks::policies::{client_end, facts, names};
+use crate::object::Object;
+use crate::path::HopKind;
+use crate::policy::{End, verdict};
+use crate::probe::{Answer, Outcome, Question, Transport};
+use crate::remedy::{Remedy, Step};
+use serde_json::{Value, json};
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "policy-blocks-dns",
+    title: "Egress policy does not allow DNS",
+    title_zh: "Egress 策略没有放行 DNS",
+    catalogue: &["F13"],
+    layer: "policy",
+    looks_at: &["NetworkPolicy", "Namespace", "Pod", "Service", "EndpointSlice"],
+    after: &["dns-has-no-ready-endpoints"],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    let o = view.observed();
+    let (Some(lookup), Some(true), Some(client)) = (o.lookup, o.name_fails(), view.path.client) else { return };
+    let denying = dns_endpoints(view).into_iter().filter(|e| e.ready).find_map(|e| {
+        let pod = e.pod.as_ref().and_then(|p| view.topology.get(p))?;
+        let from = client_end(view, e.address)?;
+        let (policies, namespaces, pods) = facts(view);
+        let v = verdict(policies, namespaces, pods, &from, &End { pod: Some(pod), address: e.address }, "UDP", e.port);
+        (!v.egress.allowed).then_some((pod, v.egress))
+    });
+    let Some((dns_pod, side)) = denying else { return };
+    let Some(first) = side.selecting.first().cloned() else { return };
+    let Some(policy) = view.topology.get(&first) else { return };
+    for server in dns_addresses(view) {
+        let record = if server.is_ipv4() { "A" } else { "AAAA" };
+        let name = if view.path.name.is_empty() { "kubernetes.default.svc.cluster.local" } else { &view.path.name };
+        let question = |_| Question::Resolve { name: name.into(), record: record.into(), server, over: Transport::Udp, timeout_ms: 700 };
+        let (Some(own), Some(node)) = (view.ask(view.path.vantage(), question(())), view.ask(view.node(&view.path.client_node), question(()))) else { continue };
+        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&own.answer, &node.answer) else { continue };
+        if mine.outcome == Outcome::Answered || theirs.outcome != Outcome::Answered {
+            continue;
+        }
+        let says = format!("egress of {} is isolated by NetworkPolicy {}, and no rule allows DNS (53/UDP)", client.name(), names(&side.selecting));
+        let f = out.broken(first.clone(), HopKind::Name, says, view.fact(HopKind::Name, policy, "spec.egress", format!("selects {}; none of its {} rules allows 53/UDP to {}", client.name(), policy.list("spec.egress").len(), dns_pod.name())));
+        f.and(view.saw(HopKind::Name, lookup, format!("{} does not resolve", view.path.name)));
+        f.and(view.saw(HopKind::Name, own, format!("query to {} from pod {}: {}", server.ip(), client.name(), crate::observe::word(mine.outcome))));
+        f.and(view.saw(HopKind::Name, node, format!("the same query from node {}: {}", view.path.client_node, theirs.rcode)));
+        f.then(format!("NetworkPolicy {} isolates egress of {}", names(&side.selecting), client.name())).then("no rule allows 53/UDP to the DNS pods").then("queries are dropped").then("no name resolves, addresses work");
+        f.remedy(Remedy {
+            safe: false,
+            because: "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only".into(),
+            steps: vec![Step::Patch { object: first.clone(), strategic: false, patch: patch(policy, dns_pod) }],
+        });
+        return;
+    }
+}
+
+/// The policy's egress rules with one more: DNS over UDP and TCP.
+fn patch(policy: &Object, dns_pod: &Object) -> Value {
+    let mut rules = policy.list("spec.egress").to_vec();
+    let labels = dns_pod.labels();
+    let app = labels.get("k8s-app").map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
+    rules.push(json!({
+        "to": [{
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dns_pod.namespace()}},
+            "podSelector": {"matchLabels": app},
+        }],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }));
+    json!({"spec": {"egress": rules}})
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+The egress verdict of the policies on client pod to DNS pods, 53/UDP, once a lookup fails.
+
+## What proves it
+
+The policies deny it; a query from the pod is silent; the same query from the pod's node is answered.
+
+## What to do
+
+Add an egress rule for port 53, UDP and TCP, to the DNS pods.
+
+## Examples
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Namespace, metadata: {name: kube-system, labels: {kubernetes.io/metadata.name: kube-system}}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {selector: {k8s-app: kube-dns}, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+---
+{kind: Pod, metadata: {name: coredns-1, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: kube-dns-x, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}, ports: [{port: 53, protocol: UDP}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: coredns-1, namespace: kube-system}}]}
+---
+{kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: silent, rcode: "", answers: [], truncated: false, authoritative: false, rtt_us: 700000}}}
+- {from: {node: {name: a}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.9], truncated: false, authoritative: true, rtt_us: 300}}}
+```
+```finding
+policy-blocks-dns shop/NetworkPolicy/web
+  because egress of web-1 is isolated by NetworkPolicy web, and no rule allows DNS (53/UDP)
+```
+
+The policy has a rule for DNS:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Namespace, metadata: {name: kube-system, labels: {kubernetes.io/metadata.name: kube-system}}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {selector: {k8s-app: kube-dns}, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+---
+{kind: Pod, metadata: {name: coredns-1, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: kube-dns-x, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}, ports: [{port: 53, protocol: UDP}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: coredns-1, namespace: kube-system}}]}
+---
+{kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 53, protocol: UDP}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+```
+```finding
+```
+"#;

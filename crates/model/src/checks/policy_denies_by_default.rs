@@ -1,0 +1,124 @@
+//! Policies select the pod, and none of their rules lets this conversation through (F60).
+
+use crate::check::{Check, Findings, View};
+use crate::checks::policies::{client_end, denied, facts, hop, lacking_label, names, steps};
+use crate::object::ObjectRef;
+use crate::policy::{End, suggest_allow};
+use crate::remedy::Remedy;
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "policy-denies-by-default",
+    title: "NetworkPolicies isolate the pod and no rule allows this conversation",
+    title_zh: "NetworkPolicy 隔离了 Pod，且没有规则放行该访问",
+    catalogue: &["F60"],
+    layer: "policy",
+    looks_at: &["NetworkPolicy", "Namespace", "Pod", "Service", "EndpointSlice"],
+    after: &["namespace-lacks-policy-label"],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    let (Some(client), Some(d)) = (view.path.client, denied(view)) else { return };
+    if lacking_label(&d.side, client.namespace()).is_some() {
+        return;
+    }
+    let word = d.direction.word().to_lowercase();
+    let Some(first) = d.side.selecting.first().cloned() else { return };
+    let own = if word == "egress" { client.reference() } else { d.server.reference() };
+    let says = format!("{word} of {} is isolated by NetworkPolicy {}, and no rule allows {} to port {}", own.name, names(&d.side.selecting), client.name(), d.endpoint.port);
+    let at = hop(d.direction);
+    let Some(policy) = view.topology.get(&first) else { return };
+    let field = format!("spec.{word}");
+    let f = out.broken(first.clone(), at, says, view.fact(at, policy, &field, format!("selects {}; none of its {} rules fits", own.name, policy.list(&field).len())));
+    f.and(view.saw(at, d.connect, format!("TCP connect from pod {} to {}:{}: no answer", client.name(), d.endpoint.address, d.endpoint.port)));
+    f.and(d.from_node.clone());
+    for n in d.side.near_misses.iter().take(2) {
+        if let Some(p) = view.topology.get(&n.policy) {
+            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), n.misses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+        }
+    }
+    f.then(format!("NetworkPolicy {} selects {}", names(&d.side.selecting), own.name)).then(format!("{word} that no rule allows is denied")).then("the SYN is dropped without an answer");
+    f.remedy(remedy(view, &d, &first));
+}
+
+fn remedy(view: &View<'_>, d: &crate::checks::policies::Denied<'_, '_>, first: &ObjectRef) -> Remedy {
+    let (policies, namespaces, pods) = facts(view);
+    let to = End { pod: Some(d.server), address: d.endpoint.address };
+    let suggestions = match client_end(view, d.endpoint.address) {
+        Some(from) => suggest_allow(policies, namespaces, pods, &from, &to, &view.path.conversation.protocol, d.endpoint.port),
+        None => Vec::new(),
+    };
+    Remedy {
+        safe: false,
+        because: format!("opens exactly this conversation and nothing else; whether it is meant to be open, the owner of {} must say", first.name),
+        steps: steps(suggestions),
+    }
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+All NetworkPolicies that select the client (egress) and the server's pod (ingress), their rules, and the labels
+they ask for.
+
+## What proves it
+
+The handshake from the client is silent; the verdict of the policies is "denied"; and the same handshake from
+a node, which policies do not stop, is answered.
+
+## What to do
+
+Allow the conversation, by the smallest rule. The offered change opens this port for these pods only.
+
+## Examples
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: NetworkPolicy, metadata: {name: deny, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: b}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 90}]}}
+```
+```finding
+policy-denies-by-default shop/NetworkPolicy/deny
+  because ingress of cart-1 is isolated by NetworkPolicy deny, and no rule allows web-1 to port 8080
+```
+
+The node gets no answer either: something else is in the way, and the policy is not blamed.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: NetworkPolicy, metadata: {name: deny, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: b}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+```
+```finding
+```
+"#;
