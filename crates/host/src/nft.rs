@@ -64,7 +64,7 @@ fn dump_once(socket: &Socket) -> Result<Vec<Table>, Error> {
     }
     // Something of a table that came into being after the first dump is left out: the generation
     // has changed, so all of this is read again.
-    let mut at = |tables: &mut Vec<Table>, family, table: &str, put: &mut dyn FnMut(&mut Table)| {
+    let at = |tables: &mut Vec<Table>, family, table: &str, put: &mut dyn FnMut(&mut Table)| {
         if let Some(table) = places
             .get(&(family, table.to_string()))
             .and_then(|i| tables.get_mut(*i))

@@ -1,0 +1,223 @@
+//! Real packets through the rules of each mode.
+
+use super::town::{Town, answer, call, node_ip, pod_ip, service, slice};
+use super::*;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+
+fn ip(n: u8, v6: bool) -> IpAddr {
+    super::town::ip(&if v6 {
+        format!("fd96::{n}")
+    } else {
+        format!("10.96.0.{n}")
+    })
+}
+
+fn ready() -> Value {
+    json!({"ready": true, "serving": true, "terminating": false})
+}
+
+fn gone() -> Value {
+    json!({"ready": false, "serving": false, "terminating": false})
+}
+
+fn leaving() -> Value {
+    json!({"ready": false, "serving": true, "terminating": true})
+}
+
+fn sync_all(town: &Town, mode: &str, objects: &[Value]) {
+    let mut all = town.nodes.clone();
+    all.extend_from_slice(objects);
+    for node in ["a", "b"] {
+        sync(&town.node(node), node, mode, &all).expect("syncs");
+    }
+}
+
+/// Calls until both backends were seen, at most 60 times.
+fn seen(from: &NetNs, to: IpAddr, port: u16) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for _ in 0..60 {
+        names.insert(call(from, to, port).expect("an answer").0);
+        if names.len() > 1 {
+            break;
+        }
+    }
+    names
+}
+
+fn clusters(v6: bool, spec: Value) -> Value {
+    let mut spec = spec;
+    spec["clusterIP"] = json!(ip(10, v6));
+    spec["clusterIPs"] = json!([ip(10, v6)]);
+    service("web", spec)
+}
+
+fn both(name: &str, v6: bool, conditions: [Value; 2]) -> Value {
+    let [one, two] = conditions;
+    slice(
+        name,
+        &[(pod_ip(1, 20, v6), "a", one), (pod_ip(2, 20, v6), "b", two)],
+    )
+}
+
+fn inside(mode: &str) {
+    let town = Town::new();
+    let client = town.pod(1, 10);
+    let web = town.pod(1, 20);
+    town.pod(2, 20);
+    for v6 in [false, true] {
+        let own = ip(10, v6);
+        // Both backends are reached from a pod and from the node; pods keep their address.
+        sync_all(
+            &town,
+            mode,
+            &[clusters(v6, json!({})), both("web", v6, [ready(), ready()])],
+        );
+        assert_eq!(seen(&client, own, 80).len(), 2);
+        assert_eq!(seen(&town.node("a"), own, 80).len(), 2);
+        let (_, from) = call(&client, own, 80).expect("an answer");
+        assert_eq!(from, pod_ip(1, 10, v6).to_string());
+        // Only ready ones; when there is none, those that leave but still serve.
+        sync_all(
+            &town,
+            mode,
+            &[clusters(v6, json!({})), both("web", v6, [gone(), ready()])],
+        );
+        assert_eq!(seen(&client, own, 80), BTreeSet::from(["pod-2-20".into()]));
+        sync_all(
+            &town,
+            mode,
+            &[
+                clusters(v6, json!({})),
+                both("web", v6, [leaving(), gone()]),
+            ],
+        );
+        assert_eq!(seen(&client, own, 80), BTreeSet::from(["pod-1-20".into()]));
+        // A pod reaches itself through its Service, and sees its node.
+        let (who, from) = call(&web, own, 80).expect("a hairpin");
+        assert_eq!(who, "pod-1-20");
+        assert_ne!(from, pod_ip(1, 20, v6).to_string());
+        // No backend: refused, not silent.
+        sync_all(
+            &town,
+            mode,
+            &[clusters(v6, json!({})), both("web", v6, [gone(), gone()])],
+        );
+        for from in [&client, &town.node("a")] {
+            assert_eq!(call(from, own, 80), Err(ErrorKind::ConnectionRefused));
+        }
+        // None here, with a local policy: silent.
+        let local = json!({"internalTrafficPolicy": "Local"});
+        sync_all(
+            &town,
+            mode,
+            &[
+                clusters(v6, local.clone()),
+                both("web", v6, [gone(), ready()]),
+            ],
+        );
+        assert_eq!(call(&client, own, 80), Err(ErrorKind::TimedOut));
+        sync_all(
+            &town,
+            mode,
+            &[clusters(v6, local), both("web", v6, [ready(), ready()])],
+        );
+        assert_eq!(seen(&client, own, 80), BTreeSet::from(["pod-1-20".into()]));
+        // A client that stays with its backend.
+        let sticky = json!({"sessionAffinity": "ClientIP"});
+        let sticky = [clusters(v6, sticky), both("web", v6, [ready(), ready()])];
+        sync_all(&town, mode, &sticky);
+        let first = seen(&client, own, 80);
+        assert_eq!(first.len(), 1);
+        sync_all(&town, mode, &sticky);
+        assert_eq!(seen(&client, own, 80), first);
+    }
+}
+
+fn from_outside(mode: &str) {
+    let town = Town::new();
+    town.pod(1, 20);
+    town.pod(2, 20);
+    let outside = town.ground.outside();
+    for v6 in [false, true] {
+        let spec = json!({"type": "NodePort",
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080}]});
+        sync_all(
+            &town,
+            mode,
+            &[
+                clusters(v6, spec.clone()),
+                both("web", v6, [ready(), ready()]),
+            ],
+        );
+        assert_eq!(seen(&outside, node_ip(1, v6), 30080).len(), 2);
+        sync_all(
+            &town,
+            mode,
+            &[
+                clusters(v6, spec.clone()),
+                both("web", v6, [gone(), gone()]),
+            ],
+        );
+        assert_eq!(
+            call(&outside, node_ip(1, v6), 30080),
+            Err(ErrorKind::ConnectionRefused)
+        );
+        // Local: only where a backend is, and with the caller's own address.
+        let mut local = spec;
+        local["externalTrafficPolicy"] = json!("Local");
+        sync_all(
+            &town,
+            mode,
+            &[clusters(v6, local), both("web", v6, [ready(), gone()])],
+        );
+        let (who, from) = call(&outside, node_ip(1, v6), 30080).expect("an answer");
+        assert_eq!(who, "pod-1-20");
+        assert_ne!(from, node_ip(1, v6).to_string());
+        assert_eq!(
+            call(&outside, node_ip(2, v6), 30080),
+            Err(ErrorKind::TimedOut)
+        );
+        // The node itself, and pods, reach it there all the same.
+        assert_eq!(
+            seen(&town.node("b"), node_ip(2, v6), 30080),
+            BTreeSet::from(["pod-1-20".into()])
+        );
+    }
+}
+
+#[test]
+fn nftables_inside() {
+    inside("nftables");
+}
+
+#[test]
+fn nftables_from_outside() {
+    from_outside("nftables");
+}
+
+#[test]
+fn other_modes_are_refused() {
+    let ns = NetNs::new().expect("a namespace");
+    assert!(sync(&ns, "a", "ipvs", &[]).is_err());
+}
+
+#[test]
+fn the_wrong_port_of_a_service_is_refused() {
+    let town = Town::new();
+    let client = town.pod(1, 10);
+    answer(&town.pod(1, 20), "other".into(), 9090);
+    for v6 in [false, true] {
+        sync_all(
+            &town,
+            "nftables",
+            &[clusters(v6, json!({})), both("web", v6, [ready(), ready()])],
+        );
+        assert_eq!(
+            call(&client, ip(10, v6), 9090),
+            Err(ErrorKind::ConnectionRefused)
+        );
+    }
+}
