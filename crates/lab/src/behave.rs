@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -166,9 +167,9 @@ impl Shared {
 
 /// The process of one container, until it ends; gives its exit code. SIGTERM ends it at once with
 /// code 0.
-pub fn run(behaviour: &serde_json::Value) -> i32 {
+pub fn run(behaviour: &serde_json::Value, world: Option<UnixStream>) -> i32 {
     match serde_json::from_value::<Behaviour>(behaviour.clone()) {
-        Ok(behaviour) => live(behaviour),
+        Ok(behaviour) => live(behaviour, world),
         Err(e) => {
             say(format_args!("fatal: behaviour: {e}"));
             64
@@ -176,7 +177,7 @@ pub fn run(behaviour: &serde_json::Value) -> i32 {
     }
 }
 
-fn live(behaviour: Behaviour) -> i32 {
+fn live(behaviour: Behaviour, world: Option<UnixStream>) -> i32 {
     end_on_sigterm();
     small_pages();
     let name = ["HOSTNAME", "POD_NAME"]
@@ -223,10 +224,14 @@ fn live(behaviour: Behaviour) -> i32 {
             call::again_and_again(&call, shared)
         });
     }
-    if behaviour.dns
-        && let Err(why) = crate::dns::start(shared.end.clone())
-    {
-        shared.fail(why);
+    if behaviour.dns {
+        let started = match world {
+            Some(world) => crate::dns::start(world, shared.end.clone()),
+            None => Err("no way to the API".into()),
+        };
+        if let Err(why) = started {
+            shared.fail(why);
+        }
     }
     // A sender lives in `shared`, so this waits for ever when nothing ends the container.
     ended.recv().unwrap_or(0)
