@@ -39,7 +39,9 @@ pub(crate) fn start(world: UnixStream, end: std::sync::mpsc::Sender<i32>) -> Res
     let corefile = std::fs::read_to_string("/etc/coredns/Corefile").unwrap_or_default();
     let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let upstream = upstreams(&corefile, &own);
-    let mut source = Source { stream: BufReader::new(world) };
+    let mut source = Source {
+        stream: BufReader::new(world),
+    };
     let zone = Arc::new(RwLock::new(Arc::new(source.read()?)));
     let shared = zone.clone();
     let refresh = move || {
@@ -61,12 +63,21 @@ pub(crate) fn start(world: UnixStream, end: std::sync::mpsc::Sender<i32>) -> Res
 }
 
 /// Serves in the outside: a fixed table of names, NXDOMAIN for all others.
-pub fn start_outside(outside: &NetNs, addresses: &[IpAddr], names: &BTreeMap<String, String>) -> Result<(), Error> {
-    let table: BTreeMap<String, IpAddr> = names.iter().filter_map(|(n, a)| Some((n.trim_end_matches('.').to_lowercase(), a.parse().ok()?))).collect();
+pub fn start_outside(
+    outside: &NetNs,
+    addresses: &[IpAddr],
+    names: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let table: BTreeMap<String, IpAddr> = names
+        .iter()
+        .filter_map(|(n, a)| Some((n.trim_end_matches('.').to_lowercase(), a.parse().ok()?)))
+        .collect();
     let answer: Arc<Answer> = Arc::new(move |query: &Message| from_table(&table, query));
     for address in addresses {
         let answer = answer.clone();
-        outside.enter(|| serve(*address, 53, answer))?.map_err(|what| Error::Absent { what })?;
+        outside
+            .enter(|| serve(*address, 53, answer))?
+            .map_err(|what| Error::Absent { what })?;
     }
     Ok(())
 }
@@ -81,29 +92,51 @@ impl Source {
         let kinds = ["Service", "EndpointSlice", "Namespace"];
         let ask = json!({"snapshot": {"kinds": kinds}});
         let lost = |e: std::io::Error| format!("read objects: {e}");
-        self.stream.get_mut().write_all(format!("{ask}\n").as_bytes()).map_err(lost)?;
+        self.stream
+            .get_mut()
+            .write_all(format!("{ask}\n").as_bytes())
+            .map_err(lost)?;
         let mut line = String::new();
         if self.stream.read_line(&mut line).map_err(lost)? == 0 {
             return Err("read objects: the API is gone".into());
         }
         let told: Value = serde_json::from_str(&line).map_err(|e| format!("read objects: {e}"))?;
-        let objects = told.get("objects").and_then(Value::as_array).cloned().unwrap_or_default();
+        let objects = told
+            .get("objects")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         Ok(Zone::new(&objects, netshoot_host::clock::now_ms() / 1000))
     }
 }
 
 /// The servers that `forward .` names: addresses, or those of a resolv.conf.
 fn upstreams(corefile: &str, resolv_conf: &str) -> Vec<SocketAddr> {
-    let words = corefile.lines().map(str::trim).find_map(|l| l.strip_prefix("forward . ")).unwrap_or("/etc/resolv.conf");
+    let words = corefile
+        .lines()
+        .map(str::trim)
+        .find_map(|l| l.strip_prefix("forward . "))
+        .unwrap_or("/etc/resolv.conf");
     let named: Vec<SocketAddr> = words
         .split_ascii_whitespace()
-        .filter_map(|w| w.parse::<IpAddr>().map(|a| SocketAddr::new(a, 53)).or_else(|_| w.parse()).ok())
+        .filter_map(|w| {
+            w.parse::<IpAddr>()
+                .map(|a| SocketAddr::new(a, 53))
+                .or_else(|_| w.parse())
+                .ok()
+        })
         .collect();
-    if named.is_empty() { Resolver::from_text(resolv_conf).servers } else { named }
+    if named.is_empty() {
+        Resolver::from_text(resolv_conf).servers
+    } else {
+        named
+    }
 }
 
 fn from_zone(zone: &Zone, upstream: &[SocketAddr], query: &Message) -> Message {
-    let Some(question) = query.questions.first() else { return query.reply(rcode::FORMERR) };
+    let Some(question) = query.questions.first() else {
+        return query.reply(rcode::FORMERR);
+    };
     match zone.answer(&question.name, question.rtype) {
         Answered::Here(found) => {
             let mut reply = query.reply(found.rcode);
@@ -133,27 +166,41 @@ fn forward(upstream: &[SocketAddr], query: &Message) -> Message {
 }
 
 fn exchange(server: SocketAddr, query: &Message) -> Option<Message> {
-    let any: IpAddr = if server.is_ipv4() { [0, 0, 0, 0].into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if server.is_ipv4() {
+        [0, 0, 0, 0].into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(server).ok()?;
     socket.set_read_timeout(Some(UPSTREAM)).ok()?;
     socket.send(&query.encode().ok()?).ok()?;
     let mut buffer = [0; 4096];
     let n = socket.recv(&mut buffer).ok()?;
-    Message::decode(buffer.get(..n)?).ok().filter(|m| m.response && m.id == query.id)
+    Message::decode(buffer.get(..n)?)
+        .ok()
+        .filter(|m| m.response && m.id == query.id)
 }
 
 fn from_table(table: &BTreeMap<String, IpAddr>, query: &Message) -> Message {
-    let Some(question) = query.questions.first() else { return query.reply(rcode::FORMERR) };
+    let Some(question) = query.questions.first() else {
+        return query.reply(rcode::FORMERR);
+    };
     let found = table.get(&question.name.trim_end_matches('.').to_lowercase());
-    let mut reply = query.reply(if found.is_some() { rcode::NOERROR } else { rcode::NXDOMAIN });
+    let mut reply = query.reply(if found.is_some() {
+        rcode::NOERROR
+    } else {
+        rcode::NXDOMAIN
+    });
     reply.recursion_available = true;
     let data = match (found, question.rtype) {
         (Some(IpAddr::V4(a)), rtype::A) => Some(Data::A(*a)),
         (Some(IpAddr::V6(a)), rtype::AAAA) => Some(Data::Aaaa(*a)),
         _ => None,
     };
-    reply.answers.extend(data.map(|d| Record::new(question.name.clone(), 300, d)));
+    reply
+        .answers
+        .extend(data.map(|d| Record::new(question.name.clone(), 300, d)));
     reply
 }
 
@@ -171,15 +218,24 @@ fn serve(address: IpAddr, port: u16, answer: Arc<Answer>) -> Result<(), String> 
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let started = std::thread::Builder::new().name(name.into()).stack_size(256 * 1024).spawn(work);
-    started.map(drop).map_err(|e| format!("start thread {name}: {e}"))
+    let started = std::thread::Builder::new()
+        .name(name.into())
+        .stack_size(256 * 1024)
+        .spawn(work);
+    started
+        .map(drop)
+        .map_err(|e| format!("start thread {name}: {e}"))
 }
 
 fn over_udp(socket: &UdpSocket, answer: &Answer) {
     let mut buffer = [0; 4096];
     loop {
-        let Ok((n, from)) = socket.recv_from(&mut buffer) else { continue };
-        let Some(Ok(query)) = buffer.get(..n).map(Message::decode) else { continue };
+        let Ok((n, from)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
+        let Some(Ok(query)) = buffer.get(..n).map(Message::decode) else {
+            continue;
+        };
         if query.response {
             continue;
         }
@@ -192,7 +248,9 @@ fn over_udp(socket: &UdpSocket, answer: &Answer) {
 fn over_tcp(listener: &TcpListener, answer: &Arc<Answer>) {
     for stream in listener.incoming().flatten() {
         let answer = answer.clone();
-        drop(thread("dns-connection", move || drop(converse(stream, answer.as_ref()))));
+        drop(thread("dns-connection", move || {
+            drop(converse(stream, answer.as_ref()))
+        }));
     }
 }
 
@@ -204,8 +262,12 @@ fn converse(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
         stream.read_exact(&mut length)?;
         let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
         stream.read_exact(&mut bytes)?;
-        let Ok(query) = Message::decode(&bytes) else { return Ok(()) };
-        let Ok(reply) = answer(&query).encode_within(usize::from(u16::MAX)) else { return Ok(()) };
+        let Ok(query) = Message::decode(&bytes) else {
+            return Ok(());
+        };
+        let Ok(reply) = answer(&query).encode_within(usize::from(u16::MAX)) else {
+            return Ok(());
+        };
         let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
         stream.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat())?;
     }

@@ -57,7 +57,11 @@ impl Standing {
         if orders.options.bare {
             return Ok(standing);
         }
-        crate::dns::start_outside(&standing.ground.outside(), standing.ground.resolver(), &world.plan.wiring.outside)?;
+        crate::dns::start_outside(
+            &standing.ground.outside(),
+            standing.ground.resolver(),
+            &world.plan.wiring.outside,
+        )?;
         // Rules, probes and DNS need the socket to be there.
         crate::serve::listen(standing.clone())?;
         progress("pods");

@@ -288,8 +288,16 @@ pub fn main(words: &[String]) -> i32 {
     });
     let Some(orders) = orders else { return 64 };
     // The container's root will not show the world's socket: whoever needs it connects before.
-    let dns = orders.behaviour.get("dns").and_then(serde_json::Value::as_bool) == Some(true);
-    let world = if dns { std::os::unix::net::UnixStream::connect(crate::serve::socket()).ok() } else { None };
+    let dns = orders
+        .behaviour
+        .get("dns")
+        .and_then(serde_json::Value::as_bool)
+        == Some(true);
+    let world = if dns {
+        std::os::unix::net::UnixStream::connect(crate::serve::socket()).ok()
+    } else {
+        None
+    };
     if let Err(e) = make_root(&orders) {
         drop(writeln!(std::io::stderr(), "container root: {e}"));
         return 125;
