@@ -161,7 +161,7 @@ impl Shared {
     /// Logs why and ends the container with code 1, as a program does whose start fails.
     fn fail(&self, why: impl Display) {
         say(format_args!("fatal: {why}"));
-        drop(self.end.send(1));
+        let _ = self.end.send(1);
     }
 }
 
@@ -202,7 +202,7 @@ fn live(behaviour: Behaviour, world: Option<UnixStream>) -> i32 {
                 "fatal: unrecoverable error, exit code {}",
                 crash.code
             ));
-            drop(end.send(crash.code));
+            let _ = end.send(crash.code);
         });
     }
     // Memory first: a program fills its cache before it says that it listens.

@@ -50,7 +50,10 @@ pub(crate) fn start(world: UnixStream, end: std::sync::mpsc::Sender<i32>) -> Res
             match source.read() {
                 Ok(z) => *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(z),
                 // The world is gone, and so is its API.
-                Err(_) => return drop(end.send(1)),
+                Err(_) => {
+                    let _ = end.send(1);
+                    return;
+                }
             }
         }
     };

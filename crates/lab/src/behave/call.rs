@@ -66,6 +66,7 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
         Ok(text) => text,
         Err(why) => return shared.fail(why),
     };
+    let authority = std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| CLUSTER_CA.into());
     let Some(url) = Url::parse(&text) else {
         return shared.fail(format_args!("call {text:?}: not a URL"));
     };
@@ -81,7 +82,7 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
     loop {
         shared.gate.pass();
         let began = Instant::now();
-        let now = once(call, &url, verb);
+        let now = once(call, &url, verb, &authority);
         match &now {
             Err(why) => say(format_args!("{verb} {text}: {why}")),
             // Success is worth a line only when it is news.
@@ -97,7 +98,7 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
 }
 
 /// One call: what came back, or what went wrong.
-fn once(call: &Call, url: &Url, verb: &str) -> Result<String, String> {
+fn once(call: &Call, url: &Url, verb: &str, authority: &str) -> Result<String, String> {
     let patience = call.timeout_ms.unwrap_or(PATIENCE_MS);
     let deadline = Instant::now() + Duration::from_millis(patience);
     let over = |step: &str, e: &Error| match in_words(e).as_str() {
@@ -120,7 +121,7 @@ fn once(call: &Call, url: &Url, verb: &str) -> Result<String, String> {
     let talked = match url.scheme.as_str() {
         "tcp" => echo(&mut timed, call),
         "http" => request(&mut timed, call, url, verb),
-        _ => secured(timed, call, url, verb)?,
+        _ => secured(timed, call, url, verb, authority)?,
     };
     talked
         .map_err(|e| over(&format!("read tcp {to}"), &e))
@@ -307,10 +308,15 @@ fn rest_of_body(
 }
 
 /// The same over TLS. What is not trusted is an error, as it is for a program.
-fn secured(timed: Timed, call: &Call, url: &Url, verb: &str) -> Result<Answer, String> {
-    let file = std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| CLUSTER_CA.into());
+fn secured(
+    timed: Timed,
+    call: &Call,
+    url: &Url,
+    verb: &str,
+    authority: &str,
+) -> Result<Answer, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&file)
+    for certificate in CertificateDer::pem_file_iter(authority)
         .into_iter()
         .flatten()
         .flatten()
@@ -329,6 +335,8 @@ fn secured(timed: Timed, call: &Call, url: &Url, verb: &str) -> Result<Answer, S
     let mut stream = StreamOwned::new(connection, timed);
     while stream.conn.is_handshaking() {
         if let Err(e) = stream.conn.complete_io(&mut stream.sock) {
+            // The alert that tells the server why.
+            while stream.conn.wants_write() && stream.conn.write_tls(&mut stream.sock).is_ok() {}
             // The socket's own trouble is told by the caller; what rustls says is the answer's.
             return if e.kind() == ErrorKind::InvalidData {
                 Err(format!("tls: {e}"))
@@ -338,6 +346,27 @@ fn secured(timed: Timed, call: &Call, url: &Url, verb: &str) -> Result<Answer, S
         }
     }
     Ok(request(&mut stream, call, url, verb))
+}
+
+#[cfg(test)]
+pub(super) fn once_for_test(
+    url: &str,
+    timeout_ms: u64,
+    body_bytes: u32,
+    authority: &str,
+) -> Result<String, String> {
+    let call = Call {
+        url: url.into(),
+        every_ms: 1,
+        timeout_ms: Some(timeout_ms),
+        body_bytes,
+    };
+    once(
+        &call,
+        &Url::parse(url).expect("a URL"),
+        if body_bytes > 0 { "POST" } else { "GET" },
+        authority,
+    )
 }
 
 #[cfg(test)]

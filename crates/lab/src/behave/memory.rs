@@ -156,3 +156,83 @@ pub(super) fn private_memory() -> Option<u64> {
     let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     Some(resident.saturating_sub(shared) * page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(items: u32, leak: bool) -> Memory {
+        Memory {
+            base_mib: 4,
+            items,
+            item_kib: 256,
+            per_second: 10,
+            leak,
+            stall_percent: 90,
+            stall_ms: 1,
+        }
+    }
+
+    #[test]
+    fn a_bounded_set_saturates_and_a_leak_does_not() {
+        let mut bounded = Cache::new(plan(200, false), None, 1000);
+        let mut leaking = Cache::new(plan(0, true), None, 1000);
+        let before = private_memory().unwrap();
+        bounded.fill();
+        leaking.fill();
+        assert_eq!(
+            (bounded.taken, leaking.taken),
+            (0, 0),
+            "phase 0 starts cold"
+        );
+        let mut steps = Vec::new();
+        for _ in 0..6 {
+            let had = bounded.taken;
+            (0..200).for_each(|_| bounded.touch());
+            steps.push((bounded.taken - had) / bounded.item());
+        }
+        let (early, late) = (steps[0], steps[5]);
+        assert!(
+            early > 100 && late < 10,
+            "taken in each round of 200: {steps:?}"
+        );
+        assert!(bounded.taken <= 200 * bounded.item());
+        (0..200).for_each(|_| leaking.touch());
+        assert_eq!(leaking.taken, 200 * leaking.item());
+        let grown = private_memory().unwrap() - before;
+        let asked = bounded.taken + leaking.taken + 8 * MIB;
+        assert!(
+            grown + 2 * MIB > asked && grown < asked + 24 * MIB,
+            "{grown} resident for {asked}"
+        );
+    }
+
+    #[test]
+    fn replicas_start_out_of_step() {
+        let taken: Vec<u64> = [0, 250, 500, 999]
+            .map(|phase| {
+                let mut cache = Cache::new(plan(100, false), Some(64 * MIB), phase);
+                cache.fill();
+                cache.taken / cache.item()
+            })
+            .into();
+        // 100 items of 256 KiB are 25 MiB, all within the way to the stall.
+        assert_eq!(taken, [0, 15, 30, 60]);
+    }
+
+    #[test]
+    fn near_the_limit_it_stands_still_once() {
+        let gate = Gate::default();
+        // A limit below what the test process has already.
+        let mut near = Cache::new(plan(10, false), Some(1 << 16), 0);
+        near.touch();
+        assert!(near.stall(&gate));
+        assert!(!near.stall(&gate));
+        let mut far = Cache::new(plan(10, false), Some(1 << 40), 0);
+        far.touch();
+        assert!(!far.stall(&gate));
+        let mut unlimited = Cache::new(plan(10, false), None, 0);
+        unlimited.touch();
+        assert!(!unlimited.stall(&gate));
+    }
+}
