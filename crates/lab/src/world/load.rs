@@ -125,6 +125,9 @@ pub fn manifests(file: &str, text: &str) -> Result<Vec<Value>, Error> {
 }
 
 fn mentions(line: &str, key: &str) -> bool {
+    if key.is_empty() {
+        return false; // it would be everywhere, and the search below would never move on
+    }
     let mut from = 0;
     while let Some(at) = line.get(from..).and_then(|l| l.find(key)) {
         let (start, end) = (from + at, from + at + key.len());
