@@ -1,0 +1,808 @@
+use super::*;
+use serde_json::json;
+
+const TABLE: &str = include_str!("../../testdata/networkpolicy-cases.json");
+
+/// A world of the table as objects: namespaces, pods.
+fn world(table: &Value, world: &Value) -> (Vec<Object>, Vec<Object>) {
+    let namespaces = world["namespaces"].as_object().unwrap().iter();
+    let namespaces = namespaces
+        .map(|(name, labels)| {
+            Object(json!({ "kind": "Namespace", "metadata": { "name": name, "labels": labels } }))
+        })
+        .collect();
+    let ports: Vec<Value> = table["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(
+            |p| json!({ "protocol": p["protocol"], "containerPort": p["port"], "name": p["name"] }),
+        )
+        .collect();
+    let pods = world["pods"].as_array().unwrap().iter();
+    let pods = pods
+        .map(|p| {
+            Object(json!({
+                "kind": "Pod",
+                "metadata": { "name": p["name"], "namespace": p["ns"], "labels": p["labels"] },
+                "spec": { "containers": [{ "ports": ports }] },
+                "status": { "podIP": p["ip"] },
+            }))
+        })
+        .collect();
+    (namespaces, pods)
+}
+
+fn end(pod: &Object) -> End<'_> {
+    End {
+        pod: Some(pod),
+        address: pod.str("status.podIP").parse().unwrap(),
+    }
+}
+
+fn refs(objects: &[Object]) -> Vec<&Object> {
+    objects.iter().collect()
+}
+
+#[test]
+fn the_whole_truth_table_holds() {
+    let table: Value = serde_json::from_str(TABLE).unwrap();
+    let (mut steps, mut verdicts, mut denied) = (0, 0, 0);
+    for step in table["steps"].as_array().unwrap() {
+        let at = usize::try_from(step["world"].as_u64().unwrap()).unwrap();
+        let (namespaces, pods) = world(&table, &table["worlds"][at]);
+        let policies: Vec<Object> = step["policies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| Object(p.clone()))
+            .collect();
+        let (policies, namespaces, all) = (refs(&policies), refs(&namespaces), refs(&pods));
+        let cells = |direction: Direction| -> std::collections::BTreeMap<&str, Vec<&str>> {
+            let groups = step[direction.field()].as_array().unwrap().iter();
+            groups
+                .flat_map(|g| {
+                    let rows: Vec<&str> = g[1].as_str().unwrap().split(' ').collect();
+                    g[0].as_str()
+                        .unwrap()
+                        .split(',')
+                        .map(move |port| (port, rows.clone()))
+                })
+                .collect()
+        };
+        let (ingress, egress) = (cells(Direction::Ingress), cells(Direction::Egress));
+        assert!(ingress.keys().eq(egress.keys()));
+        for (port, rows) in &ingress {
+            let (protocol, number) = port.split_once('/').unwrap();
+            let number = number.parse().unwrap();
+            for (i, from) in pods.iter().enumerate() {
+                for (j, to) in pods.iter().enumerate() {
+                    let (a, b) = (end(from), end(to));
+                    let v = verdict(&policies, &namespaces, &all, &a, &b, protocol, number);
+                    for (side, rows) in [(&v.ingress, rows), (&v.egress, &egress[port])] {
+                        assert_eq!(
+                            side.allowed,
+                            rows[i].as_bytes()[j] == b'.',
+                            "case {} step {} ({}): {} to {} {port}",
+                            step["case"],
+                            step["step"],
+                            step["description"],
+                            from.reference(),
+                            to.reference()
+                        );
+                        verdicts += 1;
+                        denied += usize::from(!side.allowed);
+                        assert!(side.allowed || !side.selecting.is_empty());
+                    }
+                }
+            }
+        }
+        steps += 1;
+    }
+    assert_eq!((steps, verdicts), (256, 247_338));
+    assert_eq!(denied, 11_347 + 9_697 + 2 * 1_324);
+}
+
+/// A small deterministic generator (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
+    }
+
+    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.roll(of.len())]
+    }
+
+    fn maybe(&mut self, value: Value) -> Value {
+        if self.roll(3) == 0 {
+            Value::Null
+        } else {
+            value
+        }
+    }
+
+    fn labels(&mut self) -> Value {
+        let mut labels = json!({});
+        for key in ["app", "team", "tier"] {
+            if self.roll(3) != 0 {
+                labels[key] = json!(*self.one(&["a", "b", "c"]));
+            }
+        }
+        labels
+    }
+
+    fn namespace_labels(&mut self, name: &str) -> Value {
+        let mut labels = self.labels();
+        labels["kubernetes.io/metadata.name"] = json!(name);
+        labels
+    }
+
+    fn selector(&mut self) -> Value {
+        let mut s = json!({});
+        if self.roll(2) == 0 {
+            s["matchLabels"] = json!({ *self.one(&["app", "team"]): *self.one(&["a", "b"]) });
+        }
+        if self.roll(2) == 0 {
+            let operator = *self.one(&["In", "NotIn", "Exists", "DoesNotExist"]);
+            let mut e = json!({ "key": *self.one(&["app", "tier"]), "operator": operator });
+            if operator.ends_with("In") {
+                e["values"] = json!([*self.one(&["a", "b"]), *self.one(&["b", "c"])]);
+            }
+            s["matchExpressions"] = json!([e]);
+        }
+        s
+    }
+
+    fn port(&mut self) -> Value {
+        let mut p = json!({});
+        if self.roll(2) == 0 {
+            p["protocol"] = json!(*self.one(&["TCP", "UDP", "SCTP"]));
+        }
+        match self.roll(4) {
+            0 => {}
+            1 => p["port"] = json!(*self.one(&["http", "dns", "none"])),
+            2 => p["port"] = json!(*self.one(&[80, 53, 8080])),
+            _ => {
+                p["port"] = json!(*self.one(&[1, 53, 60]));
+                p["endPort"] = json!(*self.one(&[60, 80, 9000]));
+            }
+        }
+        p
+    }
+
+    fn peer(&mut self) -> Value {
+        if self.roll(4) == 0 {
+            let block = *self.one(&[
+                "10.0.0.0/8",
+                "10.0.0.0/30",
+                "0.0.0.0/0",
+                "fd00::/16",
+                "::/0",
+                "10.0.0.4/32",
+            ]);
+            let mut b = json!({ "ipBlock": { "cidr": block } });
+            if self.roll(2) == 0 {
+                b["ipBlock"]["except"] =
+                    json!([*self.one(&["10.0.0.0/31", "10.0.0.8/29", "fd00::8/125"])]);
+            }
+            return b;
+        }
+        let mut p = json!({});
+        for key in ["namespaceSelector", "podSelector"] {
+            if self.roll(2) == 0 {
+                p[key] = self.selector();
+            }
+        }
+        p
+    }
+
+    fn rules(&mut self, peers: &str) -> Value {
+        let rules: Vec<Value> = (0..self.roll(3))
+            .map(|_| {
+                let mut rule = json!({});
+                if self.roll(3) != 0 {
+                    rule["ports"] = (0..self.roll(3)).map(|_| self.port()).collect();
+                }
+                if self.roll(3) != 0 {
+                    rule[peers] = (0..self.roll(3)).map(|_| self.peer()).collect();
+                }
+                rule
+            })
+            .collect();
+        self.maybe(json!(rules))
+    }
+
+    fn policy(&mut self, n: usize) -> Object {
+        let types = [
+            json!(["Ingress"]),
+            json!(["Egress"]),
+            json!(["Ingress", "Egress"]),
+            json!([]),
+            Value::Null,
+        ];
+        Object(json!({
+            "kind": "NetworkPolicy",
+            "metadata": { "name": format!("p{n}"), "namespace": *self.one(&["x", "y"]) },
+            "spec": {
+                "podSelector": self.selector(),
+                "policyTypes": self.one(&types).clone(),
+                "ingress": self.rules("from"),
+                "egress": self.rules("to"),
+            },
+        }))
+    }
+
+    fn pod(&mut self, n: usize) -> Object {
+        let address = if self.roll(3) == 0 {
+            format!("fd00::{n:x}")
+        } else {
+            format!("10.0.0.{n}")
+        };
+        Object(json!({
+            "kind": "Pod",
+            "metadata": { "name": format!("pod{n}"), "namespace": *self.one(&["x", "y", "z"]), "labels": self.labels() },
+            "spec": {
+                "hostNetwork": self.roll(10) == 0,
+                "containers": [{ "ports": [
+                    { "name": "http", "containerPort": *self.one(&[80, 8080]) },
+                    { "name": "dns", "containerPort": 53, "protocol": *self.one(&["UDP", "TCP"]) },
+                ] }],
+            },
+            "status": { "podIP": address },
+        }))
+    }
+
+    fn world(&mut self) -> (Vec<Object>, Vec<Object>, Vec<Object>) {
+        let namespaces = ["x", "y", "z"]
+            .iter()
+            .map(|n| Object(json!({ "kind": "Namespace", "metadata": { "name": n, "labels": self.namespace_labels(n) } })))
+            .collect();
+        let pods = (1..9).map(|n| self.pod(n)).collect();
+        let policies = (0..self.roll(4) + 1).map(|n| self.policy(n)).collect();
+        (policies, namespaces, pods)
+    }
+}
+
+#[test]
+fn agrees_with_the_obvious_evaluator() {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let (mut denied, mut near) = (0, 0);
+    for round in 0..200 {
+        let (policies, namespaces, pods) = dice.world();
+        let (rp, rn, ra) = (refs(&policies), refs(&namespaces), refs(&pods));
+        let values = |all: &[Object]| -> Vec<Value> { all.iter().map(|o| o.0.clone()).collect() };
+        let (vp, vn) = (values(&policies), values(&namespaces));
+        for _ in 0..60 {
+            let (a, b) = (dice.one(&pods), dice.one(&pods));
+            let (mut a, b) = (end(a), end(b));
+            if dice.roll(8) == 0 {
+                a = End {
+                    pod: None,
+                    address: dice
+                        .one(&["10.0.0.1", "192.0.2.1", "fd00::9"])
+                        .parse()
+                        .unwrap(),
+                };
+            }
+            let (protocol, port) = (
+                *dice.one(&["TCP", "UDP", "SCTP"]),
+                *dice.one(&[80, 53, 8080, 60]),
+            );
+            let v = verdict(&rp, &rn, &ra, &a, &b, protocol, port);
+            let plain = |e: &End<'_>| reference::End {
+                pod: e.pod.map(|p| p.0.clone()),
+                address: e.address,
+            };
+            for direction in [Direction::Ingress, Direction::Egress] {
+                let ingress = direction == Direction::Ingress;
+                let want =
+                    reference::allowed(&vp, &vn, &plain(&a), &plain(&b), protocol, port, ingress);
+                let side = v.side(direction);
+                assert_eq!(
+                    side.allowed, want,
+                    "round {round}: {a:?} {b:?} {protocol}/{port} {direction:?} {policies:#?}"
+                );
+                assert_eq!(
+                    side.allowed_by.is_some(),
+                    side.allowed && !side.selecting.is_empty()
+                );
+                denied += usize::from(!side.allowed);
+                near += side.near_misses.len();
+                assert!(
+                    side.near_misses
+                        .iter()
+                        .all(|m| m.distance > 0 && !m.misses.is_empty()),
+                    "{side:?}"
+                );
+            }
+        }
+    }
+    assert!(denied > 1000 && near > 250, "{denied} {near}");
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+fn apply(suggestions: &[Suggestion], policies: &mut Vec<Object>, namespaces: &mut [Object]) {
+    for s in suggestions {
+        match s {
+            Suggestion::Create { object, .. } => {
+                assert!(
+                    policies
+                        .iter()
+                        .all(|p| p.reference() != Object(object.clone()).reference())
+                );
+                policies.push(Object(object.clone()));
+            }
+            Suggestion::Patch { object, patch, .. } => {
+                let mut all = policies.iter_mut().chain(namespaces.iter_mut());
+                merge(
+                    &mut all.find(|o| o.reference() == *object).unwrap().0,
+                    patch,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_suggestion_opens_what_was_asked_and_nothing_else() {
+    let mut dice = Dice(42);
+    let (mut opened, mut extended, mut created) = (0, 0, 0);
+    for _ in 0..300 {
+        let (mut policies, mut namespaces, pods) = dice.world();
+        let all = refs(&pods);
+        let judge = |policies: &[Object], namespaces: &[Object]| -> Vec<bool> {
+            let (p, n) = (refs(policies), refs(namespaces));
+            let mut out = Vec::new();
+            for a in &pods {
+                for b in &pods {
+                    for port in [80, 8080] {
+                        out.push(verdict(&p, &n, &all, &end(a), &end(b), "TCP", port).allowed());
+                    }
+                }
+            }
+            out
+        };
+        let before = judge(&policies, &namespaces);
+        let (a, b) = (dice.one(&pods), dice.one(&pods));
+        let suggestions = suggest_allow(
+            &refs(&policies),
+            &refs(&namespaces),
+            &all,
+            &end(a),
+            &end(b),
+            "TCP",
+            80,
+        );
+        for s in &suggestions {
+            match s {
+                Suggestion::Create { .. } => created += 1,
+                Suggestion::Patch { .. } => extended += 1,
+            }
+        }
+        apply(&suggestions, &mut policies, &mut namespaces);
+        let v = verdict(
+            &refs(&policies),
+            &refs(&namespaces),
+            &all,
+            &end(a),
+            &end(b),
+            "TCP",
+            80,
+        );
+        assert!(v.allowed(), "{suggestions:#?}");
+        let after = judge(&policies, &namespaces);
+        let alike = |p: &Object, q: &Object| {
+            // labels of a selector are a subset: pods with more labels are selected too
+            p.namespace() == q.namespace()
+                && q.labels().iter().all(|(k, v)| p.labels().get(k) == Some(v))
+        };
+        let mut i = 0;
+        for x in &pods {
+            for y in &pods {
+                for port in [80, 8080] {
+                    if before[i] != after[i] {
+                        let block = on_host_network(a) || on_host_network(b);
+                        assert!(port == 80 && after[i], "{suggestions:#?}");
+                        assert!(block || (alike(x, a) || alike(y, b)), "{suggestions:#?}");
+                        opened += 1;
+                    }
+                    i += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        opened > 30 && extended > 10 && created > 10,
+        "{opened} {extended} {created}"
+    );
+}
+
+fn object(text: &str) -> Object {
+    Object(serde_json::from_str(text).unwrap())
+}
+
+fn shop() -> (Vec<Object>, Vec<Object>) {
+    let pod = |ns: &str, name: &str, ip: &str, host_ip: &str| {
+        object(&format!(
+            r#"{{"kind":"Pod","metadata":{{"name":"{name}-7d9f-abcde","namespace":"{ns}","labels":{{"app":"{name}","pod-template-hash":"7d9f"}}}},
+                "spec":{{"containers":[{{"name":"c","ports":[{{"name":"http","containerPort":8080}}]}}]}},
+                "status":{{"podIP":"{ip}","hostIP":"{host_ip}"}}}}"#
+        ))
+    };
+    let namespaces = vec![
+        object(
+            r#"{"kind":"Namespace","metadata":{"name":"front","labels":{"team":"storefront","kubernetes.io/metadata.name":"front"}}}"#,
+        ),
+        object(
+            r#"{"kind":"Namespace","metadata":{"name":"shop","labels":{"team":"orders","kubernetes.io/metadata.name":"shop"}}}"#,
+        ),
+    ];
+    let pods = vec![
+        pod("front", "web", "10.1.0.5", "192.168.0.1"),
+        pod("shop", "cart", "10.1.1.6", "192.168.0.2"),
+        pod("shop", "admin", "fd00::7", "192.168.0.2"),
+    ];
+    (namespaces, pods)
+}
+
+fn policy(spec: Value) -> Object {
+    Object(
+        json!({ "kind": "NetworkPolicy", "metadata": { "name": "cart", "namespace": "shop" }, "spec": spec }),
+    )
+}
+
+/// The ingress side of web (in front) to cart (in shop), TCP 8080.
+fn ingress_of(spec: Value) -> (Object, Side) {
+    let (namespaces, pods) = shop();
+    let p = policy(spec);
+    let v = verdict(
+        &[&p],
+        &refs(&namespaces),
+        &refs(&pods),
+        &end(&pods[0]),
+        &end(&pods[1]),
+        "TCP",
+        8080,
+    );
+    (p, v.ingress)
+}
+
+#[test]
+fn near_misses_say_what_is_missing() {
+    let ns = |key: &str, value: &str| json!([{ "namespaceSelector": { "matchLabels": { key: value } } }]);
+    let cases = [
+        (json!([]), ""),
+        (
+            json!([{ "from": ns("team", "store-front") }]),
+            "shop/NetworkPolicy/cart rule 0 peer 0: namespaceSelector team=store-front selects 0 namespaces, not front: it needs team=store-front (has team=storefront)",
+        ),
+        (
+            json!([{ "from": ns("team", "orders") }]),
+            "shop/NetworkPolicy/cart rule 0 peer 0: namespaceSelector team=orders selects 1 namespaces, not front: it needs team=orders (has team=storefront)",
+        ),
+        (
+            json!([{ "from": ns("zone", "a") }, { "from": [{ "podSelector": { "matchLabels": { "app": "web" } } }] }]),
+            "shop/NetworkPolicy/cart rule 1 peer 0: podSelector without namespaceSelector looks in namespace shop only, the peer is in front",
+        ),
+        (
+            json!([{ "from": [{ "namespaceSelector": {}, "podSelector": { "matchExpressions": [{ "key": "app", "operator": "In", "values": ["api", "admin"] }] } }] }]),
+            "shop/NetworkPolicy/cart rule 0 peer 0: podSelector app in (api,admin) selects 1 pods, not front/Pod/web-7d9f-abcde: it needs app in (api,admin) (has app=web)",
+        ),
+        (
+            json!([{ "ports": [{ "port": 80 }, { "port": "web" }, { "port": 9000, "endPort": 9010 }] }]),
+            "shop/NetworkPolicy/cart rule 0: opens TCP/80, TCP/web, TCP/9000-9010, not TCP/8080 (the pod has no port named web)",
+        ),
+        (
+            json!([{ "from": [{ "ipBlock": { "cidr": "10.0.0.0/8", "except": ["10.1.0.0/24"] } }] }]),
+            "shop/NetworkPolicy/cart rule 0 peer 0: ipBlock 10.0.0.0/8 has an exception for 10.1.0.0/24",
+        ),
+        (
+            json!([{ "from": ns("team", "orders"), "ports": [{ "port": 80 }] }]),
+            "",
+        ),
+    ];
+    for (rules, want) in cases {
+        let (_, side) = ingress_of(json!({ "podSelector": {}, "ingress": rules }));
+        assert!(!side.allowed, "{rules}");
+        let got = side
+            .near_misses
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert_eq!(got, want, "{rules}");
+    }
+}
+
+#[test]
+fn a_near_miss_can_be_mended() {
+    let (namespaces, pods) = shop();
+    let cases = [
+        (
+            json!([{ "from": [{ "namespaceSelector": { "matchLabels": { "team": "store-front" } } }] }]),
+            2,
+        ),
+        (
+            json!([{ "from": [{ "namespaceSelector": { "matchLabels": { "zone": "a" } } }] }]),
+            1,
+        ),
+        (
+            json!([{ "from": [{ "namespaceSelector": { "matchExpressions": [{ "key": "team", "operator": "In", "values": ["x", "y"] }] } }] }]),
+            1,
+        ),
+        (json!([{ "ports": [{ "port": 80 }] }]), 1),
+        (
+            json!([{ "from": [{ "ipBlock": { "cidr": "10.2.0.0/16" } }] }]),
+            0,
+        ),
+    ];
+    for (rules, count) in cases {
+        let (p, side) = ingress_of(json!({ "podSelector": {}, "ingress": rules }));
+        let mends = mend(&p, Direction::Ingress, &side.near_misses[0]);
+        assert_eq!(mends.len(), count, "{rules}");
+        for m in mends {
+            let (mut policies, mut spaces) = (vec![p.clone()], namespaces.clone());
+            apply(&[m], &mut policies, &mut spaces);
+            let v = verdict(
+                &refs(&policies),
+                &refs(&spaces),
+                &refs(&pods),
+                &end(&pods[0]),
+                &end(&pods[1]),
+                "TCP",
+                8080,
+            );
+            assert!(v.allowed(), "{policies:?}");
+        }
+    }
+}
+
+#[test]
+fn the_suggested_policy_is_what_a_person_would_write() {
+    let (namespaces, pods) = shop();
+    let deny = policy(json!({ "podSelector": {}, "policyTypes": ["Ingress"] }));
+    let got = suggest_allow(
+        &[&deny],
+        &refs(&namespaces),
+        &refs(&pods),
+        &end(&pods[0]),
+        &end(&pods[1]),
+        "tcp",
+        8080,
+    );
+    let want = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": { "name": "allow-web-to-cart-8080", "namespace": "shop" },
+        "spec": {
+            "podSelector": { "matchLabels": { "app": "cart" } },
+            "policyTypes": ["Ingress"],
+            "ingress": [{
+                "from": [{
+                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "front" } },
+                    "podSelector": { "matchLabels": { "app": "web" } },
+                }],
+                "ports": [{ "protocol": "TCP", "port": 8080 }],
+            }],
+        },
+    });
+    assert_eq!(
+        got,
+        vec![Suggestion::Create {
+            direction: Direction::Ingress,
+            object: want
+        }]
+    );
+    let mut own = policy(
+        json!({ "podSelector": { "matchLabels": { "app": "cart" } }, "ingress": [{ "ports": [{ "port": 1 }] }] }),
+    );
+    own.0["metadata"]["name"] = json!("cart-only");
+    let got = suggest_allow(
+        &[&deny, &own],
+        &refs(&namespaces),
+        &refs(&pods),
+        &end(&pods[0]),
+        &end(&pods[1]),
+        "TCP",
+        8080,
+    );
+    let [Suggestion::Patch { object, patch, .. }] = got.as_slice() else {
+        panic!("{got:?}")
+    };
+    assert_eq!(object, &own.reference());
+    assert_eq!(patch["spec"]["ingress"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn exemptions_and_defaults() {
+    let (namespaces, mut pods) = shop();
+    let deny = policy(json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
+    let judge = |pods: &[Object], from: &End<'_>, to: &End<'_>| {
+        verdict(
+            &[&deny],
+            &refs(&namespaces),
+            &refs(pods),
+            from,
+            to,
+            "TCP",
+            8080,
+        )
+    };
+    let outside = |a: &str| End {
+        pod: None,
+        address: a.parse().unwrap(),
+    };
+    let v = judge(&pods, &outside("192.168.0.2"), &end(&pods[1]));
+    assert_eq!(
+        (v.ingress.allowed, v.ingress.exempt, v.egress.exempt),
+        (true, Some(Exempt::OwnNode), Some(Exempt::NoPod))
+    );
+    assert!(!judge(&pods, &outside("192.168.0.1"), &end(&pods[1])).allowed());
+    assert!(
+        !judge(&pods, &end(&pods[1]), &outside("2001:db8::1"))
+            .egress
+            .allowed
+    );
+    pods[1].0["spec"]["hostNetwork"] = json!(true);
+    let v = judge(&pods, &end(&pods[0]), &end(&pods[1]));
+    assert_eq!(
+        (v.ingress.allowed, v.ingress.exempt),
+        (true, Some(Exempt::HostNetwork))
+    );
+    for (spec, ingress, egress) in [
+        (json!({}), true, false),
+        (json!({ "egress": [] }), true, false),
+        (json!({ "egress": [{}] }), true, true),
+        (json!({ "policyTypes": ["Egress"] }), false, true),
+    ] {
+        let p = policy(spec.clone());
+        assert_eq!(
+            (
+                applies(&p, Direction::Ingress),
+                applies(&p, Direction::Egress)
+            ),
+            (ingress, egress),
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn a_namespace_that_was_not_read_is_named() {
+    let (namespaces, pods) = shop();
+    let p = policy(
+        json!({ "podSelector": {}, "ingress": [{ "from": [{ "namespaceSelector": { "matchLabels": { "team": "storefront" } } }] }] }),
+    );
+    let judge = |n: &[&Object]| {
+        verdict(
+            &[&p],
+            n,
+            &refs(&pods),
+            &end(&pods[0]),
+            &end(&pods[1]),
+            "TCP",
+            8080,
+        )
+        .ingress
+    };
+    assert!(judge(&refs(&namespaces)).allowed);
+    let side = judge(&[]);
+    assert!(!side.allowed);
+    assert_eq!(side.unknown, ["labels of Namespace front"]);
+}
+
+#[test]
+fn blocks_of_both_families() {
+    for (cidr, address, want) in [
+        ("10.0.0.0/8", "10.255.0.1", true),
+        ("10.0.0.0/8", "11.0.0.1", false),
+        ("0.0.0.0/0", "1.2.3.4", true),
+        ("0.0.0.0/0", "::1", false),
+        ("::/0", "1.2.3.4", false),
+        ("::/0", "fd00::1", true),
+        ("fd00::/120", "fd00::ff", true),
+        ("fd00::/120", "fd00::100", false),
+        ("10.0.0.7/31", "10.0.0.6", true),
+        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ("1.2.3.4/32", "1.2.3.4", true),
+    ] {
+        assert_eq!(
+            cidr.parse::<Cidr>()
+                .unwrap()
+                .contains(address.parse().unwrap()),
+            want,
+            "{cidr} {address}"
+        );
+    }
+    for bad in [
+        "",
+        "/",
+        "10.0.0.0",
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.0/-1",
+        "x/8",
+        "10.0.0.0/8/8",
+    ] {
+        assert!(bad.parse::<Cidr>().is_err(), "{bad}");
+    }
+}
+
+/// Any JSON where a policy, pod or namespace should be: an answer, never a panic.
+#[test]
+fn strange_objects_do_no_harm() {
+    let mut dice = Dice(7);
+    let junk = [
+        json!(null),
+        json!(-1),
+        json!("x"),
+        json!([]),
+        json!([[], {}, 3]),
+        json!({}),
+        json!(1e300),
+        json!(true),
+        json!("::/0"),
+    ];
+    for _ in 0..1500 {
+        let (mut policies, mut namespaces, mut pods) = dice.world();
+        for _ in 0..4 {
+            let list = match dice.roll(3) {
+                0 => &mut policies,
+                1 => &mut namespaces,
+                _ => &mut pods,
+            };
+            let at = dice.roll(list.len());
+            let mut value = &mut list[at].0;
+            for _ in 0..dice.roll(8) {
+                let pick = dice.roll(8);
+                let size = value.as_object().map_or(0, serde_json::Map::len)
+                    + value.as_array().map_or(0, Vec::len);
+                if size == 0 {
+                    break;
+                }
+                value = match value {
+                    Value::Object(m) => m.values_mut().nth(pick % size).unwrap(),
+                    other => &mut other[pick % size],
+                };
+            }
+            *value = dice.one(&junk).clone();
+        }
+        let (p, n, a) = (refs(&policies), refs(&namespaces), refs(&pods));
+        let e = |o: usize| End {
+            pod: Some(&pods[o]),
+            address: "10.0.0.1".parse().unwrap(),
+        };
+        let v = verdict(&p, &n, &a, &e(0), &e(1), "TCP", 80);
+        for s in [&v.ingress, &v.egress] {
+            for m in &s.near_misses {
+                assert!(!m.to_string().is_empty());
+                for policy in &policies {
+                    mend(policy, Direction::Ingress, m);
+                    mend(policy, Direction::Egress, m);
+                }
+            }
+        }
+        suggest_allow(&p, &n, &a, &e(0), &e(1), "TCP", 80);
+    }
+}
