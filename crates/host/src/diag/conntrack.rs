@@ -67,7 +67,7 @@ fn size_of_table(told: Option<u64>, file: &str) -> Result<u64, Error> {
     let name = format!("net.netfilter.{file}");
     sysctl::sysctl(&name)?
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| Error::Absent { what: name })
+        .ok_or(Error::Absent { what: name })
 }
 
 fn model_entry(entry: &Entry) -> ConntrackEntry {

@@ -46,7 +46,7 @@ Nothing. It reads over netlink and needs CAP_NET_ADMIN.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::in_new_netns;
+    use crate::testing::{in_new_netns, without_capabilities};
 
     #[test]
     fn a_new_namespace_has_no_rules() {
@@ -54,5 +54,17 @@ mod tests {
             let answer = run(&Question::Rules, &Place::default());
             assert_eq!(answer, Answer::Rules(Vec::new()));
         });
+    }
+
+    #[test]
+    fn without_the_right_it_is_a_gap_and_no_empty_rule_set() {
+        let answer = in_new_netns(|| {
+            without_capabilities();
+            run(&Question::Rules, &Place::default())
+        });
+        let Answer::CouldNotAsk { missing, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(missing, "CAP_NET_ADMIN");
     }
 }
