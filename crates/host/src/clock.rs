@@ -9,3 +9,11 @@ pub fn now_ms() -> u64 {
         .map(|d| d.as_millis() as u64)
         .unwrap_or(0)
 }
+
+/// Highest resident memory of this process so far, KiB (`VmHWM` of proc(5)); 0 where unknown.
+pub fn peak_rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.split_ascii_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}

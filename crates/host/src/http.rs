@@ -299,7 +299,12 @@ pub fn get_many(ask: &Get, tries: u32) -> Result<Vec<HttpAttempt>, Error> {
         // New threads start in the namespace of the thread that makes them.
         let batch: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..now)
-                .map(|_| scope.spawn(|| get(ask, &mut |_| ())))
+                .map(|i| {
+                    scope.spawn(move || {
+                        std::thread::sleep(crate::tcp::SPACING * i as u32);
+                        get(ask, &mut |_| ())
+                    })
+                })
                 .collect();
             threads.into_iter().map(|t| t.join()).collect()
         });

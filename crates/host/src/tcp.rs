@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::mem::size_of;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// A connection, non-blocking underneath; reading and writing end with `TimedOut` at the deadline.
 pub struct Connection {
@@ -169,19 +170,24 @@ pub fn connect(
 
 /// Opens `tries` connections at the same time and closes each as soon as it stands.
 pub fn connect_many(to: SocketAddr, tries: u32, timeout_ms: u32) -> Result<Vec<Attempt>, Error> {
+    let began = Instant::now();
     let mut attempts: Vec<Option<Attempt>> = Vec::new();
     let mut open: Vec<(usize, Handshake)> = Vec::new();
-    for i in 0..tries as usize {
-        match begin(to, timeout_ms)? {
-            Ok(handshake) => {
-                attempts.push(None);
-                open.push((i, handshake));
+    while attempts.len() < tries as usize || !open.is_empty() {
+        let due = (SPACING * attempts.len() as u32).saturating_sub(began.elapsed());
+        let all_begun = attempts.len() >= tries as usize;
+        if due.is_zero() && !all_begun {
+            match begin(to, timeout_ms)? {
+                Ok(handshake) => {
+                    open.push((attempts.len(), handshake));
+                    attempts.push(None);
+                }
+                Err(attempt) => attempts.push(Some(attempt)),
             }
-            Err(attempt) => attempts.push(Some(attempt)),
+            continue;
         }
-    }
-    while let Some((_, first)) = open.first() {
         // They were begun in this order, so the first is the first to run out of patience.
+        let patience = open.first().map_or(due, |(_, h)| h.deadline.left());
         let mut fds: Vec<libc::pollfd> = open
             .iter()
             .map(|(_, h)| libc::pollfd {
@@ -190,7 +196,14 @@ pub fn connect_many(to: SocketAddr, tries: u32, timeout_ms: u32) -> Result<Vec<A
                 revents: 0,
             })
             .collect();
-        let waited = sockets::poll(&mut fds, first.deadline.left());
+        let waited = sockets::poll(
+            &mut fds,
+            if all_begun {
+                patience
+            } else {
+                patience.min(due)
+            },
+        );
         waited.map_err(|source| Error::System {
             tried: "wait for handshakes",
             on: to.to_string(),
@@ -210,3 +223,7 @@ pub fn connect_many(to: SocketAddr, tries: u32, timeout_ms: u32) -> Result<Vec<A
     }
     Ok(attempts.into_iter().flatten().collect())
 }
+
+/// Pause between the beginnings of several tries: a listener with a short accept queue must not be
+/// overrun by the one who measures it.
+pub const SPACING: Duration = Duration::from_millis(8);

@@ -112,6 +112,13 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     if !first {
         report::write(&report, options.format, io)?;
     }
+    if std::env::var_os("NETSHOOT_STATS").is_some() {
+        writeln!(
+            io.err,
+            "netshoot-stats: peak_rss_kib={}",
+            netshoot_host::clock::peak_rss_kib()
+        )?;
+    }
     Ok(match &report.verified {
         Some(v) => i32::from(!v.worked),
         None => code(&report),

@@ -45,7 +45,7 @@ const PAGE: &str = "\
 ## What it asks
 
 What an HTTP/1.1 server does with a GET request, from the SYN to the last byte, as many times as
-told, all at once.
+told, 8 ms apart.
 
 ## What it sends
 

@@ -32,7 +32,7 @@ const PAGE: &str = "\
 
 ## What it asks
 
-Whether a TCP handshake with an address and port succeeds, as many times as told, all at once.
+Whether a TCP handshake with an address and port succeeds, as many times as told, 8 ms apart.
 
 ## What it sends
 
