@@ -8,7 +8,7 @@ const MIB: u64 = 1024 * 1024;
 const TICK: Duration = Duration::from_millis(20);
 /// Share of the way to the stall that a new process may have behind it from the start, percent:
 /// replicas that were started together must not die together.
-const WARM_PERCENT: u64 = 60;
+const WARM_PERCENT: u64 = 35;
 
 /// What a cache holds.
 #[derive(Debug)]
