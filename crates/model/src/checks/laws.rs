@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Files of the shelf that are not checks.
-const SHARED: &[&str] = &["mod", "laws", "memory", "listeners", "places"];
+const SHARED: &[&str] = &["mod", "laws", "memory", "listeners", "places", "policies"];
 /// Examples are looked at at this moment: 2026-01-08T00:00:00Z.
 const NOW_MS: u64 = 1_767_830_400_000;
 

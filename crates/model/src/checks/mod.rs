@@ -14,9 +14,13 @@ mod listens_on_loopback_only;
 mod memory;
 mod memory_grows_without_bound;
 mod memory_limit_below_working_set;
+mod namespace_lacks_policy_label;
 mod nothing_listens_on_port;
 mod path_mtu_black_hole;
 mod places;
+mod policies;
+mod policy_blocks_dns;
+mod policy_denies_by_default;
 mod service_selects_no_pod;
 mod target_port_wrong;
 mod workload_scaled_to_zero;
@@ -30,11 +34,14 @@ use crate::check::Check;
 pub const ALL: &[&Check] = &[
     &dns_has_no_ready_endpoints::CHECK,
     &dns_policy_wrong::CHECK,
+    &policy_blocks_dns::CHECK,
     &service_selects_no_pod::CHECK,
     &workload_scaled_to_zero::CHECK,
     &ip_forwarding_off::CHECK,
     &link_down::CHECK,
     &path_mtu_black_hole::CHECK,
+    &namespace_lacks_policy_label::CHECK,
+    &policy_denies_by_default::CHECK,
     &target_port_wrong::CHECK,
     &listens_on_loopback_only::CHECK,
     &nothing_listens_on_port::CHECK,

@@ -13,30 +13,92 @@ pub const CHECK: Check = Check {
     title_zh: "命名空间缺少策略所要求的标签",
     catalogue: &["F61"],
     layer: "policy",
-    looks_at: &["NetworkPolicy", "Namespace", "Pod", "Service", "EndpointSlice"],
+    looks_at: &[
+        "NetworkPolicy",
+        "Namespace",
+        "Pod",
+        "Service",
+        "EndpointSlice",
+    ],
     after: &[],
     run,
     page: PAGE,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
-    let (Some(client), Some(d)) = (view.path.client, denied(view)) else { return };
+    let (Some(client), Some(d)) = (view.path.client, denied(view)) else {
+        return;
+    };
     // The peer of an ingress rule is the client, of an egress rule the server.
-    let peer = if d.direction.word() == "Egress" { d.server.namespace() } else { client.namespace() };
-    let Some(near) = lacking_label(&d.side, peer) else { return };
-    let Some(Miss::Namespace { selector, nearest, .. }) = near.misses.first() else { return };
-    let (Some(policy), Some(namespace)) = (view.topology.get(&near.policy), view.topology.find("Namespace", "", peer)) else { return };
+    let peer = if d.direction.word() == "Egress" {
+        d.server.namespace()
+    } else {
+        client.namespace()
+    };
+    let Some(near) = lacking_label(&d.side, peer) else {
+        return;
+    };
+    let Some(Miss::Namespace {
+        selector, nearest, ..
+    }) = near.misses.first()
+    else {
+        return;
+    };
+    let (Some(policy), Some(namespace)) = (
+        view.topology.get(&near.policy),
+        view.topology.find("Namespace", "", peer),
+    ) else {
+        return;
+    };
     let at = hop(d.direction);
-    let labels: Vec<String> = namespace.labels().iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let says = format!("NetworkPolicy {} lets namespaces with {selector} in, and no namespace carries that; {peer} has {}", near.policy.name, labels.join(", "));
-    let f = out.broken(ObjectRef::new("Namespace", "", peer), at, says, view.fact(at, namespace, "metadata.labels", labels.join(", ")));
-    f.and(view.fact(at, policy, &format!("spec.{}[{}]", d.direction.word().to_lowercase(), near.rule), format!("namespaceSelector {selector} selects 0 namespaces")));
-    f.and(view.saw(at, d.connect, format!("TCP connect from pod {} to {}:{}: no answer", client.name(), d.endpoint.address, d.endpoint.port)));
+    let labels: Vec<String> = namespace
+        .labels()
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    let says = format!(
+        "NetworkPolicy {} lets namespaces with {selector} in, and no namespace carries that; {peer} has {}",
+        near.policy.name,
+        labels.join(", ")
+    );
+    let f = out.broken(
+        ObjectRef::new("Namespace", "", peer),
+        at,
+        says,
+        view.fact(at, namespace, "metadata.labels", labels.join(", ")),
+    );
+    f.and(view.fact(
+        at,
+        policy,
+        &format!("spec.{}[{}]", d.direction.word().to_lowercase(), near.rule),
+        format!("namespaceSelector {selector} selects 0 namespaces"),
+    ));
+    f.and(view.saw(
+        at,
+        d.connect,
+        format!(
+            "TCP connect from pod {} to {}:{}: no answer",
+            client.name(),
+            d.endpoint.address,
+            d.endpoint.port
+        ),
+    ));
     f.and(d.from_node.clone());
-    f.then(format!("namespace {peer} has no {selector}")).then(format!("rule {} of NetworkPolicy {} matches nobody", near.rule, near.policy.name)).then("the SYN is dropped without an answer");
+    f.then(format!("namespace {peer} has no {selector}"))
+        .then(format!(
+            "rule {} of NetworkPolicy {} matches nobody",
+            near.rule, near.policy.name
+        ))
+        .then("the SYN is dropped without an answer");
     let offers = steps(mend(policy, d.direction, near));
-    let label = offers.iter().find(|s| matches!(s, Step::Patch { object, .. } if object.kind == "Namespace")).cloned();
-    let nearest = nearest.as_ref().map(|(n, _)| format!(" (the nearest is {n})")).unwrap_or_default();
+    let label = offers
+        .iter()
+        .find(|s| matches!(s, Step::Patch { object, .. } if object.kind == "Namespace"))
+        .cloned();
+    let nearest = nearest
+        .as_ref()
+        .map(|(n, _)| format!(" (the nearest is {n})"))
+        .unwrap_or_default();
     f.remedy(Remedy {
         safe: false,
         because: format!("the rule fits otherwise; the label may open other policies too. The other way is to correct the selector of {}{nearest}", near.policy.name),

@@ -39,24 +39,51 @@ pub fn hop(direction: Direction) -> HopKind {
 
 /// All policies, namespaces and pods, as the evaluator wants them.
 pub fn facts<'v, 'a>(view: &'v View<'a>) -> (&'v [&'a Object], &'v [&'a Object], &'v [&'a Object]) {
-    (view.topology.all("NetworkPolicy"), view.topology.all("Namespace"), view.topology.all("Pod"))
+    (
+        view.topology.all("NetworkPolicy"),
+        view.topology.all("Namespace"),
+        view.topology.all("Pod"),
+    )
 }
 
 /// The client's end of a family.
 pub fn client_end<'a>(view: &View<'a>, like: IpAddr) -> Option<End<'a>> {
-    let address = view.path.client_addresses.iter().copied().find(|a| a.is_ipv4() == like.is_ipv4())?;
-    Some(End { pod: view.path.client, address })
+    let address = view
+        .path
+        .client_addresses
+        .iter()
+        .copied()
+        .find(|a| a.is_ipv4() == like.is_ipv4())?;
+    Some(End {
+        pod: view.path.client,
+        address,
+    })
 }
 
 /// The first lost endpoint that policies deny, with the proof; egress is looked at first.
 pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
     view.path.client?;
     for (endpoint, connect) in lost(view) {
-        let Some(server) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else { continue };
-        let Some(from) = client_end(view, endpoint.address) else { continue };
-        let to = End { pod: Some(server), address: endpoint.address };
+        let Some(server) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else {
+            continue;
+        };
+        let Some(from) = client_end(view, endpoint.address) else {
+            continue;
+        };
+        let to = End {
+            pod: Some(server),
+            address: endpoint.address,
+        };
         let (policies, namespaces, pods) = facts(view);
-        let v = verdict(policies, namespaces, pods, &from, &to, &view.path.conversation.protocol, endpoint.port);
+        let v = verdict(
+            policies,
+            namespaces,
+            pods,
+            &from,
+            &to,
+            &view.path.conversation.protocol,
+            endpoint.port,
+        );
         let direction = if !v.egress.allowed {
             Direction::Egress
         } else if !v.ingress.allowed {
@@ -64,18 +91,42 @@ pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
         } else {
             continue;
         };
-        let node = if direction == Direction::Egress { view.path.client_node.clone() } else { endpoint.node.clone() };
+        let node = if direction == Direction::Egress {
+            view.path.client_node.clone()
+        } else {
+            endpoint.node.clone()
+        };
         let to = SocketAddr::new(endpoint.address, endpoint.port);
-        let question = Question::TcpConnect { to, tries: 1, timeout_ms: CONNECT_MS };
-        let Some(decider) = view.ask(view.node(&node), question) else { continue };
+        let question = Question::TcpConnect {
+            to,
+            tries: 1,
+            timeout_ms: CONNECT_MS,
+        };
+        let Some(decider) = view.ask(view.node(&node), question) else {
+            continue;
+        };
         let outcomes = attempts(decider).iter().map(|t| t.outcome);
         // From the node the handshake must come through (or be refused by the pod itself): then it
         // is the policy, and not the way, that loses the client's.
-        if !outcomes.clone().any(|o| matches!(o, Outcome::Answered | Outcome::Refused)) {
+        if !outcomes
+            .clone()
+            .any(|o| matches!(o, Outcome::Answered | Outcome::Refused))
+        {
             continue;
         }
-        let from_node = view.saw(hop(direction), decider, format!("the same handshake from node {node}: {}", tally(outcomes)));
-        return Some(Denied { endpoint, server, connect, direction, side: v.side(direction).clone(), from_node });
+        let from_node = view.saw(
+            hop(direction),
+            decider,
+            format!("the same handshake from node {node}: {}", tally(outcomes)),
+        );
+        return Some(Denied {
+            endpoint,
+            server,
+            connect,
+            direction,
+            side: v.side(direction).clone(),
+            from_node,
+        });
     }
     None
 }
@@ -93,7 +144,11 @@ pub fn steps(suggestions: Vec<Suggestion>) -> Vec<Step> {
     suggestions
         .into_iter()
         .map(|s| match s {
-            Suggestion::Patch { object, patch, .. } => Step::Patch { object, strategic: false, patch },
+            Suggestion::Patch { object, patch, .. } => Step::Patch {
+                object,
+                strategic: false,
+                patch,
+            },
             Suggestion::Create { object, .. } => Step::Create { object },
         })
         .collect()
@@ -101,5 +156,8 @@ pub fn steps(suggestions: Vec<Suggestion>) -> Vec<Step> {
 
 /// `a, b` of object names.
 pub fn names(all: &[ObjectRef]) -> String {
-    all.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ")
+    all.iter()
+        .map(|r| r.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

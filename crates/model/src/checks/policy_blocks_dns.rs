@@ -17,7 +17,13 @@ pub const CHECK: Check = Check {
     title_zh: "Egress 策略没有放行 DNS",
     catalogue: &["F13"],
     layer: "policy",
-    looks_at: &["NetworkPolicy", "Namespace", "Pod", "Service", "EndpointSlice"],
+    looks_at: &[
+        "NetworkPolicy",
+        "Namespace",
+        "Pod",
+        "Service",
+        "EndpointSlice",
+    ],
     after: &["dns-has-no-ready-endpoints"],
     run,
     page: PAGE,
@@ -25,36 +31,128 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let o = view.observed();
-    let (Some(lookup), Some(true), Some(client)) = (o.lookup, o.name_fails(), view.path.client) else { return };
-    let denying = dns_endpoints(view).into_iter().filter(|e| e.ready).find_map(|e| {
-        let pod = e.pod.as_ref().and_then(|p| view.topology.get(p))?;
-        let from = client_end(view, e.address)?;
-        let (policies, namespaces, pods) = facts(view);
-        let v = verdict(policies, namespaces, pods, &from, &End { pod: Some(pod), address: e.address }, "UDP", e.port);
-        (!v.egress.allowed).then_some((pod, v.egress))
-    });
-    let Some((dns_pod, side)) = denying else { return };
-    let Some(first) = side.selecting.first().cloned() else { return };
-    let Some(policy) = view.topology.get(&first) else { return };
+    let (Some(lookup), Some(true), Some(client)) = (o.lookup, o.name_fails(), view.path.client)
+    else {
+        return;
+    };
+    let denying = dns_endpoints(view)
+        .into_iter()
+        .filter(|e| e.ready)
+        .find_map(|e| {
+            let pod = e.pod.as_ref().and_then(|p| view.topology.get(p))?;
+            let from = client_end(view, e.address)?;
+            let (policies, namespaces, pods) = facts(view);
+            let v = verdict(
+                policies,
+                namespaces,
+                pods,
+                &from,
+                &End {
+                    pod: Some(pod),
+                    address: e.address,
+                },
+                "UDP",
+                e.port,
+            );
+            (!v.egress.allowed).then_some((pod, v.egress))
+        });
+    let Some((dns_pod, side)) = denying else {
+        return;
+    };
+    let Some(first) = side.selecting.first().cloned() else {
+        return;
+    };
+    let Some(policy) = view.topology.get(&first) else {
+        return;
+    };
     for server in dns_addresses(view) {
         let record = if server.is_ipv4() { "A" } else { "AAAA" };
-        let name = if view.path.name.is_empty() { "kubernetes.default.svc.cluster.local" } else { &view.path.name };
-        let question = |_| Question::Resolve { name: name.into(), record: record.into(), server, over: Transport::Udp, timeout_ms: 700 };
-        let (Some(own), Some(node)) = (view.ask(view.path.vantage(), question(())), view.ask(view.node(&view.path.client_node), question(()))) else { continue };
-        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&own.answer, &node.answer) else { continue };
+        let name = if view.path.name.is_empty() {
+            "kubernetes.default.svc.cluster.local"
+        } else {
+            &view.path.name
+        };
+        let question = |_| Question::Resolve {
+            name: name.into(),
+            record: record.into(),
+            server,
+            over: Transport::Udp,
+            timeout_ms: 700,
+        };
+        let (Some(own), Some(node)) = (
+            view.ask(view.path.vantage(), question(())),
+            view.ask(view.node(&view.path.client_node), question(())),
+        ) else {
+            continue;
+        };
+        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&own.answer, &node.answer) else {
+            continue;
+        };
         if mine.outcome == Outcome::Answered || theirs.outcome != Outcome::Answered {
             continue;
         }
-        let says = format!("egress of {} is isolated by NetworkPolicy {}, and no rule allows DNS (53/UDP)", client.name(), names(&side.selecting));
-        let f = out.broken(first.clone(), HopKind::Name, says, view.fact(HopKind::Name, policy, "spec.egress", format!("selects {}; none of its {} rules allows 53/UDP to {}", client.name(), policy.list("spec.egress").len(), dns_pod.name())));
-        f.and(view.saw(HopKind::Name, lookup, format!("{} does not resolve", view.path.name)));
-        f.and(view.saw(HopKind::Name, own, format!("query to {} from pod {}: {}", server.ip(), client.name(), crate::observe::word(mine.outcome))));
-        f.and(view.saw(HopKind::Name, node, format!("the same query from node {}: {}", view.path.client_node, theirs.rcode)));
-        f.then(format!("NetworkPolicy {} isolates egress of {}", names(&side.selecting), client.name())).then("no rule allows 53/UDP to the DNS pods").then("queries are dropped").then("no name resolves, addresses work");
+        let says = format!(
+            "egress of {} is isolated by NetworkPolicy {}, and no rule allows DNS (53/UDP)",
+            client.name(),
+            names(&side.selecting)
+        );
+        let f = out.broken(
+            first.clone(),
+            HopKind::Name,
+            says,
+            view.fact(
+                HopKind::Name,
+                policy,
+                "spec.egress",
+                format!(
+                    "selects {}; none of its {} rules allows 53/UDP to {}",
+                    client.name(),
+                    policy.list("spec.egress").len(),
+                    dns_pod.name()
+                ),
+            ),
+        );
+        f.and(view.saw(
+            HopKind::Name,
+            lookup,
+            format!("{} does not resolve", view.path.name),
+        ));
+        f.and(view.saw(
+            HopKind::Name,
+            own,
+            format!(
+                "query to {} from pod {}: {}",
+                server.ip(),
+                client.name(),
+                crate::observe::word(mine.outcome)
+            ),
+        ));
+        f.and(view.saw(
+            HopKind::Name,
+            node,
+            format!(
+                "the same query from node {}: {}",
+                view.path.client_node, theirs.rcode
+            ),
+        ));
+        f.then(format!(
+            "NetworkPolicy {} isolates egress of {}",
+            names(&side.selecting),
+            client.name()
+        ))
+        .then("no rule allows 53/UDP to the DNS pods")
+        .then("queries are dropped")
+        .then("no name resolves, addresses work");
         f.remedy(Remedy {
             safe: false,
-            because: "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only".into(),
-            steps: vec![Step::Patch { object: first.clone(), strategic: false, patch: patch(policy, dns_pod) }],
+            because:
+                "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only"
+                    .into(),
+            steps: vec![Step::Patch {
+                object: first.clone(),
+                strategic: false,
+                patch: patch(policy, dns_pod),
+            }],
         });
         return;
     }
@@ -64,7 +162,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
 fn patch(policy: &Object, dns_pod: &Object) -> Value {
     let mut rules = policy.list("spec.egress").to_vec();
     let labels = dns_pod.labels();
-    let app = labels.get("k8s-app").map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
+    let app = labels
+        .get("k8s-app")
+        .map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
     rules.push(json!({
         "to": [{
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dns_pod.namespace()}},

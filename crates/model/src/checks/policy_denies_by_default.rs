@@ -13,46 +13,126 @@ pub const CHECK: Check = Check {
     title_zh: "NetworkPolicy 隔离了 Pod，且没有规则放行该访问",
     catalogue: &["F60"],
     layer: "policy",
-    looks_at: &["NetworkPolicy", "Namespace", "Pod", "Service", "EndpointSlice"],
+    looks_at: &[
+        "NetworkPolicy",
+        "Namespace",
+        "Pod",
+        "Service",
+        "EndpointSlice",
+    ],
     after: &["namespace-lacks-policy-label"],
     run,
     page: PAGE,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
-    let (Some(client), Some(d)) = (view.path.client, denied(view)) else { return };
+    let (Some(client), Some(d)) = (view.path.client, denied(view)) else {
+        return;
+    };
     if lacking_label(&d.side, client.namespace()).is_some() {
         return;
     }
     let word = d.direction.word().to_lowercase();
-    let Some(first) = d.side.selecting.first().cloned() else { return };
-    let own = if word == "egress" { client.reference() } else { d.server.reference() };
-    let says = format!("{word} of {} is isolated by NetworkPolicy {}, and no rule allows {} to port {}", own.name, names(&d.side.selecting), client.name(), d.endpoint.port);
+    let Some(first) = d.side.selecting.first().cloned() else {
+        return;
+    };
+    let own = if word == "egress" {
+        client.reference()
+    } else {
+        d.server.reference()
+    };
+    let says = format!(
+        "{word} of {} is isolated by NetworkPolicy {}, and no rule allows {} to port {}",
+        own.name,
+        names(&d.side.selecting),
+        client.name(),
+        d.endpoint.port
+    );
     let at = hop(d.direction);
-    let Some(policy) = view.topology.get(&first) else { return };
+    let Some(policy) = view.topology.get(&first) else {
+        return;
+    };
     let field = format!("spec.{word}");
-    let f = out.broken(first.clone(), at, says, view.fact(at, policy, &field, format!("selects {}; none of its {} rules fits", own.name, policy.list(&field).len())));
-    f.and(view.saw(at, d.connect, format!("TCP connect from pod {} to {}:{}: no answer", client.name(), d.endpoint.address, d.endpoint.port)));
+    let f = out.broken(
+        first.clone(),
+        at,
+        says,
+        view.fact(
+            at,
+            policy,
+            &field,
+            format!(
+                "selects {}; none of its {} rules fits",
+                own.name,
+                policy.list(&field).len()
+            ),
+        ),
+    );
+    f.and(view.saw(
+        at,
+        d.connect,
+        format!(
+            "TCP connect from pod {} to {}:{}: no answer",
+            client.name(),
+            d.endpoint.address,
+            d.endpoint.port
+        ),
+    ));
     f.and(d.from_node.clone());
     for n in d.side.near_misses.iter().take(2) {
         if let Some(p) = view.topology.get(&n.policy) {
-            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), n.misses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+            f.and(
+                view.fact(
+                    at,
+                    p,
+                    &format!("{field}[{}]", n.rule),
+                    n.misses
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                ),
+            );
         }
     }
-    f.then(format!("NetworkPolicy {} selects {}", names(&d.side.selecting), own.name)).then(format!("{word} that no rule allows is denied")).then("the SYN is dropped without an answer");
+    f.then(format!(
+        "NetworkPolicy {} selects {}",
+        names(&d.side.selecting),
+        own.name
+    ))
+    .then(format!("{word} that no rule allows is denied"))
+    .then("the SYN is dropped without an answer");
     f.remedy(remedy(view, &d, &first));
 }
 
-fn remedy(view: &View<'_>, d: &crate::checks::policies::Denied<'_, '_>, first: &ObjectRef) -> Remedy {
+fn remedy(
+    view: &View<'_>,
+    d: &crate::checks::policies::Denied<'_, '_>,
+    first: &ObjectRef,
+) -> Remedy {
     let (policies, namespaces, pods) = facts(view);
-    let to = End { pod: Some(d.server), address: d.endpoint.address };
+    let to = End {
+        pod: Some(d.server),
+        address: d.endpoint.address,
+    };
     let suggestions = match client_end(view, d.endpoint.address) {
-        Some(from) => suggest_allow(policies, namespaces, pods, &from, &to, &view.path.conversation.protocol, d.endpoint.port),
+        Some(from) => suggest_allow(
+            policies,
+            namespaces,
+            pods,
+            &from,
+            &to,
+            &view.path.conversation.protocol,
+            d.endpoint.port,
+        ),
         None => Vec::new(),
     };
     Remedy {
         safe: false,
-        because: format!("opens exactly this conversation and nothing else; whether it is meant to be open, the owner of {} must say", first.name),
+        because: format!(
+            "opens exactly this conversation and nothing else; whether it is meant to be open, the owner of {} must say",
+            first.name
+        ),
         steps: steps(suggestions),
     }
 }
