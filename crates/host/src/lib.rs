@@ -11,7 +11,9 @@ pub mod clock;
 pub mod diag;
 pub mod dns;
 pub mod http;
+pub mod icmp;
 pub mod link;
+pub mod mtu;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
@@ -24,6 +26,7 @@ mod testground;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod udp;
 
 use std::fmt;
 use std::io;
