@@ -232,7 +232,8 @@ impl Keeper {
 /// The keeper itself: `__keep WAITS SAYS PATH`.
 pub fn keep(words: &[String]) -> i32 {
     own::name_process(c"netshoot-keep");
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    // SIGPIPE comes when the parent is gone before it has heard from us: just then we are needed.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE] {
         // SAFETY: SIG_IGN is no handler of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
