@@ -111,6 +111,14 @@ pub(crate) fn files(site: &Site<'_>, name: &str) -> Result<Vec<(String, Vec<u8>)
     let Some(spec) = container(site.pod, name) else {
         return Ok(all);
     };
+    // The part of a service account's volume that a TLS client looks into.
+    if let Some(ca) = site
+        .store
+        .find("ConfigMap", shape::namespace(site.pod), "kube-root-ca.crt")
+    {
+        let path = "var/run/secrets/kubernetes.io/serviceaccount/ca.crt".to_string();
+        all.extend(content(&ca, "ca.crt").map(|c| (path, c)));
+    }
     for mount in list(spec, "volumeMounts") {
         let volumes = list(site.pod, "spec.volumes");
         let Some(volume) = volumes
@@ -186,6 +194,10 @@ pub(crate) fn refresh(pid: i32, files: &[(String, Vec<u8>)]) -> std::io::Result<
 
 fn environment(site: &Site<'_>, spec: &Value) -> Result<Vec<(String, String)>, Missing> {
     let mut env: Vec<(String, String)> = vec![("HOSTNAME".into(), shape::name(site.pod).into())];
+    if let Some(limit) = bytes(text(spec, "resources.limits.memory")) {
+        // As runtimes with a collector read it from their cgroup; a process cannot see it everywhere.
+        env.push((crate::behave::MEMORY_LIMIT.into(), limit.to_string()));
+    }
     for from in list(spec, "envFrom") {
         let (kind, source) = if from.get("secretRef").is_some() {
             ("Secret", at(from, "secretRef"))
