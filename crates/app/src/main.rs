@@ -3,73 +3,245 @@
 mod access;
 mod applets;
 mod faces;
+#[cfg(test)]
+mod golden;
 mod io;
 mod report;
 mod version;
 
-use clap::{Arg, Command};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
 use io::{Io, Lang};
+use netshoot_model::symptom::nearest;
 use std::process::ExitCode;
 
 /// Exit code for a wrong command line (EX_USAGE of sysexits.h).
 const USAGE: i32 = 64;
+/// Exit code when nobody reads the output any more, as the shell shows it: 128 + SIGPIPE.
+const NOBODY_READS: i32 = 141;
 
 fn main() -> ExitCode {
+    netshoot_host::nss::pin();
     let args: Vec<String> = std::env::args_os()
         .map(|a| a.to_string_lossy().into_owned())
         .collect();
-    let _ = rustls::crypto::ring::default_provider().install_default();
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
 }
 
 fn start(args: &[String]) -> i32 {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Words that the program calls itself with: the processes of a world.
     if let Some(code) = netshoot_lab::own::internal(args.get(1..).unwrap_or_default()) {
         return code;
     }
-    let lang = Lang::choose(None);
-    let command = command();
-    let matches = match command.try_get_matches_from(args) {
-        Ok(m) => m,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { USAGE } else { 0 };
-        }
-    };
-    let Some((word, m)) = matches.subcommand() else {
-        return USAGE;
-    };
-    let Some(applet) = applets::ALL.iter().find(|a| a.name == word) else {
-        return USAGE;
-    };
-    Io::standard(lang, |io| match (applet.run)(m, io) {
-        Ok(code) => code,
-        Err(e) => {
-            let _ = writeln!(
-                io.err,
-                "netshoot {word}: {}",
-                report::safe(&format!("{e:#}"))
-            );
-            2
-        }
+    let args = by_first_word(args);
+    // Known before anything is parsed: the help is written in it.
+    let lang = Lang::choose(asked_lang(&args));
+    Io::standard(lang, |io| match command(lang).try_get_matches_from(&args) {
+        Ok(m) => run(&m, io),
+        Err(e) => complain(&e, io),
     })
 }
 
-fn command() -> Command {
-    let words = applets::ALL
-        .iter()
-        .map(|a| (a.arguments)(Command::new(a.name).about(a.about)));
-    Command::new("netshoot")
-        .version(version::SHORT)
-        .about("Network toolbox and diagnostician for Kubernetes")
+fn run(matches: &clap::ArgMatches, io: &mut Io<'_>) -> i32 {
+    let Some((word, m)) = matches.subcommand() else {
+        return USAGE;
+    };
+    let Some(applet) = applets::named(word) else {
+        return USAGE;
+    };
+    let result = (applet.run)(m, io).and_then(|code| {
+        io.out.flush()?;
+        Ok(code)
+    });
+    match result {
+        Ok(code) => code,
+        Err(e) if nobody_reads(&e) => NOBODY_READS,
+        Err(e) => {
+            io.progress_done();
+            let said = report::safe(&format!("{e:#}"));
+            let _ = writeln!(io.err, "netshoot {word}: {said}");
+            2
+        }
+    }
+}
+
+fn nobody_reads(e: &anyhow::Error) -> bool {
+    e.chain().any(|c| {
+        c.downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// The command line as if the program had been called `netshoot`: a link's name becomes the first
+/// word, `help WORD` becomes `WORD --help`, `--install DIR` becomes `install DIR`.
+fn by_first_word(args: &[String]) -> Vec<String> {
+    let (own, rest) = args
+        .split_first()
+        .map_or(("", args), |(o, r)| (o.as_str(), r));
+    let called = own.rsplit('/').next().unwrap_or_default();
+    let mut words = vec!["netshoot".to_string()];
+    if let Some(applet) = applets::named(called) {
+        words.push(applet.name.to_string());
+        words.extend(rest.iter().cloned());
+        return words;
+    }
+    // Where the first word stands: `--lang zh` may come before it.
+    let mut at = 0;
+    while let Some(word) = rest.get(at) {
+        match word.as_str() {
+            "--lang" => at += 2,
+            w if w.starts_with("--lang=") => at += 1,
+            _ => break,
+        }
+    }
+    words.extend(rest.iter().take(at).cloned());
+    let (first, after) = (rest.get(at).map(String::as_str), rest.get(at + 1..));
+    let after = after.unwrap_or_default().iter().cloned();
+    match first {
+        Some("help") => {
+            words.extend(after);
+            words.push("--help".into());
+        }
+        Some("--install") => {
+            words.push("install".into());
+            words.extend(after);
+        }
+        _ => words.extend(rest.iter().skip(at).cloned()),
+    }
+    words
+}
+
+/// The value of `--lang`, wherever it stands before `--`.
+fn asked_lang(args: &[String]) -> Option<&str> {
+    let own = args.iter().take_while(|a| *a != "--");
+    own.clone()
+        .zip(own.skip(1).map(Some).chain([None]))
+        .find_map(|(a, next)| match a.strip_prefix("--lang") {
+            Some("") => next.map(String::as_str),
+            Some(value) => value.strip_prefix('='),
+            None => None,
+        })
+}
+
+/// Prints help or what is wrong with the command line; gives the exit code.
+fn complain(e: &clap::Error, io: &mut Io<'_>) -> i32 {
+    if e.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(word)) = e.get(ContextKind::InvalidSubcommand)
+    {
+        let said = unknown(word, e, io.lang);
+        let _ = io.err.write_all(said.as_bytes());
+        return USAGE;
+    }
+    let text = e.render().to_string();
+    if e.use_stderr() {
+        let _ = io.err.write_all(text.as_bytes());
+        USAGE
+    } else if io.out.write_all(text.as_bytes()).is_err() {
+        NOBODY_READS
+    } else {
+        0
+    }
+}
+
+fn unknown(word: &str, e: &clap::Error, lang: Lang) -> String {
+    let all: Vec<&str> = applets::ALL.iter().map(|a| a.name).collect();
+    let near = match e.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(s)) => vec![s.clone()],
+        Some(ContextValue::Strings(s)) if !s.is_empty() => s.clone(),
+        _ => nearest(word, &all),
+    };
+    let hint = if near.is_empty() {
+        format!(
+            "{} netshoot --help",
+            lang.pick("all words:", "全部子命令：")
+        )
+    } else {
+        format!(
+            "{} {}",
+            lang.pick("did you mean", "您是否想输入"),
+            near.join(lang.pick(" or ", " 或 "))
+        )
+    };
+    format!(
+        "netshoot: {} {}; {hint}\n",
+        lang.pick("there is no word", "没有子命令"),
+        report::safe(word)
+    )
+}
+
+/// The parser, with texts in one language. Help, completions, man pages and docs come from it.
+pub fn command(lang: Lang) -> Command {
+    let words = applets::ALL.iter().map(|a| {
+        (a.arguments)(
+            Command::new(a.name).about(lang.pick(a.about, a.about_zh)),
+            lang,
+        )
+    });
+    let lang_arg = Arg::new("lang")
+        .long("lang")
+        .global(true)
+        .value_name("en|zh")
+        .value_parser(["en", "zh"])
+        .hide_possible_values(true)
+        .help(lang.pick(
+            "Language of texts; the locale's if not given",
+            "输出语言；缺省取自 locale",
+        ));
+    let version = Arg::new("version")
+        .short('V')
+        .long("version")
+        .action(ArgAction::Version)
+        .help(lang.pick(
+            "Print version, commit and target",
+            "显示版本、提交与目标平台",
+        ));
+    let whole = Command::new("netshoot")
+        .version(version::FULL)
+        .about(lang.pick(
+            "Finds out why one thing in Kubernetes cannot reach another",
+            "找出 Kubernetes 中访问失败的原因",
+        ))
+        .disable_version_flag(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .arg(
-            Arg::new("lang")
-                .long("lang")
-                .global(true)
-                .value_name("en|zh")
-                .value_parser(["en", "zh"]),
-        )
-        .subcommands(words)
+        .arg(lang_arg)
+        .arg(version)
+        .subcommands(words);
+    in_language(whole, lang)
+}
+
+/// Headings and the help flag, for a command and all below it.
+fn in_language(c: Command, lang: Lang) -> Command {
+    let help = Arg::new("help")
+        .short('h')
+        .long("help")
+        .action(ArgAction::Help)
+        .help(lang.pick("Print help", "显示帮助"));
+    let below: Vec<String> = c
+        .get_subcommands()
+        .map(|s| s.get_name().to_string())
+        .collect();
+    let mut c = c
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .arg(help)
+        .subcommand_help_heading(lang.pick("Words", "子命令"))
+        .subcommand_value_name(lang.pick("WORD", "子命令"))
+        .help_template(lang.pick(
+            "{about-with-newline}\nUsage: {usage}\n\n{all-args}{after-help}\n",
+            "{about-with-newline}\n用法：{usage}\n\n{all-args}{after-help}\n",
+        ))
+        .mut_args(|a| {
+            let heading = if a.is_positional() {
+                lang.pick("Arguments", "参数")
+            } else {
+                lang.pick("Options", "选项")
+            };
+            a.help_heading(heading)
+        });
+    for name in below {
+        c = c.mut_subcommand(name, |s| in_language(s, lang));
+    }
+    c
 }

@@ -17,6 +17,7 @@ pub mod mtu;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod nss;
 pub mod probes;
 pub mod resolv;
 pub mod sockets;

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod probe;
 pub mod remedy;
 pub mod report;
+pub mod rights;
 pub mod rules;
 pub mod snapshot;
 pub mod symptom;

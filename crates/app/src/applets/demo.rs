@@ -2,7 +2,7 @@
 
 use super::Applet;
 use crate::faces::lab;
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::{ArgMatches, Command};
 use std::time::Instant;
@@ -12,6 +12,7 @@ pub const APPLET: Applet = Applet {
     name: "demo",
     about: "Watch one incident from the first symptom to the verified remedy (about 30 s)",
     about_zh: "演示：一次故障从症状到验证修复的全过程（约 30 秒）",
+    link: true,
     arguments,
     run,
 };
@@ -19,7 +20,7 @@ pub const APPLET: Applet = Applet {
 /// The article's case.
 const WORLD: &str = "auth-service-out-of-memory";
 
-fn arguments(c: Command) -> Command {
+fn arguments(c: Command, _: Lang) -> Command {
     c
 }
 

@@ -2,7 +2,7 @@
 
 use super::Applet;
 use crate::faces::diagnose::{Options, Source, run as diagnose};
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use crate::report::Format;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -14,11 +14,12 @@ pub const APPLET: Applet = Applet {
     name: "diagnose",
     about: "Find out why one thing cannot reach another, with proof and remedy",
     about_zh: "找出访问失败的根因，给出证据与修复",
+    link: true,
     arguments,
     run,
 };
 
-fn arguments(c: Command) -> Command {
+fn arguments(c: Command, lang: Lang) -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
@@ -32,53 +33,97 @@ fn arguments(c: Command) -> Command {
         text(
             "symptom",
             "WORDS",
-            "What hurts, in plain words (English or Chinese)",
+            lang.pick(
+                "What hurts, in plain words (English or Chinese)",
+                "用自然语言描述的症状（中文或英文）",
+            ),
         )
         .short('s'),
     )
-    .arg(text("namespace", "NAME", "Namespace it is about").short('n'))
+    .arg(
+        text(
+            "namespace",
+            "NAME",
+            lang.pick("Namespace it is about", "所涉及的命名空间"),
+        )
+        .short('n'),
+    )
     .arg(text(
         "from",
         "pod/NAME",
-        "Who cannot reach: pod/NAME, deploy/NAME, node/NAME",
+        lang.pick(
+            "Who cannot reach: pod/NAME, deploy/NAME, node/NAME",
+            "访问方：pod/NAME、deploy/NAME、node/NAME",
+        ),
     ))
     .arg(text(
         "to",
         "svc/NAME:PORT",
-        "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL",
+        lang.pick(
+            "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL",
+            "访问目标：svc/NAME:PORT、pod/NAME:PORT、HOST:PORT、URL",
+        ),
     ))
     .arg(text(
         "snapshot",
         "FILE",
-        "Answer from a recording instead of the network",
+        lang.pick(
+            "Answer from a recording instead of the network",
+            "基于录制文件诊断，不访问网络",
+        ),
     ))
     .arg(text(
         "dump",
         "DIR",
-        "Read objects from a folder of kubectl get -o yaml|json",
+        lang.pick(
+            "Read objects from a folder of kubectl get -o yaml|json",
+            "从 kubectl get -o yaml|json 的输出目录读取对象",
+        ),
     ))
     .arg(text(
         "record",
         "FILE",
-        "Keep everything that was seen, for --snapshot",
+        lang.pick(
+            "Keep everything that was seen, for --snapshot",
+            "保存全部所见，供 --snapshot 使用",
+        ),
     ))
-    .arg(flag("passive", "Send nothing to the network"))
-    .arg(flag("plan", "Say what would be asked, and ask nothing"))
+    .arg(flag(
+        "passive",
+        lang.pick("Send nothing to the network", "不发送任何报文"),
+    ))
+    .arg(flag(
+        "plan",
+        lang.pick(
+            "Say what would be asked, and ask nothing",
+            "仅说明将探测什么，不实际探测",
+        ),
+    ))
     .arg(flag(
         "runbook",
-        "Print the equivalent script of ordinary tools",
+        lang.pick(
+            "Print the equivalent script of ordinary tools",
+            "输出等价的常用工具脚本",
+        ),
     ))
     .arg(flag(
         "verify",
-        "Apply the remedy (in a world) and show that it worked",
+        lang.pick(
+            "Apply the remedy (in a world) and show that it worked",
+            "（在实验世界中）执行修复并验证",
+        ),
     ))
     .arg(
-        text("max-probes", "N", "Ask at most so many questions")
-            .value_parser(clap::value_parser!(usize))
-            .default_value("400"),
+        text(
+            "max-probes",
+            "N",
+            lang.pick("Ask at most so many questions", "探测次数上限"),
+        )
+        .value_parser(clap::value_parser!(usize))
+        .default_value("400"),
     )
     .arg(
-        text("output", "FORMAT", "How to print")
+        text("output", "FORMAT", lang.pick("How to print", "输出格式"))
             .short('o')
             .value_parser(["text", "json", "markdown", "html"])
             .default_value("text"),

@@ -1,8 +1,8 @@
 //! `netshoot lab`: worlds to look at, to train in, and to be measured by.
 
-use super::Applet;
+use super::{Applet, output};
 use crate::faces::{bench, lab};
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -12,23 +12,30 @@ pub const APPLET: Applet = Applet {
     name: "lab",
     about: "Worlds: small broken Kubernetes networks, real packets, on this machine",
     about_zh: "实验世界：在本机用真实数据包搭建的故障 Kubernetes 网络",
+    link: true,
     arguments,
     run,
 };
 
-fn arguments(c: Command) -> Command {
+fn arguments(c: Command, lang: Lang) -> Command {
     let labs = || {
         Arg::new("labs")
             .long("labs")
             .value_name("DIR")
-            .help("Read worlds from this folder instead of the built-in ones")
+            .help(lang.pick(
+                "Read worlds from this folder instead of the built-in ones",
+                "从该目录读取世界，而非内置世界",
+            ))
             .global(true)
     };
     let name = || {
         Arg::new("name")
             .value_name("NAME")
             .required(true)
-            .help("Name of the world: see netshoot lab list")
+            .help(lang.pick(
+                "Name of the world: see netshoot lab list",
+                "世界名称，见 netshoot lab list",
+            ))
     };
     let seed = || {
         Arg::new("seed")
@@ -36,20 +43,29 @@ fn arguments(c: Command) -> Command {
             .value_name("N")
             .value_parser(value_parser!(u64))
             .default_value("0")
-            .help("Vary names, ports, addresses, placement and noise; 0 is the world as written")
+            .help(lang.pick(
+                "Vary names, ports, addresses, placement and noise; 0 is the world as written",
+                "按种子变化名称、端口、地址、位置与噪声；0 为原样",
+            ))
     };
     let twin = || {
         Arg::new("twin")
             .long("twin")
             .value_name("TWIN")
             .value_parser(["healthy", "near-miss"])
-            .help("The same world without the fault, or with a harmless look-alike")
+            .help(lang.pick(
+                "The same world without the fault, or with a harmless look-alike",
+                "无故障的同一世界，或仅有无害的相似特征",
+            ))
     };
     let place = || {
         Arg::new("in")
             .long("in")
             .value_name("pod/X|node/Y")
-            .help("Where to run it; the first client pod if not given")
+            .help(lang.pick(
+                "Where to run it; the first client pod if not given",
+                "运行位置；缺省为第一个客户端 Pod",
+            ))
     };
     let words = || {
         Arg::new("command")
@@ -58,15 +74,9 @@ fn arguments(c: Command) -> Command {
             .allow_hyphen_values(true)
             .required(true)
             .value_name("COMMAND")
+            .help(lang.pick("What to run inside", "在其中运行的命令"))
     };
-    let output = || {
-        Arg::new("output")
-            .short('o')
-            .long("output")
-            .value_name("FORMAT")
-            .value_parser(["text", "json"])
-            .default_value("text")
-    };
+    let output = || output(lang);
     let number = |n: &'static str, d: &'static str, h: &'static str| {
         Arg::new(n)
             .long(n)
@@ -80,12 +90,18 @@ fn arguments(c: Command) -> Command {
         .arg_required_else_help(true)
         .subcommand(
             Command::new("list")
-                .about("Name every world, its catalogue numbers and layer")
+                .about(lang.pick(
+                    "Name every world, its catalogue numbers and layer",
+                    "列出全部世界、故障编号与层次",
+                ))
                 .arg(output()),
         )
         .subcommand(
             Command::new("up")
-                .about("Hold a world, with a shell in its first client pod")
+                .about(lang.pick(
+                    "Hold a world, with a shell in its first client pod",
+                    "搭建并保持一个世界，在其第一个客户端 Pod 中打开 shell",
+                ))
                 .arg(name())
                 .arg(seed())
                 .arg(twin())
@@ -93,7 +109,10 @@ fn arguments(c: Command) -> Command {
         )
         .subcommand(
             Command::new("run")
-                .about("Build a world, run a command inside, take it away")
+                .about(lang.pick(
+                    "Build a world, run a command inside, take it away",
+                    "搭建世界，在其中运行命令，然后撤除",
+                ))
                 .arg(name())
                 .arg(seed())
                 .arg(twin())
@@ -102,34 +121,60 @@ fn arguments(c: Command) -> Command {
         )
         .subcommand(
             Command::new("solve")
-                .about("Diagnose a world, apply the remedy, verify")
+                .about(lang.pick(
+                    "Diagnose a world, apply the remedy, verify",
+                    "诊断、修复并验证一个世界",
+                ))
                 .arg(name())
                 .arg(seed()),
         )
         .subcommand(
             Command::new("bench")
-                .about("Measure the diagnosis over all worlds, their twins, and seeds")
+                .about(lang.pick(
+                    "Measure the diagnosis over all worlds, their twins, and seeds",
+                    "在全部世界、其对照与各种子上度量诊断",
+                ))
                 .arg(
                     Arg::new("only")
                         .long("only")
                         .value_name("NAME")
                         .default_value("")
-                        .help("Only this world or catalogue number (several with commas)"),
+                        .help(lang.pick(
+                            "Only this world or catalogue number (several with commas)",
+                            "仅该世界或故障编号（逗号分隔）",
+                        )),
                 )
-                .arg(number("seeds", "1", "How many seeds"))
-                .arg(number("first-seed", "1", "The first seed"))
-                .arg(number("jobs", "2", "Worlds at once"))
+                .arg(number(
+                    "seeds",
+                    "1",
+                    lang.pick("How many seeds", "种子个数"),
+                ))
+                .arg(number(
+                    "first-seed",
+                    "1",
+                    lang.pick("The first seed", "起始种子"),
+                ))
+                .arg(number(
+                    "jobs",
+                    "2",
+                    lang.pick("Worlds at once", "同时搭建的世界数"),
+                ))
                 .arg(
                     Arg::new("twins")
                         .long("twins")
                         .action(ArgAction::SetTrue)
-                        .help("Only the healthy and near-miss twins"),
+                        .help(
+                            lang.pick("Only the healthy and near-miss twins", "仅无故障与近似对照"),
+                        ),
                 )
                 .arg(
                     Arg::new("keep")
                         .long("keep")
                         .value_name("DIR")
-                        .help("Keep the reports of runs that went wrong"),
+                        .help(lang.pick(
+                            "Keep the reports of runs that went wrong",
+                            "保存出错运行的报告",
+                        )),
                 )
                 .arg(output()),
         )

@@ -1,15 +1,23 @@
 //! The shelf of words: each a file with a `pub const APPLET`, reached as `netshoot WORD` or
-//! through a link of that name. Parser, help, completions and man pages are computed from it.
+//! through a link of that name. Parser, help, completions, man pages and docs are computed from it.
 //!
-//! To add one: a file, its `mod` line, its line in [`ALL`].
+//! To add one: a file, its `mod` line, its line in [`ALL`]; the laws say what is missing.
 
+mod checks;
+mod completion;
 mod demo;
 mod diagnose;
+mod explain;
+mod install;
 mod lab;
+#[cfg(test)]
+mod laws;
+mod man;
+mod probes;
 
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use anyhow::Result;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 /// One word.
 pub struct Applet {
@@ -19,11 +27,43 @@ pub struct Applet {
     pub about: &'static str,
     /// One line, Chinese.
     pub about_zh: &'static str,
+    /// `netshoot install` makes a link of this name: not where another tool owns the word.
+    pub link: bool,
     /// Its arguments, added to a command of that name.
-    pub arguments: fn(Command) -> Command,
+    pub arguments: fn(Command, Lang) -> Command,
     /// Does it; gives the exit code.
     pub run: fn(&ArgMatches, &mut Io<'_>) -> Result<i32>,
 }
 
 /// All words, in the order of the help.
-pub const ALL: &[&Applet] = &[&diagnose::APPLET, &lab::APPLET, &demo::APPLET];
+pub const ALL: &[&Applet] = &[
+    &diagnose::APPLET,
+    &lab::APPLET,
+    &demo::APPLET,
+    &checks::APPLET,
+    &probes::APPLET,
+    &explain::APPLET,
+    &completion::APPLET,
+    &man::APPLET,
+    &install::APPLET,
+];
+
+/// The word of that name.
+pub fn named(word: &str) -> Option<&'static Applet> {
+    ALL.iter().copied().find(|a| a.name == word)
+}
+
+/// `-o text|json`, as every list has it.
+fn output(lang: Lang) -> Arg {
+    Arg::new("output")
+        .short('o')
+        .long("output")
+        .value_name("FORMAT")
+        .value_parser(["text", "json"])
+        .default_value("text")
+        .help(lang.pick("How to print", "输出格式"))
+}
+
+fn wants_json(m: &ArgMatches) -> bool {
+    m.get_one::<String>("output").is_some_and(|o| o == "json")
+}

@@ -1,0 +1,30 @@
+//! Tells the binary from which commit and for which target it is built. Writes no code.
+
+use std::process::Command;
+
+fn main() {
+    let git = |args: &[&str]| {
+        let out = Command::new("git").args(args).output().ok()?;
+        let text = String::from_utf8(out.stdout).ok()?;
+        (out.status.success() && !text.trim().is_empty()).then(|| text.trim().to_string())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".into());
+    let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".into());
+    emit(&format!("rustc-env=NETSHOOT_COMMIT={commit}"));
+    emit(&format!("rustc-env=NETSHOOT_TARGET={target}"));
+    emit("rerun-if-changed=build.rs");
+    // HEAD names a branch; its log changes with every commit.
+    for file in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", file])
+            && std::path::Path::new(&path).exists()
+        {
+            emit(&format!("rerun-if-changed={path}"));
+        }
+    }
+}
+
+/// A line for cargo, which listens on standard output.
+#[allow(clippy::print_stdout)]
+fn emit(instruction: &str) {
+    println!("cargo:{instruction}");
+}

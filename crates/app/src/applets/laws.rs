@@ -1,0 +1,228 @@
+//! Laws of the shelf: unique, in both languages, reachable by every way, documented.
+
+use super::{ALL, completion, explain};
+use crate::golden;
+use crate::io::Lang;
+use netshoot_host::probes;
+use netshoot_model::checks;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+#[test]
+fn names_are_unique_and_every_file_is_on_the_list() {
+    let listed: BTreeSet<String> = ALL.iter().map(|a| a.name.to_string()).collect();
+    assert_eq!(listed.len(), ALL.len(), "a word stands twice");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/applets");
+    let files: BTreeSet<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|e| Some(e.ok()?.path().file_stem()?.to_str()?.to_string()))
+        .filter(|f| f != "mod" && f != "laws")
+        .collect();
+    assert_eq!(
+        files, listed,
+        "a word is a file, a mod line and a line in ALL"
+    );
+}
+
+#[test]
+fn abouts_are_in_both_languages() {
+    for a in ALL {
+        assert!(!a.about.is_empty() && !a.about.ends_with('.'), "{}", a.name);
+        assert!(a.about.is_ascii(), "{}: {}", a.name, a.about);
+        assert!(
+            a.about_zh.chars().any(|c| !c.is_ascii()),
+            "{}: {}",
+            a.name,
+            a.about_zh
+        );
+    }
+}
+
+/// Every command and every argument, deep down.
+fn walk(c: &clap::Command, path: &str, see: &mut dyn FnMut(&str, &clap::Command)) {
+    let path = format!("{path} {}", c.get_name());
+    see(path.trim(), c);
+    for s in c.get_subcommands() {
+        walk(s, &path, see);
+    }
+}
+
+#[test]
+fn every_argument_is_explained_in_both_languages() {
+    for lang in [Lang::En, Lang::Zh] {
+        walk(&crate::command(lang), "", &mut |path, c| {
+            for a in c.get_arguments() {
+                let help = a.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "{path}: {} has no help", a.get_id());
+                assert_eq!(
+                    help.is_ascii(),
+                    lang == Lang::En,
+                    "{path}: {} in {lang:?}: {help}",
+                    a.get_id()
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn every_help_works_in_both_languages() {
+    for (lang, heading) in [(Lang::En, "Usage: netshoot"), (Lang::Zh, "用法：netshoot")] {
+        walk(&crate::command(lang), "", &mut |path, _| {
+            let mut words: Vec<&str> = path.split(' ').collect();
+            words.push("--help");
+            let e = crate::command(lang)
+                .try_get_matches_from(&words)
+                .unwrap_err();
+            assert_eq!(e.kind(), clap::error::ErrorKind::DisplayHelp, "{path}");
+            let text = e.render().to_string();
+            assert!(text.contains(heading), "{path}:\n{text}");
+        });
+    }
+}
+
+#[test]
+fn the_parser_is_consistent() {
+    crate::command(Lang::En).debug_assert();
+}
+
+#[test]
+fn completions_hold_every_word() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(completion::script(shell, Lang::En)).unwrap();
+        for a in ALL {
+            assert!(script.contains(a.name), "{shell} lacks {}", a.name);
+        }
+        assert!(script.contains("symptom"), "{shell} lacks --symptom");
+    }
+}
+
+#[test]
+fn a_link_and_a_first_word_lead_to_the_same() {
+    let words = |line: &str| -> Vec<String> { line.split(' ').map(String::from).collect() };
+    let cases = [
+        ("/usr/bin/diagnose -n a", "netshoot diagnose -n a"),
+        ("./lab list", "netshoot lab list"),
+        ("netshoot lab list", "netshoot lab list"),
+        ("n lab list", "netshoot lab list"),
+        ("kubectl-netshoot diagnose", "netshoot diagnose"),
+        ("netshoot help lab", "netshoot lab --help"),
+        ("netshoot help", "netshoot --help"),
+        (
+            "netshoot --lang zh help lab",
+            "netshoot --lang zh lab --help",
+        ),
+        ("netshoot --install d", "netshoot install d"),
+        (
+            "netshoot --lang=zh --install d",
+            "netshoot --lang=zh install d",
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(
+            crate::by_first_word(&words(line)),
+            words(expected),
+            "{line}"
+        );
+    }
+    assert_eq!(crate::by_first_word(&[]), ["netshoot"]);
+}
+
+#[test]
+fn the_language_is_found_wherever_it_stands() {
+    let cases = [
+        ("netshoot --lang zh lab list", Some("zh")),
+        ("netshoot lab list --lang=en", Some("en")),
+        ("netshoot lab run x -- netshoot --lang zh", None),
+        ("netshoot lab list", None),
+        ("netshoot lab list --lang", None),
+    ];
+    for (line, expected) in cases {
+        let words: Vec<String> = line.split(' ').map(String::from).collect();
+        assert_eq!(crate::asked_lang(&words), expected, "{line}");
+    }
+}
+
+/// docs/generated: path and text of every page.
+fn pages() -> BTreeMap<String, String> {
+    let mut pages = BTreeMap::new();
+    let mut index = String::from(
+        "# Reference\n\nWritten by the tests from the code: `UPDATE=1 cargo test -p netshoot-app`.\n\n## Words\n\n",
+    );
+    for a in ALL {
+        let _ = writeln!(index, "- [{0}](commands/{0}.md): {1}", a.name, a.about);
+        let mut text = format!("# netshoot {}\n\n{}\n", a.name, a.about);
+        let whole = crate::command(Lang::En);
+        let own = whole.find_subcommand(a.name).expect("a word of ALL");
+        walk(own, "netshoot", &mut |path, _| {
+            let mut words: Vec<&str> = path.split(' ').collect();
+            words.push("--help");
+            let e = crate::command(Lang::En)
+                .try_get_matches_from(&words)
+                .unwrap_err();
+            let help = e.render().to_string();
+            let _ = write!(
+                text,
+                "\n```console\n$ {path} --help\n{}\n```\n",
+                help.trim_end()
+            );
+        });
+        pages.insert(format!("commands/{}.md", a.name), text);
+    }
+    index.push_str("\n## Checks\n\n");
+    for c in checks::ALL {
+        let _ = writeln!(
+            index,
+            "- [{0}](checks/{0}.md): {1} ({2}, {3})",
+            c.id,
+            c.title,
+            c.catalogue.join(", "),
+            c.layer
+        );
+        pages.insert(
+            format!("checks/{}.md", c.id),
+            explain::check_page(c, Lang::En),
+        );
+    }
+    index.push_str("\n## Probes\n\n");
+    for k in probes::ALL {
+        let _ = writeln!(index, "- [{0}](probes/{0}.md): {1}", k.id, k.asks);
+        pages.insert(
+            format!("probes/{}.md", k.id),
+            explain::probe_page(k, Lang::En),
+        );
+    }
+    pages.insert("index.md".into(), index);
+    pages
+}
+
+#[test]
+fn generated_docs_are_current() {
+    let folder = golden::root().join("docs/generated");
+    let pages = pages();
+    let mut wrong: Vec<String> = pages
+        .iter()
+        .filter_map(|(path, text)| golden::differs(&folder.join(path), text))
+        .collect();
+    for kind in ["", "commands", "checks", "probes"] {
+        let held = std::fs::read_dir(folder.join(kind)).into_iter().flatten();
+        for file in held.filter_map(Result::ok).filter(|f| f.path().is_file()) {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let path = if kind.is_empty() {
+                name
+            } else {
+                format!("{kind}/{name}")
+            };
+            if pages.contains_key(&path) {
+                continue;
+            }
+            if golden::update() {
+                std::fs::remove_file(file.path()).unwrap();
+            } else {
+                wrong.push(format!("{path} belongs to nothing any more"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
