@@ -84,11 +84,7 @@ fn sample(v6: bool) -> Table {
             Chain {
                 name: "post".into(),
                 hook: base("nat", "postrouting", 100),
-                rules: vec![
-                    Rule::new()
-                        .mark_has(true, 0x4000)
-                        .masquerade(NAT_FULLY_RANDOM),
-                ],
+                rules: vec![Rule::new().mark_has(0x4000).masquerade(NAT_FULLY_RANDOM)],
                 ..Chain::default()
             },
             Chain {
@@ -196,7 +192,7 @@ fn nft_lists_what_we_applied() {
             "ip daddr . meta l4proto . th dport vmap @services comment \"by address\"",
             "iifname \"lo\" counter packets 0 bytes 0 drop",
             "ip saddr != @pods meta mark set meta mark | 0x00004000",
-            "meta mark & 0x00004000 == 0x00004000 masquerade fully-random",
+            "meta mark & 0x00004000 != 0x00000000 masquerade fully-random",
             "ct state established,related accept",
             "tcp dport 8000-8080 ip saddr != 10.244.0.0/17 reject comment \"closed\"",
             "numgen random mod 2 vmap { 0 : goto one, 1 : goto two }",

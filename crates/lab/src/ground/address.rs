@@ -53,6 +53,12 @@ impl Cidr {
         address(kept, self.address)
     }
 
+    /// The last address of the network.
+    pub fn last(&self) -> IpAddr {
+        let hosts = u128::MAX.checked_shr(128 - self.host_bits()).unwrap_or(0);
+        address(number(self.network()) | hosts, self.address)
+    }
+
     /// The `n`th address of the network.
     pub fn nth(&self, n: u128) -> IpAddr {
         address(number(self.network()).saturating_add(n), self.address)

@@ -3,17 +3,19 @@
 use super::names;
 use super::services::{Backend, ServicePort, View};
 use netshoot_host::nft::Batch;
-use netshoot_wire::nft::build::{End, address_bytes, concat, key_type, state};
+use netshoot_wire::nft::build::{
+    End, address_bytes, concat, intervals, key_type, network_range, state,
+};
 use netshoot_wire::nft::expr::NAT_FULLY_RANDOM;
 use netshoot_wire::nft::{Chain, Element, Expr, Family, Hook, MetaKey, Rule, Set, Table, Verdict};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The table's name.
 const TABLE: &str = "kube-proxy";
 /// The mark of packets to be masqueraded (`--iptables-masquerade-bit 14`).
 const MASQUERADE: u32 = 0x4000;
-/// `RTN_LOCAL` (linux/rtnetlink.h).
-const LOCAL: u32 = 2;
+/// `IPS_DST_NAT` (linux/netfilter/nf_conntrack_common.h).
+const WAS_DNATED: u32 = 0x20;
 
 /// Replaces both tables of the calling thread's namespace in one transaction.
 pub fn apply(views: &[View]) -> Result<(), netshoot_host::Error> {
@@ -53,34 +55,44 @@ pub fn table(view: &View) -> Table {
 struct Writer<'a> {
     view: &'a View,
     chains: Vec<Chain>,
+    hairpins: Set,
     cluster_ips: Set,
     nodeport_ips: Set,
-    service_ips: Set,
-    service_nodeports: Set,
     no_endpoint_services: Set,
     no_endpoint_nodeports: Set,
+    firewall_ips: Set,
+    service_ips: Set,
+    service_nodeports: Set,
     more_sets: Vec<Set>,
-    choices: usize,
+    anonymous: usize,
 }
 
-fn verdict_map(name: &str, parts: &[(u32, u32)], comment: &str) -> Set {
+/// Type number and length of a key's part.
+type Part = (u32, u32);
+
+fn concatenated(name: &str, parts: &[Part], comment: &str) -> Set {
     let types: Vec<u32> = parts.iter().map(|(kind, _)| *kind).collect();
     Set {
         name: name.into(),
         key_type: key_type::concat(&types),
         key_len: parts.iter().map(|(_, len)| len.next_multiple_of(4)).sum(),
         fields: parts.iter().map(|(_, len)| *len).collect(),
-        map: true,
-        verdicts: true,
         comment: comment.into(),
         ..Set::default()
     }
 }
 
-fn chain(name: &str, comment: &str, rules: Vec<Rule>) -> Chain {
+fn verdict_map(name: &str, parts: &[Part], comment: &str) -> Set {
+    Set {
+        map: true,
+        verdicts: true,
+        ..concatenated(name, parts, comment)
+    }
+}
+
+fn chain(name: &str, rules: Vec<Rule>) -> Chain {
     Chain {
         name: name.into(),
-        comment: comment.into(),
         rules,
         ..Chain::default()
     }
@@ -95,16 +107,41 @@ fn base(name: &str, kind: &str, point: &str, priority: i32, rules: Vec<Rule>) ->
         policy_packets: None,
     };
     Chain {
-        name: name.into(),
         hook: Some(hook),
-        rules,
-        ..Chain::default()
+        ..chain(name, rules)
     }
 }
 
 /// A rule for connections that begin.
 fn fresh(to: &str) -> Rule {
     Rule::new().ct_state(state::NEW).jump(to)
+}
+
+fn mark_for_masquerade() -> Rule {
+    Rule::new().mark_change(MASQUERADE, MASQUERADE)
+}
+
+/// Names of the chains of one service port.
+struct Chains {
+    about: String,
+    service: String,
+    local: String,
+    external: String,
+}
+
+impl Chains {
+    fn of(service: &ServicePort) -> Chains {
+        let about = format!(
+            "{}/{}/{}/{}",
+            service.namespace, service.name, service.protocol, service.port_name
+        );
+        Chains {
+            service: names::nft("service", &about),
+            local: names::nft("local", &about),
+            external: names::nft("external", &about),
+            about,
+        }
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -114,8 +151,13 @@ impl<'a> Writer<'a> {
         } else {
             (key_type::IPV4, 4)
         };
-        let by_address = [address, (key_type::PROTOCOL, 1), (key_type::PORT, 2)];
-        let by_port = &by_address[1..];
+        let pair = [
+            address,
+            address,
+            (key_type::PROTOCOL, 1),
+            (key_type::PORT, 2),
+        ];
+        let (by_address, by_port) = (&pair[1..], &pair[2..]);
         let mut cluster_ips = Set::addresses("cluster-ips", view.v6);
         cluster_ips.comment = "Active ClusterIPs".into();
         let mut nodeport_ips = Set::addresses("nodeport-ips", view.v6);
@@ -125,30 +167,49 @@ impl<'a> Writer<'a> {
             .iter()
             .map(|a| key(address_bytes(*a)))
             .collect();
-        let blocked = "vmap to drop or reject packets to services with no endpoints";
-        let blocked_ports = "vmap to drop or reject packets to service nodeports with no endpoints";
+        let map = verdict_map;
         Writer {
             view,
             chains: Vec::new(),
+            hairpins: concatenated("hairpin-connections", &pair, "service hairpin connections"),
             cluster_ips,
             nodeport_ips,
-            service_ips: verdict_map(
+            no_endpoint_services: map(
+                "no-endpoint-services",
+                by_address,
+                "vmap to drop or reject packets to services with no endpoints",
+            ),
+            no_endpoint_nodeports: map(
+                "no-endpoint-nodeports",
+                by_port,
+                "vmap to drop or reject packets to service nodeports with no endpoints",
+            ),
+            firewall_ips: map(
+                "firewall-ips",
+                by_address,
+                "destinations that are subject to LoadBalancerSourceRanges",
+            ),
+            service_ips: map(
                 "service-ips",
-                &by_address,
+                by_address,
                 "ClusterIP, ExternalIP and LoadBalancer IP traffic",
             ),
-            service_nodeports: verdict_map("service-nodeports", by_port, "NodePort traffic"),
-            no_endpoint_services: verdict_map("no-endpoint-services", &by_address, blocked),
-            no_endpoint_nodeports: verdict_map("no-endpoint-nodeports", by_port, blocked_ports),
+            service_nodeports: map("service-nodeports", by_port, "NodePort traffic"),
             more_sets: Vec::new(),
-            choices: 0,
+            anonymous: 0,
         }
+    }
+
+    /// A name for a set that one rule uses; the kernel gives it another.
+    fn anonymous(&mut self, word: &str) -> String {
+        self.anonymous += 1;
+        format!("__{word}{}", self.anonymous)
     }
 
     /// `ip daddr . meta l4proto . th dport vmap @MAP`
     fn by_address(&self, map: &str) -> Rule {
         // The key fills 4-byte registers one after the other: address, protocol, port.
-        let (protocol, port) = if self.view.v6 { (12, 13) } else { (9, 10) };
+        let (protocol, port) = if self.view.v6 { (2, 13) } else { (9, 10) };
         Rule::new()
             .load_address(1, self.view.v6, End::Destination)
             .expr(Expr::Meta {
@@ -159,52 +220,79 @@ impl<'a> Writer<'a> {
             .verdict_map(1, map)
     }
 
-    /// `ip daddr @nodeport-ips meta l4proto . th dport vmap @MAP`
-    fn by_port(&self, map: &str) -> Rule {
-        Rule::new()
-            .address_in(End::Destination, true, self.view.v6, "nodeport-ips")
-            .expr(Expr::Meta {
-                dreg: 1,
-                key: MetaKey::L4proto,
-            })
-            .load_port(9, End::Destination)
-            .verdict_map(1, map)
+    /// Behind a match on the address: `meta l4proto . th dport vmap @MAP`
+    fn by_port(rule: Rule, map: &str) -> Rule {
+        rule.expr(Expr::Meta {
+            dreg: 1,
+            key: MetaKey::L4proto,
+        })
+        .load_port(9, End::Destination)
+        .verdict_map(1, map)
     }
 
     fn service(&mut self, service: &ServicePort) {
-        let about = format!(
-            "{}/{}/{}/{}",
-            service.namespace, service.name, service.protocol, service.port_name
-        );
-        let all = names::nft("service", &about);
-        let local = names::nft("local", &about);
-        let outside = names::nft("external", &about);
-        let internal = if service.internal_local { &local } else { &all };
-        let external = if service.external_local { &local } else { &all };
-
-        // Without backends in the cluster callers are told; with some, but none here, the
-        // balancer's health check is meant to keep them away, so they are dropped.
-        let refused = |none_here: bool| {
-            if service.backends.is_empty() {
-                Some(Verdict::Goto("reject-chain".into()))
-            } else {
-                none_here.then_some(Verdict::Drop)
-            }
-        };
-        if let Some(address) = service.cluster_ip {
-            if !self
+        let chains = Chains::of(service);
+        if let Some(address) = service.cluster_ip
+            && !self
                 .cluster_ips
                 .elements
                 .iter()
                 .any(|e| e.key == address_bytes(address))
-            {
-                self.cluster_ips.elements.push(key(address_bytes(address)));
+        {
+            self.cluster_ips.elements.push(key(address_bytes(address)));
+        }
+        self.addresses(service, &chains);
+        if service.backends.is_empty() {
+            return;
+        }
+        let outside = service.has_outside();
+        if !service.internal_local || outside {
+            self.backends(service, &chains, &chains.service, &service.backends);
+        }
+        if !service.local_backends.is_empty()
+            && (service.internal_local || (service.external_local && outside))
+        {
+            self.backends(service, &chains, &chains.local, &service.local_backends);
+        }
+        if outside {
+            self.outside(service, &chains);
+            self.firewall(service, &chains);
+        }
+        for backend in &service.local_backends {
+            let address = address_bytes(backend.address);
+            let protocol = [service.protocol_number()];
+            let hairpin = concat(&[&address, &address, &protocol, &backend.port.to_be_bytes()]);
+            if !self.hairpins.elements.iter().any(|e| e.key == hairpin) {
+                self.hairpins.elements.push(key(hairpin));
             }
+        }
+        if service.affinity_seconds.is_some() {
+            for backend in &service.backends {
+                self.sticky_backend(service, &chains, backend);
+            }
+        }
+    }
+
+    /// The maps that lead from an address or a node's port to a chain.
+    fn addresses(&mut self, service: &ServicePort, chains: &Chains) {
+        // Without backends in the cluster callers are told; with some, but none here, the
+        // balancer's health check is meant to keep them away, so they are dropped.
+        let refused = |none_here: bool| match service.backends.is_empty() {
+            true => Some(Verdict::Goto("reject-chain".into())),
+            false => none_here.then_some(Verdict::Drop),
+        };
+        let internal = if service.internal_local {
+            &chains.local
+        } else {
+            &chains.service
+        };
+        if let Some(address) = service.cluster_ip {
             match refused(service.internal().is_empty()) {
-                Some(verdict) => self
-                    .no_endpoint_services
-                    .elements
-                    .push(by(address, service, verdict)),
+                Some(verdict) => {
+                    self.no_endpoint_services
+                        .elements
+                        .push(why(by(address, service, verdict), service));
+                }
                 None => {
                     let verdict = Verdict::Goto(internal.clone());
                     self.service_ips
@@ -213,56 +301,34 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        for address in &service.external_ips {
-            let element = match refused(service.external().is_empty()) {
-                Some(verdict) => {
-                    self.no_endpoint_services
-                        .elements
-                        .push(by(*address, service, verdict));
-                    // Pods of the cluster may still reach it.
-                    service
-                        .external_local
-                        .then(|| Verdict::Goto(outside.clone()))
-                }
-                None => Some(Verdict::Goto(outside.clone())),
-            };
-            if let Some(verdict) = element.filter(|_| !service.backends.is_empty()) {
+        let refusal = refused(service.external().is_empty());
+        let to_outside = Verdict::Goto(chains.external.clone());
+        // Pods and the node itself may come in where outsiders may not.
+        let reachable = !service.backends.is_empty();
+        for address in service.outside_ips() {
+            if let Some(verdict) = &refusal {
+                let element = by(address, service, verdict.clone());
+                self.no_endpoint_services
+                    .elements
+                    .push(why(element, service));
+            }
+            if reachable {
                 self.service_ips
                     .elements
-                    .push(by(*address, service, verdict));
+                    .push(by(address, service, to_outside.clone()));
             }
         }
         if service.node_port != 0 {
-            if let Some(verdict) = refused(service.external().is_empty()) {
+            if let Some(verdict) = refusal {
                 self.no_endpoint_nodeports
                     .elements
-                    .push(at_node(service, verdict));
+                    .push(why(at_node(service, verdict), service));
             }
-            if !service.backends.is_empty() {
-                let verdict = Verdict::Goto(outside.clone());
+            if reachable {
                 self.service_nodeports
                     .elements
-                    .push(at_node(service, verdict));
+                    .push(at_node(service, to_outside));
             }
-        }
-        if service.backends.is_empty() {
-            return;
-        }
-        self.backends(service, &about, &all, &service.backends, true);
-        if service.internal_local || service.external_local {
-            self.backends(
-                service,
-                &about,
-                &local,
-                &service.local_backends,
-                service.internal_local,
-            );
-        }
-        if service.has_outside() {
-            self.outside(service, &outside, &all, external);
-        }
-        for backend in &service.backends {
-            self.backend(service, &about, backend);
         }
     }
 
@@ -270,176 +336,214 @@ impl<'a> Writer<'a> {
     fn backends(
         &mut self,
         service: &ServicePort,
-        about: &str,
+        chains: &Chains,
         name: &str,
         backends: &[Backend],
-        own: bool,
     ) {
+        let count = u32::try_from(backends.len()).unwrap_or(u32::MAX);
+        let protocol = Rule::new().protocol(service.protocol_number());
         let mut rules = Vec::new();
-        if let Some(address) = service.cluster_ip.filter(|_| own) {
-            for (network, prefix) in &self.view.pod_networks {
-                let mut rule = Rule::new().address(End::Destination, true, address);
-                // The first register pair is the port: as the real one, after the address.
-                rule = rule
-                    .protocol(service.protocol_number())
-                    .port(End::Destination, service.port);
-                rules.push(
-                    rule.network(End::Source, false, *network, *prefix)
-                        .jump("mark-for-masquerade"),
-                );
-            }
-        }
         if service.affinity_seconds.is_some() {
+            let endpoint = |b: &Backend| names::nft("endpoint", &at_backend(&chains.about, b));
             for backend in backends {
-                let set = names::nft("affinity", &at_backend(about, backend));
+                let set = names::nft("affinity", &at_backend(&chains.about, backend));
                 let rule = Rule::new().address_in(End::Source, true, self.view.v6, &set);
-                rules.push(rule.goto(&names::nft("endpoint", &at_backend(about, backend))));
+                rules.push(rule.goto(&endpoint(backend)));
             }
-        }
-        if !backends.is_empty() {
-            let choice = format!("__map{}", self.choices);
-            self.choices += 1;
-            let goto = |b: &Backend| Verdict::Goto(names::nft("endpoint", &at_backend(about, b)));
+            let map = self.anonymous("map");
+            let verdicts = backends.iter().map(|b| Verdict::Goto(endpoint(b)));
+            self.more_sets.push(Set::choice(&map, verdicts));
+            rules.push(Rule::new().random(count).verdict_map(1, &map));
+        } else if let [single] = backends {
+            rules.push(protocol.dnat(single.address, single.port));
+        } else {
+            let map = self.anonymous("map");
+            let targets = backends.iter().map(|b| (b.address, b.port));
             self.more_sets
-                .push(Set::choice(&choice, backends.iter().map(goto)));
-            let count = u32::try_from(backends.len()).unwrap_or(u32::MAX);
-            rules.push(Rule::new().random(count).verdict_map(1, &choice));
+                .push(Set::backends(&map, self.view.v6, targets));
+            rules.push(protocol.dnat_random(self.view.v6, count, &map));
         }
-        self.chains.push(chain(name, "", rules));
+        self.chains.push(chain(name, rules));
     }
 
     /// The chain for callers from outside.
-    fn outside(&mut self, service: &ServicePort, name: &str, all: &str, external: &str) {
+    fn outside(&mut self, service: &ServicePort, chains: &Chains) {
         let mut rules = Vec::new();
-        if service.external_local {
-            for (network, prefix) in &self.view.pod_networks {
-                let rule = Rule::new()
-                    .network(End::Source, true, *network, *prefix)
-                    .goto(all);
-                rules.push(rule.comment("short-circuit pod traffic"));
-            }
-            // What the node itself sends counts as from inside, and needs the node's address.
-            let local = || {
-                Rule::new()
-                    .expr(Expr::Fib {
-                        dreg: 1,
-                        result: 3,
-                        flags: 1,
-                    })
-                    .expr(Expr::Cmp {
-                        sreg: 1,
-                        op: netshoot_wire::nft::CmpOp::Eq,
-                        data: LOCAL.to_ne_bytes().to_vec(),
-                    })
-            };
+        if !service.external_local {
+            rules.push(mark_for_masquerade().comment("masquerade"));
+            rules.push(Rule::new().goto(&chains.service));
+            self.chains.push(chain(&chains.external, rules));
+            return;
+        }
+        if let Some(pods) = self.view.pod_network {
+            let rule = Rule::new().network(End::Source, true, pods.address, pods.prefix);
             rules.push(
-                local()
-                    .jump("mark-for-masquerade")
-                    .comment("masquerade local traffic"),
+                rule.goto(&chains.service)
+                    .comment("short-circuit pod traffic"),
             );
-            rules.push(local().goto(all).comment("short-circuit local traffic"));
+        }
+        let local = || Rule::new().is_local(End::Source);
+        let mark = local().mark_change(MASQUERADE, MASQUERADE);
+        rules.push(mark.comment("masquerade local traffic"));
+        rules.push(
+            local()
+                .goto(&chains.service)
+                .comment("short-circuit local traffic"),
+        );
+        // With nobody here the chain ends, and the filter drops the others.
+        if !service.local_backends.is_empty() {
+            rules.push(Rule::new().goto(&chains.local));
+        }
+        self.chains.push(chain(&chains.external, rules));
+    }
+
+    /// The chain that drops who may not come through the load balancer.
+    fn firewall(&mut self, service: &ServicePort, chains: &Chains) {
+        if service.source_ranges.is_empty() || service.balancer_ips.is_empty() {
+            return;
+        }
+        let name = names::nft("firewall", &chains.about);
+        for address in &service.balancer_ips {
+            let element = by(*address, service, Verdict::Goto(name.clone()));
+            self.firewall_ips.elements.push(element);
+        }
+        let rule = if let [range] = service.source_ranges.as_slice() {
+            Rule::new().network(End::Source, false, range.network(), range.prefix)
         } else {
-            rules.push(Rule::new().jump("mark-for-masquerade"));
-        }
-        // With Local and nobody here the chain ends, and the filter has dropped the others.
-        rules.push(Rule::new().goto(external));
-        self.chains.push(chain(name, "", rules));
-    }
-
-    /// The chain of one backend.
-    fn backend(&mut self, service: &ServicePort, about: &str, backend: &Backend) {
-        let about = at_backend(about, backend);
-        let name = names::nft("endpoint", &about);
-        // A pod that reaches itself must see another source, or it answers itself directly.
-        let mut rules = vec![
-            Rule::new()
-                .address(End::Source, true, backend.address)
-                .jump("mark-for-masquerade"),
-        ];
-        if let Some(seconds) = service.affinity_seconds {
-            let mut set = Set::addresses(&names::nft("affinity", &about), self.view.v6);
-            set.dynamic = true;
-            set.timeout_ms = u64::from(seconds) * 1000;
-            let rule = Rule::new().load_address(1, self.view.v6, End::Source);
-            rules.push(rule.update_set(1, &set.name));
+            let mut set = Set::addresses(&self.anonymous("set"), self.view.v6);
+            (set.anonymous, set.constant, set.interval) = (true, true, true);
+            let ranges = service
+                .source_ranges
+                .iter()
+                .map(|r| network_range(r.address, r.prefix));
+            set.elements = intervals(ranges.collect());
+            let rule = Rule::new().address_in(End::Source, false, self.view.v6, &set.name);
             self.more_sets.push(set);
-        }
-        let rule = Rule::new().protocol(service.protocol_number());
-        rules.push(rule.dnat(backend.address, backend.port));
-        self.chains.push(chain(&name, "", rules));
+            rule
+        };
+        self.chains.push(chain(&name, vec![rule.drop()]));
     }
 
-    fn finish(self) -> Table {
-        let v6 = self.view.v6;
-        let invalid = Rule::new()
-            .address_in(End::Destination, true, v6, "cluster-ips")
-            .reject(v6)
-            .comment("Reject traffic to invalid ports of ClusterIPs");
-        // A mark is taken off first, so that the packet is not masqueraded again behind a tunnel.
-        let masquerading = vec![
+    /// The chain of a backend that keeps its clients.
+    fn sticky_backend(&mut self, service: &ServicePort, chains: &Chains, backend: &Backend) {
+        let about = at_backend(&chains.about, backend);
+        let mut set = Set::addresses(&names::nft("affinity", &about), self.view.v6);
+        set.dynamic = true;
+        set.timeout_ms = u64::from(service.affinity_seconds.unwrap_or(0)) * 1000;
+        let rules = vec![
             Rule::new()
-                .mark_has(false, MASQUERADE)
-                .verdict(Verdict::Return),
-            Rule::new().mark_change(0, MASQUERADE),
-            Rule::new().masquerade(NAT_FULLY_RANDOM),
+                .load_address(1, self.view.v6, End::Source)
+                .update_set(1, &set.name),
+            Rule::new()
+                .protocol(service.protocol_number())
+                .dnat(backend.address, backend.port),
         ];
-        let services = vec![
-            self.by_address("service-ips"),
-            self.by_port("service-nodeports"),
+        self.chains
+            .push(chain(&names::nft("endpoint", &about), rules));
+        self.more_sets.push(set);
+    }
+
+    /// `ip saddr . ip daddr . meta l4proto . th dport @hairpin-connections`
+    fn hairpin(&self) -> Rule {
+        let (to, protocol, port) = if self.view.v6 {
+            (2, 3, 17)
+        } else {
+            (9, 10, 11)
+        };
+        Rule::new()
+            .ct_status(WAS_DNATED)
+            .load_address(1, self.view.v6, End::Source)
+            .load_address(to, self.view.v6, End::Destination)
+            .expr(Expr::Meta {
+                dreg: protocol,
+                key: MetaKey::L4proto,
+            })
+            .load_port(port, End::Destination)
+            .lookup(1, true, "hairpin-connections")
+            .masquerade(NAT_FULLY_RANDOM)
+    }
+
+    /// A packet for the node's ports: to its address, or, in a family that the node has no address
+    /// of, to any of the machine's but the loopback.
+    fn to_node(&self, check_local: bool) -> Rule {
+        if !self.view.node_addresses.is_empty() {
+            return Rule::new().address_in(End::Destination, true, self.view.v6, "nodeport-ips");
+        }
+        let rule = Rule::new();
+        let rule = if check_local {
+            rule.is_local(End::Destination)
+        } else {
+            rule
+        };
+        if self.view.v6 {
+            rule.address(End::Destination, false, IpAddr::V6(Ipv6Addr::LOCALHOST))
+        } else {
+            rule.network(
+                End::Destination,
+                false,
+                IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
+                8,
+            )
+        }
+    }
+
+    /// The base chains and those that they call.
+    fn skeleton(&self) -> Vec<Chain> {
+        let v6 = self.view.v6;
+        let to_cluster_ip = || Rule::new().address_in(End::Destination, true, v6, "cluster-ips");
+        let mut services = Vec::new();
+        if let Some(pods) = self.view.pod_network {
+            let rule = to_cluster_ip().network(End::Source, false, pods.address, pods.prefix);
+            let rule = rule.mark_change(MASQUERADE, MASQUERADE);
+            services.push(rule.comment("masquerade clusterIP traffic from outside cluster"));
+        }
+        services.push(self.by_address("service-ips"));
+        services.push(Self::by_port(self.to_node(true), "service-nodeports"));
+        let invalid = "Reject traffic to invalid ports of ClusterIPs";
+        let mut cluster_ips = vec![to_cluster_ip().reject(v6).comment(invalid)];
+        for network in &self.view.service_networks {
+            let rule =
+                Rule::new().network(End::Destination, true, network.network(), network.prefix);
+            cluster_ips.push(
+                rule.drop()
+                    .comment("Drop traffic to unallocated ClusterIPs"),
+            );
+        }
+        let masquerading = vec![
+            // The mark is taken off, so that a tunnel's outer packet is not masqueraded too.
+            Rule::new()
+                .mark_has(MASQUERADE)
+                .mark_change(0, MASQUERADE)
+                .masquerade(NAT_FULLY_RANDOM),
+            self.hairpin(),
         ];
-        let mut chains = vec![
+        let node_ports = Self::by_port(self.to_node(false), "no-endpoint-nodeports");
+        let to_services = || vec![Rule::new().jump("services")];
+        let before = || vec![fresh("firewall-check")];
+        let endpoints = || fresh("service-endpoints-check");
+        let inside = || vec![endpoints(), fresh("cluster-ips-check")];
+        let mut reject = chain("reject-chain", vec![Rule::new().reject(v6)]);
+        reject.comment = "helper for @no-endpoint-services / @no-endpoint-nodeports".into();
+        vec![
             base(
-                "filter-prerouting",
+                "filter-prerouting-pre-dnat",
                 "filter",
                 "prerouting",
                 -110,
-                vec![fresh("firewall-check")],
+                before(),
             ),
+            base("filter-output-pre-dnat", "filter", "output", -110, before()),
             base(
                 "filter-input",
                 "filter",
                 "input",
-                -110,
-                vec![
-                    fresh("nodeport-endpoints-check"),
-                    fresh("service-endpoints-check"),
-                ],
+                0,
+                vec![fresh("nodeport-endpoints-check"), endpoints()],
             ),
-            base(
-                "filter-forward",
-                "filter",
-                "forward",
-                -110,
-                vec![fresh("service-endpoints-check"), fresh("cluster-ips-check")],
-            ),
-            base(
-                "filter-output",
-                "filter",
-                "output",
-                -110,
-                vec![fresh("service-endpoints-check"), fresh("firewall-check")],
-            ),
-            base(
-                "filter-output-post-dnat",
-                "filter",
-                "output",
-                -90,
-                vec![fresh("cluster-ips-check")],
-            ),
-            base(
-                "nat-prerouting",
-                "nat",
-                "prerouting",
-                -100,
-                vec![Rule::new().jump("services")],
-            ),
-            base(
-                "nat-output",
-                "nat",
-                "output",
-                -100,
-                vec![Rule::new().jump("services")],
-            ),
+            base("filter-forward", "filter", "forward", 0, inside()),
+            base("filter-output", "filter", "output", 0, inside()),
+            base("nat-prerouting", "nat", "prerouting", -100, to_services()),
+            base("nat-output", "nat", "output", -100, to_services()),
             base(
                 "nat-postrouting",
                 "nat",
@@ -447,43 +551,40 @@ impl<'a> Writer<'a> {
                 100,
                 vec![Rule::new().jump("masquerading")],
             ),
-            chain("services", "", services),
-            chain("masquerading", "", masquerading),
-            chain(
-                "mark-for-masquerade",
-                "",
-                vec![Rule::new().mark_change(MASQUERADE, MASQUERADE)],
-            ),
+            chain("nodeport-endpoints-check", vec![node_ports]),
             chain(
                 "service-endpoints-check",
-                "",
                 vec![self.by_address("no-endpoint-services")],
             ),
-            chain(
-                "nodeport-endpoints-check",
-                "",
-                vec![self.by_port("no-endpoint-nodeports")],
-            ),
-            chain("cluster-ips-check", "", vec![invalid]),
-            chain("firewall-check", "", vec![]),
-            chain(
-                "reject-chain",
-                "helper for @no-endpoint-services / @no-endpoint-nodeports",
-                vec![Rule::new().reject(v6)],
-            ),
-        ];
+            chain("firewall-check", vec![self.by_address("firewall-ips")]),
+            chain("services", services),
+            chain("masquerading", masquerading),
+            chain("cluster-ips-check", cluster_ips),
+            reject,
+        ]
+    }
+
+    fn finish(self) -> Table {
+        let mut chains = self.skeleton();
         chains.extend(self.chains);
-        let mut sets = vec![
-            self.cluster_ips,
-            self.nodeport_ips,
+        let mut sets = vec![self.hairpins, self.cluster_ips];
+        if !self.nodeport_ips.elements.is_empty() {
+            sets.push(self.nodeport_ips);
+        }
+        sets.extend([
             self.no_endpoint_services,
             self.no_endpoint_nodeports,
+            self.firewall_ips,
             self.service_ips,
             self.service_nodeports,
-        ];
+        ]);
         sets.extend(self.more_sets);
         Table {
-            family: if v6 { Family::Ip6 } else { Family::Ip },
+            family: if self.view.v6 {
+                Family::Ip6
+            } else {
+                Family::Ip
+            },
             name: TABLE.into(),
             comment: "rules for kube-proxy".into(),
             dormant: false,
@@ -500,6 +601,14 @@ fn key(key: Vec<u8>) -> Element {
     }
 }
 
+/// Says for whom an element of a no-endpoint map stands.
+fn why(element: Element, service: &ServicePort) -> Element {
+    Element {
+        comment: service.title(),
+        ..element
+    }
+}
+
 fn at_backend(about: &str, backend: &Backend) -> String {
     // A colon would end a name in nft's own language.
     let address = backend.address.to_string().replace(':', ".");
@@ -508,24 +617,24 @@ fn at_backend(about: &str, backend: &Backend) -> String {
 
 fn by(address: IpAddr, service: &ServicePort, verdict: Verdict) -> Element {
     let protocol = [service.protocol_number()];
+    let key = concat(&[
+        &address_bytes(address),
+        &protocol,
+        &service.port.to_be_bytes(),
+    ]);
     Element {
-        key: concat(&[
-            &address_bytes(address),
-            &protocol,
-            &service.port.to_be_bytes(),
-        ]),
+        key,
         verdict: Some(verdict),
-        comment: service.title(),
         ..Element::default()
     }
 }
 
 fn at_node(service: &ServicePort, verdict: Verdict) -> Element {
     let protocol = [service.protocol_number()];
+    let key = concat(&[&protocol, &service.node_port.to_be_bytes()]);
     Element {
-        key: concat(&[&protocol, &service.node_port.to_be_bytes()]),
+        key,
         verdict: Some(verdict),
-        comment: service.title(),
         ..Element::default()
     }
 }

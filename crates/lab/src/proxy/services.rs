@@ -1,5 +1,6 @@
 //! What Services and EndpointSlices say, seen from one node and one address family.
 
+use crate::ground::address::Cidr;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,8 +10,10 @@ use std::net::IpAddr;
 pub struct View {
     /// IPv6 rather than IPv4.
     pub v6: bool,
-    /// The node's pod networks: who comes from there is not masqueraded.
-    pub pod_networks: Vec<(IpAddr, u8)>,
+    /// The network of all pods: who comes from there is not masqueraded.
+    pub pod_network: Option<Cidr>,
+    /// Networks that ClusterIPs are taken from (ServiceCIDR objects).
+    pub service_networks: Vec<Cidr>,
     /// The node's own addresses, which take NodePort traffic.
     pub node_addresses: Vec<IpAddr>,
     /// Service ports, sorted by namespace, name, port.
@@ -34,8 +37,12 @@ pub struct ServicePort {
     pub node_port: u16,
     /// Its own address.
     pub cluster_ip: Option<IpAddr>,
-    /// Addresses from outside: externalIPs and the load balancer's.
+    /// Addresses from outside that administrators gave it.
     pub external_ips: Vec<IpAddr>,
+    /// The load balancer's addresses.
+    pub balancer_ips: Vec<IpAddr>,
+    /// Who may come through the load balancer; empty for everybody.
+    pub source_ranges: Vec<Cidr>,
     /// internalTrafficPolicy: Local.
     pub internal_local: bool,
     /// externalTrafficPolicy: Local.
@@ -96,7 +103,12 @@ impl ServicePort {
 
     /// Whether anybody from outside may call it.
     pub fn has_outside(&self) -> bool {
-        self.node_port != 0 || !self.external_ips.is_empty()
+        self.node_port != 0 || self.outside_ips().next().is_some()
+    }
+
+    /// Addresses for callers from outside.
+    pub fn outside_ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.external_ips.iter().chain(&self.balancer_ips).copied()
     }
 }
 
@@ -130,12 +142,25 @@ impl View {
             v6,
             ..View::default()
         };
-        if let Some(object) = kind("Node").find(|n| text(n, "/metadata/name") == node) {
-            view.read_node(object);
+        let nodes: Vec<&Value> = kind("Node").collect();
+        if let Some(object) = nodes.iter().find(|n| text(n, "/metadata/name") == node) {
+            let all = list(object, "/status/addresses").iter();
+            let own = all.filter(|a| text(a, "/type") == "InternalIP");
+            view.node_addresses = own
+                .filter_map(|a| view.address(text(a, "/address")))
+                .take(1)
+                .collect();
+        }
+        for object in kind("ServiceCIDR") {
+            let cidrs = list(object, "/spec/cidrs")
+                .iter()
+                .filter_map(|c| view.cidr(c));
+            view.service_networks.extend(cidrs.collect::<Vec<_>>());
         }
         for service in kind("Service") {
             view.read_service(node, service, &slices);
         }
+        view.pod_network = view.find_pod_network(node, &nodes);
         view.services.sort_by(|a, b| {
             (&a.namespace, &a.name, a.port, &a.protocol).cmp(&(
                 &b.namespace,
@@ -160,25 +185,49 @@ impl View {
             .collect()
     }
 
-    fn read_node(&mut self, node: &Value) {
-        let mut cidrs: Vec<&str> = list(node, "/spec/podCIDRs")
+    fn cidr(&self, value: &Value) -> Option<Cidr> {
+        value
+            .as_str()
+            .and_then(Cidr::parse)
+            .filter(|c| c.address.is_ipv6() == self.v6)
+    }
+
+    fn pod_cidrs(&self, node: &Value) -> Vec<Cidr> {
+        let mut cidrs: Vec<Cidr> = list(node, "/spec/podCIDRs")
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(|c| self.cidr(c))
             .collect();
         if cidrs.is_empty() {
-            cidrs.push(text(node, "/spec/podCIDR"));
+            cidrs.extend(node.pointer("/spec/podCIDR").and_then(|c| self.cidr(c)));
         }
-        self.pod_networks = cidrs
+        cidrs
+    }
+
+    /// What a real kube-proxy is told by --cluster-cidr: a network that holds the pods of all
+    /// nodes and nothing else; where there is none, that of this node (NodeCIDR).
+    fn find_pod_network(&self, node: &str, nodes: &[&Value]) -> Option<Cidr> {
+        let all: Vec<Cidr> = nodes.iter().flat_map(|n| self.pod_cidrs(n)).collect();
+        let ends: Vec<IpAddr> = all.iter().flat_map(|c| [c.network(), c.last()]).collect();
+        let usual = if self.v6 { 48 } else { 16 };
+        let foreign = nodes
             .iter()
-            .filter_map(|cidr| cidr.split_once('/'))
-            .filter_map(|(a, p)| Some((self.address(a)?, p.parse().ok()?)))
-            .collect();
-        let own = list(node, "/status/addresses")
-            .iter()
-            .filter(|a| text(a, "/type") == "InternalIP");
-        self.node_addresses = own
+            .flat_map(|n| list(n, "/status/addresses"))
             .filter_map(|a| self.address(text(a, "/address")))
-            .collect();
+            .chain(self.services.iter().filter_map(|s| s.cluster_ip))
+            .collect::<Vec<_>>();
+        let fits = |longest: u8| {
+            let cidr = Cidr::around(&ends, longest)?;
+            let cidr = Cidr {
+                address: cidr.network(),
+                ..cidr
+            };
+            (!foreign.iter().any(|a| cidr.holds(*a))).then_some(cidr)
+        };
+        let own = || {
+            let own = nodes.iter().find(|n| text(n, "/metadata/name") == node)?;
+            self.pod_cidrs(own).first().copied()
+        };
+        fits(usual).or_else(|| fits(128)).or_else(own)
     }
 
     fn read_service(&mut self, node: &str, service: &Value, slices: &[&Value]) {
@@ -195,8 +244,12 @@ impl View {
         let Some(cluster_ip) = own.first().copied() else {
             return;
         };
-        let mut external_ips = self.addresses(list(service, "/spec/externalIPs"), "");
-        external_ips.extend(self.addresses(list(service, "/status/loadBalancer/ingress"), "/ip"));
+        let external_ips = self.addresses(list(service, "/spec/externalIPs"), "");
+        let balancer_ips = self.addresses(list(service, "/status/loadBalancer/ingress"), "/ip");
+        let source_ranges: Vec<Cidr> = list(service, "/spec/loadBalancerSourceRanges")
+            .iter()
+            .filter_map(|c| self.cidr(c))
+            .collect();
         let (namespace, name) = (
             text(service, "/metadata/namespace"),
             text(service, "/metadata/name"),
@@ -221,6 +274,8 @@ impl View {
                 node_port: port(part, "/nodePort"),
                 cluster_ip: Some(cluster_ip),
                 external_ips: external_ips.clone(),
+                balancer_ips: balancer_ips.clone(),
+                source_ranges: source_ranges.clone(),
                 internal_local: text(service, "/spec/internalTrafficPolicy") == "Local",
                 external_local: text(service, "/spec/externalTrafficPolicy") == "Local",
                 affinity_seconds: sticky.then_some(seconds.unwrap_or(10_800)),
@@ -302,5 +357,7 @@ fn chosen(all: &[Candidate], node: Option<&str>) -> Vec<Backend> {
     } else {
         ready
     };
-    usable.into_iter().collect()
+    let mut usable: Vec<Backend> = usable.into_iter().collect();
+    usable.sort_by_key(Backend::text); // the real one sorts text, not numbers
+    usable
 }

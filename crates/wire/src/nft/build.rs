@@ -151,25 +151,33 @@ impl Rule {
 
     /// `ip saddr NETWORK/PREFIX`, or not.
     pub fn network(self, end: End, equal: bool, network: IpAddr, prefix: u8) -> Rule {
-        let bytes = address_bytes(network);
-        let mask = mask(bytes.len(), prefix);
-        let wanted: Vec<u8> = bytes.iter().zip(&mask).map(|(a, m)| a & m).collect();
-        let len = u32::try_from(bytes.len()).unwrap_or(0);
-        let rule = self.load_address(1, network.is_ipv6(), end);
-        if mask.iter().all(|b| *b == 255) {
-            return rule.equal(equal, wanted);
+        let (mut wanted, _) = network_range(network, prefix);
+        let (offset, len) = address_at(network.is_ipv6(), end);
+        let bytes = u32::from(prefix / 8);
+        if prefix.is_multiple_of(8) && bytes > 0 && bytes <= len {
+            // Whole bytes need no mask: only they are loaded, as nft does.
+            wanted.truncate(usize::from(prefix / 8));
+            let base = PayloadBase::Network;
+            let load = Expr::Payload {
+                dreg: 1,
+                base,
+                offset,
+                len: bytes,
+            };
+            return self.expr(load).equal(equal, wanted);
         }
         let op = BitOp::MaskXor {
-            mask,
-            xor: vec![0; bytes.len()],
+            mask: mask(wanted.len(), prefix),
+            xor: vec![0; wanted.len()],
         };
-        rule.expr(Expr::Bitwise {
-            sreg: 1,
-            dreg: 1,
-            len,
-            op,
-        })
-        .equal(equal, wanted)
+        self.load_address(1, network.is_ipv6(), end)
+            .expr(Expr::Bitwise {
+                sreg: 1,
+                dreg: 1,
+                len,
+                op,
+            })
+            .equal(equal, wanted)
     }
 
     /// `ip saddr @SET`, or not.
@@ -225,16 +233,36 @@ impl Rule {
 
     /// `ct state BITS`: any of them.
     pub fn ct_state(self, bits: u32) -> Rule {
-        let op = BitOp::MaskXor {
-            mask: bits.to_ne_bytes().to_vec(),
-            xor: vec![0; 4],
-        };
         self.expr(Expr::Ct {
             dreg: 1,
             key: CtKey::State,
             direction: None,
         })
-        .expr(Expr::Bitwise {
+        .any_bit(bits)
+    }
+
+    /// `meta mark & BITS != 0`
+    pub fn mark_has(self, bits: u32) -> Rule {
+        self.meta(MetaKey::Mark).any_bit(bits)
+    }
+
+    /// `ct status & BITS != 0` (`IPS_*` of linux/netfilter/nf_conntrack_common.h).
+    pub fn ct_status(self, bits: u32) -> Rule {
+        self.expr(Expr::Ct {
+            dreg: 1,
+            key: CtKey::Status,
+            direction: None,
+        })
+        .any_bit(bits)
+    }
+
+    /// Any of these bits in register 1.
+    fn any_bit(self, bits: u32) -> Rule {
+        let op = BitOp::MaskXor {
+            mask: bits.to_ne_bytes().to_vec(),
+            xor: vec![0; 4],
+        };
+        self.expr(Expr::Bitwise {
             sreg: 1,
             dreg: 1,
             len: 4,
@@ -243,25 +271,15 @@ impl Rule {
         .cmp(CmpOp::Neq, vec![0; 4])
     }
 
-    /// `meta mark & BITS == BITS`, or not all of them.
-    pub fn mark_has(self, has: bool, bits: u32) -> Rule {
-        let op = BitOp::MaskXor {
-            mask: bits.to_ne_bytes().to_vec(),
-            xor: vec![0; 4],
-        };
-        let wanted = if has {
-            bits.to_ne_bytes().to_vec()
-        } else {
-            vec![0; 4]
-        };
-        self.meta(MetaKey::Mark)
-            .expr(Expr::Bitwise {
-                sreg: 1,
-                dreg: 1,
-                len: 4,
-                op,
-            })
-            .cmp(CmpOp::Eq, wanted)
+    /// `fib saddr type local`, `fib daddr type local`: an address of this machine (`RTN_LOCAL`).
+    pub fn is_local(self, end: End) -> Rule {
+        let flags = if end == End::Source { 1 } else { 2 };
+        self.expr(Expr::Fib {
+            dreg: 1,
+            result: 3,
+            flags,
+        })
+        .cmp(CmpOp::Eq, 2u32.to_ne_bytes().to_vec())
     }
 
     /// `meta mark set (meta mark & !clear) ^ flip`
@@ -328,7 +346,6 @@ impl Rule {
 
     /// `dnat to ADDRESS:PORT`
     pub fn dnat(self, address: IpAddr, port: u16) -> Rule {
-        let family = if address.is_ipv6() { 10 } else { 2 };
         self.expr(Expr::Immediate {
             dreg: 1,
             data: address_bytes(address),
@@ -337,12 +354,30 @@ impl Rule {
             dreg: 2,
             data: port.to_be_bytes().to_vec(),
         })
-        .expr(Expr::Nat {
+        .dnat_registers(address.is_ipv6(), 2)
+    }
+
+    /// `dnat ip addr . port to numgen random mod COUNT map @MAP`: one of the map's addresses and
+    /// ports (see [`Set::backends`]).
+    pub fn dnat_random(self, v6: bool, count: u32, map: &str) -> Rule {
+        self.random(count)
+            .expr(Expr::Lookup {
+                sreg: 1,
+                set: map.into(),
+                dreg: Some(1),
+                inverted: false,
+            })
+            // The port lies in the register behind the address.
+            .dnat_registers(v6, if v6 { 2 } else { 9 })
+    }
+
+    fn dnat_registers(self, v6: bool, port: u32) -> Rule {
+        self.expr(Expr::Nat {
             kind: NatKind::Dnat,
-            family,
+            family: if v6 { 10 } else { 2 },
             addr: Some(1),
             addr_max: None,
-            port: Some(2),
+            port: Some(port),
             port_max: None,
             flags: 0,
         })
@@ -471,6 +506,28 @@ impl Set {
             host_order: true,
             elements: (0..).zip(verdicts).map(element).collect(),
             ..Set::default()
+        }
+    }
+
+    /// An anonymous map from the numbers 0, 1, ... to an address and a port, for
+    /// [`Rule::dnat_random`].
+    pub fn backends(
+        name: &str,
+        v6: bool,
+        backends: impl IntoIterator<Item = (IpAddr, u16)>,
+    ) -> Set {
+        let element = |(number, (address, port)): (u32, (IpAddr, u16))| Element {
+            key: number.to_ne_bytes().to_vec(),
+            data: concat(&[&address_bytes(address), &port.to_be_bytes()]),
+            ..Element::default()
+        };
+        let address = if v6 { key_type::IPV6 } else { key_type::IPV4 };
+        Set {
+            verdicts: false,
+            data_type: key_type::concat(&[address, key_type::PORT]),
+            data_len: if v6 { 20 } else { 8 },
+            elements: (0..).zip(backends).map(element).collect(),
+            ..Set::choice(name, [])
         }
     }
 }
