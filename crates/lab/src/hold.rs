@@ -298,6 +298,26 @@ impl Held {
         inside::run(&self.child, self.user_namespace, place, command)
     }
 
+    /// Waits until this process's standard input is at its end, or the world is.
+    pub fn wait_for_input_end(&self) {
+        let mut bytes = [0_u8; 256];
+        loop {
+            let mut fds = [0, self.child.fd.as_raw_fd()].map(|fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            });
+            // SAFETY: two entries, on this stack.
+            unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
+            let [input, world] = fds;
+            // SAFETY: the buffer is as long as it says.
+            let over = |bytes: &mut [u8]| unsafe { libc::read(0, bytes.as_mut_ptr().cast(), bytes.len()) } <= 0;
+            if world.revents != 0 || (input.revents != 0 && over(&mut bytes)) {
+                return;
+            }
+        }
+    }
+
     /// Whether the holding process is still there.
     pub fn stands(&self) -> bool {
         !self.child.wait_end(0)

@@ -188,8 +188,7 @@ pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
         return Ok(0);
     }
     // Without a terminal: until the input ends or the world does.
-    let mut rest = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut std::io::stdin(), &mut rest);
+    held.wait_for_input_end();
     Ok(0)
 }
 

@@ -41,6 +41,8 @@ pub(super) fn run(
         kinds |= libc::CLONE_NEWUSER;
     }
     let world = world.fd.as_raw_fd();
+    // Ctrl-C is for the command, as in system(3): it ends, then we take the world away in order.
+    let _quiet = Quiet::begin();
     // A process enters a PID namespace only with its children: one process between.
     // SAFETY: both closures make only system calls with prepared arguments.
     let between = unsafe {
@@ -62,6 +64,25 @@ pub(super) fn run(
         })
     }?;
     Ok(between.reap())
+}
+
+/// While it lives, the keyboard's signals are not for this process.
+struct Quiet([(i32, libc::sighandler_t); 2]);
+
+impl Quiet {
+    fn begin() -> Quiet {
+        // SAFETY: SIG_IGN is no handler of ours.
+        Quiet([libc::SIGINT, libc::SIGQUIT].map(|s| (s, unsafe { libc::signal(s, libc::SIG_IGN) })))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        for (signal, before) in self.0 {
+            // SAFETY: what was there before, as the kernel gave it.
+            unsafe { libc::signal(signal, before) };
+        }
+    }
 }
 
 /// `__inside PLACE CWD COMMAND...`: already in the world's namespaces, goes on into the place's.
