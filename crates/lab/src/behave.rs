@@ -143,6 +143,10 @@ pub struct Crash {
 /// Name of the environment variable with the container's memory limit in bytes.
 pub const MEMORY_LIMIT: &str = "MEMORY_LIMIT_BYTES";
 
+/// Name of the environment variable with `INDEX/COUNT`: which of its workload's replicas the pod
+/// is. Only a container's first process has it.
+pub const TURN: &str = "REPLICA_TURN";
+
 /// Stack of a thread that answers one connection, bytes. Untouched pages of it cost nothing.
 const STACK: usize = 256 * 1024;
 
@@ -210,7 +214,8 @@ fn live(behaviour: Behaviour, world: Option<UnixStream>) -> i32 {
         let limit = std::env::var(MEMORY_LIMIT)
             .ok()
             .and_then(|v| v.parse().ok());
-        let mut cache = memory::Cache::new(memory, limit, hash(&shared.name));
+        let turn = std::env::var(TURN).ok().and_then(|t| memory::turn(&t));
+        let mut cache = memory::Cache::new(memory, limit, hash(&shared.name), turn);
         cache.fill();
         start("cache", &shared, move |shared| cache.grow(&shared.gate));
     }

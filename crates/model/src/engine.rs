@@ -32,7 +32,7 @@ pub struct Case {
 /// The next step.
 #[derive(Debug)]
 pub enum Next {
-    /// Questions, of one class of harm, sorted; to be asked together.
+    /// Questions, sorted, to be asked together: reading and a few packets before series of them.
     Ask(Vec<Probe>),
     /// The answer.
     Done(Box<Report>),

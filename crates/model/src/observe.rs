@@ -289,6 +289,25 @@ impl<'a> Observed<'a> {
     }
 }
 
+/// How many more series are worth it: some where pods behind the Service came and went lately or
+/// some are not ready, for such a symptom comes and goes; none else.
+fn patience(view: &View<'_>) -> u32 {
+    let now = view.topology.snapshot().taken_at_ms as i64;
+    let lately = |b: &Endpoint| {
+        let pod = b.pod.as_ref().and_then(|p| view.topology.get(p));
+        pod.is_some_and(|p| {
+            p.list("status.containerStatuses").iter().any(|s| {
+                let ended = crate::object::at(s, "lastState.terminated.finishedAt")
+                    .as_str()
+                    .and_then(crate::time::parse);
+                ended.is_some_and(|t| now - t < 60_000)
+            })
+        })
+    };
+    let restless = view.path.backends.iter().any(|b| !b.ready || lately(b));
+    if restless { 6 } else { 0 }
+}
+
 /// An unknown authority is what every cluster-internal certificate shows to a client without the
 /// cluster's own bundle: not a failure of the conversation.
 fn names_real_trouble(problem: &str) -> bool {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 const MIB: u64 = 1024 * 1024;
 /// How often the cache does its work.
 const TICK: Duration = Duration::from_millis(20);
-/// Share of the way to the stall that a new process may have behind it from the start, percent:
-/// replicas that were started together must not die together.
-const WARM_PERCENT: u64 = 35;
+/// Replicas that were started together must not die together: the growth of their first processes
+/// begins spread over this long, about one life.
+const SPREAD: Duration = Duration::from_millis(4800);
 
 /// What a cache holds.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ pub(super) struct Cache {
     plan: Memory,
     limit: Option<u64>,
     random: Random,
-    phase: u64,
+    /// Pause before the growth begins.
+    pause: Duration,
     base: Vec<u8>,
     /// A place for each distinct item; with `leak` every item is a new one.
     items: Vec<Vec<u8>>,
@@ -26,18 +27,23 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Nothing is taken yet. `seed` comes from the pod's name.
-    pub(super) fn new(plan: Memory, limit: Option<u64>, seed: u64) -> Cache {
+    pub(super) fn new(
+        plan: Memory,
+        limit: Option<u64>,
+        seed: u64,
+        turn: Option<(u32, u32)>,
+    ) -> Cache {
         let items = if plan.leak {
             Vec::new()
         } else {
             vec![Vec::new(); plan.items as usize]
         };
-        let phase = seed % 1000;
+        let pause = turn.map_or(Duration::ZERO, |(index, count)| SPREAD * index / count);
         Cache {
             plan,
             limit,
             random: Random::new(seed),
-            phase,
+            pause,
             base: Vec::new(),
             items,
             taken: 0,
@@ -45,31 +51,16 @@ impl Cache {
         }
     }
 
-    /// What is there at the start: the base, and the warm part of the cache.
+    /// What is there at the start: the base.
     pub(super) fn fill(&mut self) {
         let base = u64::from(self.plan.base_mib) * MIB;
         // A byte that is not zero: every page is written, none can be the kernel's zero page.
         self.base = vec![0x5a; usize::try_from(base).unwrap_or(usize::MAX)];
-        let room = self.stall_at().unwrap_or(u64::MAX).saturating_sub(base);
-        let all = if self.plan.leak {
-            room
-        } else {
-            u64::from(self.plan.items) * self.item()
-        };
-        if self.limit.is_none() && self.plan.leak {
-            return;
-        }
-        let warm = room.min(all) / 100 * WARM_PERCENT / 1000 * self.phase;
-        // A random choice hits held items too, so the number of tries is bounded by the room only.
-        let mut tries = 8 * (warm / self.item().max(1));
-        while self.taken < warm && tries > 0 {
-            self.touch();
-            tries -= 1;
-        }
     }
 
     /// Works for as long as the process lives.
     pub(super) fn grow(&mut self, gate: &Gate) {
+        std::thread::sleep(self.pause);
         let mut since = Instant::now();
         let mut done = 0u64;
         loop {
@@ -157,6 +148,13 @@ pub(super) fn private_memory() -> Option<u64> {
     Some(resident.saturating_sub(shared) * page)
 }
 
+/// Index and count of `INDEX/COUNT`.
+pub(super) fn turn(text: &str) -> Option<(u32, u32)> {
+    let (index, count) = text.split_once('/')?;
+    let (index, count) = (index.parse().ok()?, count.parse().ok()?);
+    (count > 0 && index < count).then_some((index, count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,15 +173,15 @@ mod tests {
 
     #[test]
     fn a_bounded_set_saturates_and_a_leak_does_not() {
-        let mut bounded = Cache::new(plan(200, false), None, 1000);
-        let mut leaking = Cache::new(plan(0, true), None, 1000);
+        let mut bounded = Cache::new(plan(200, false), None, 1000, None);
+        let mut leaking = Cache::new(plan(0, true), None, 1000, None);
         let before = private_memory().unwrap();
         bounded.fill();
         leaking.fill();
         assert_eq!(
             (bounded.taken, leaking.taken),
             (0, 0),
-            "phase 0 starts cold"
+            "everything starts cold"
         );
         let mut steps = Vec::new();
         for _ in 0..6 {
@@ -208,30 +206,28 @@ mod tests {
     }
 
     #[test]
-    fn replicas_start_out_of_step() {
-        let taken: Vec<u64> = [0, 250, 500, 999]
-            .map(|phase| {
-                let mut cache = Cache::new(plan(100, false), Some(64 * MIB), phase);
-                cache.fill();
-                cache.taken / cache.item()
-            })
-            .into();
-        // 100 items of 256 KiB are 25 MiB, all within the way to the stall.
-        assert_eq!(taken, [0, 15, 30, 60]);
+    fn replicas_begin_one_after_the_other() {
+        assert_eq!(turn("2/5"), Some((2, 5)));
+        assert_eq!((turn("5/5"), turn("x"), turn("0/0")), (None, None, None));
+        let pause = |t| Cache::new(plan(100, false), None, 1, turn(t)).pause;
+        assert_eq!(
+            (pause("0/5"), pause("1/5") * 4),
+            (Duration::ZERO, pause("4/5"))
+        );
     }
 
     #[test]
     fn near_the_limit_it_stands_still_once() {
         let gate = Gate::default();
         // A limit below what the test process has already.
-        let mut near = Cache::new(plan(10, false), Some(1 << 16), 0);
+        let mut near = Cache::new(plan(10, false), Some(1 << 16), 0, None);
         near.touch();
         assert!(near.stall(&gate));
         assert!(!near.stall(&gate));
-        let mut far = Cache::new(plan(10, false), Some(1 << 40), 0);
+        let mut far = Cache::new(plan(10, false), Some(1 << 40), 0, None);
         far.touch();
         assert!(!far.stall(&gate));
-        let mut unlimited = Cache::new(plan(10, false), None, 0);
+        let mut unlimited = Cache::new(plan(10, false), None, 0, None);
         unlimited.touch();
         assert!(!unlimited.stall(&gate));
     }

@@ -234,7 +234,15 @@ fn start_process(
         "__pod".into(),
         orders.as_raw_fd().to_string(),
     ];
-    let image = Image::bare(&words, &launch.env)?;
+    // A runtime tells the program its limit (as `GOMEMLIMIT` or a JVM's own look does); where there is
+    // no cgroup to read it from, this is the only way.
+    let mut env = launch.env.clone();
+    env.extend(
+        launch
+            .memory_limit
+            .map(|l| (behave::MEMORY_LIMIT.to_string(), l.to_string())),
+    );
+    let image = Image::bare(&words, &env)?;
     let (input_fd, output_fd) = (input.as_raw_fd(), its_output.as_raw_fd());
     let procs_fd = procs.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     // SAFETY: system calls with prepared arguments only.

@@ -263,7 +263,15 @@ impl Container {
             )
         };
         let order = match launch::order(turn.site, &self.name, turn.behaviour) {
-            Ok(order) => order,
+            Ok(mut order) => {
+                // Replicas that start together would do everything together: each learns its place.
+                if self.last.is_none() {
+                    order
+                        .env
+                        .push((crate::behave::TURN.into(), place_among_siblings(turn.site)));
+                }
+                order
+            }
             Err(launch::Missing::Volume(words)) => {
                 turn.site.store.event(
                     pod,
@@ -321,6 +329,22 @@ impl Container {
             until_ms,
         };
     }
+}
+
+/// `INDEX/COUNT` of the pod among the pods of its controller.
+fn place_among_siblings(site: &Site<'_>) -> String {
+    let own = shape::controller(site.pod).map(|c| c.2);
+    let siblings: Vec<_> = site
+        .store
+        .of("Pod")
+        .into_iter()
+        .filter(|p| own.is_some() && shape::controller(p).map(|c| c.2) == own)
+        .collect();
+    let index = siblings
+        .iter()
+        .position(|p| shape::uid(p) == shape::uid(site.pod))
+        .unwrap_or(0);
+    format!("{index}/{}", siblings.len().max(1))
 }
 
 /// An id as containerd gives it: 64 hexadecimal digits.

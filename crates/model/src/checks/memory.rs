@@ -38,9 +38,6 @@ pub struct Pressure {
 
 /// Looks at the pods behind the path's Service. None unless memory is what hurts.
 pub fn pressure(view: &View<'_>) -> Option<Pressure> {
-    if view.observed().hurts() != Some(true) {
-        return None;
-    }
     let pods = pods(view);
     let kills: Vec<(&Object, Kill)> = pods
         .iter()
@@ -53,6 +50,9 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         .iter()
         .filter_map(|p| watched(view, p, &kill.container).map(|m| (*p, m)))
         .collect();
+    let (mut around, mut then) = (Vec::new(), Vec::new());
+    queues(view, &pods, &mut around, &mut then);
+    network_is_clean(view, &pods, &mut around, &mut then);
     let close: Vec<&(&Object, &ContainerMemory)> =
         memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
     if close.is_empty() {
@@ -60,6 +60,10 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     }
     for (p, m) in &memory {
         more.extend(memory_seen(view, p, m, limit));
+    }
+    // Everything was asked together with the symptom, since watching takes a while.
+    if view.observed().hurts() != Some(true) {
+        return None;
     }
     let growth = judge(&memory.iter().map(|(_, m)| *m).collect::<Vec<_>>());
     let killed = kills.len();
@@ -81,8 +85,8 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
             (CLOSE * 100.0) as u32
         ),
     ];
-    queues(view, &pods, &mut more, &mut chain);
-    network_is_clean(view, &pods, &mut more, &mut chain);
+    more.extend(around);
+    chain.extend(then);
     let first = view.fact(
         HopKind::Backend,
         pod,
