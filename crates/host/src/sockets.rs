@@ -5,7 +5,7 @@ use netshoot_model::probe::{Attempt, Outcome};
 use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// When patience ends.
@@ -313,13 +313,4 @@ pub fn random_u16() -> u16 {
     // SAFETY: the pointer and length are those of the array.
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     u16::from_ne_bytes(bytes)
-}
-
-/// A raw descriptor as something to wait for.
-pub struct Raw(pub RawFd);
-
-impl AsRawFd for Raw {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
 }

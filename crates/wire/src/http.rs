@@ -211,9 +211,12 @@ fn encode(first: &str, headers: &Headers) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Lines with the offset of each.
+type Lines<'a> = Vec<(usize, &'a str)>;
+
 /// The lines of a head, each with its offset, and the offset behind the empty line. A bare LF
 /// ends a line too (RFC 9112, 2.2).
-fn head(bytes: &[u8]) -> Result<Option<(Vec<(usize, &str)>, usize)>, Malformed> {
+fn head(bytes: &[u8]) -> Result<Option<(Lines<'_>, usize)>, Malformed> {
     let mut lines = Vec::new();
     let mut at = 0usize;
     while let Some(len) = bytes

@@ -426,6 +426,33 @@ mod laws {
     }
 
     #[test]
+    fn without_a_right_it_is_a_gap_with_the_command_that_gives_it() {
+        crate::testground::alone(|| {
+            crate::testground::drop_capabilities();
+            for q in questions() {
+                let Some(k) = kind(&q).filter(|k| k.needs.contains(&Need::NetRaw)) else {
+                    continue;
+                };
+                match (k.run)(&q, &Place::default()) {
+                    Answer::CouldNotAsk {
+                        why,
+                        missing,
+                        how_to_get,
+                    } => {
+                        assert!(
+                            !why.is_empty() && missing == "CAP_NET_RAW",
+                            "{}: {why}; {missing}",
+                            k.id
+                        );
+                        assert!(how_to_get.contains("cap_net_raw"), "{}: {how_to_get}", k.id);
+                    }
+                    other => panic!("{} answered without CAP_NET_RAW: {other:?}", k.id),
+                }
+            }
+        });
+    }
+
+    #[test]
     fn a_batch_is_json_both_ways() {
         let log = Question::Log {
             namespace: "a".into(),
