@@ -213,7 +213,7 @@ fn start_child(started: &Started) -> Result<Child, netshoot_host::Error> {
     unsafe { own::clone(namespaces, work) }.map_err(|e| match e.errno() {
         Some(libc::EPERM | libc::ENOSPC | libc::EUSERS) if started.user_namespace => netshoot_host::Error::Denied {
             tried: "make a user namespace for the world".into(),
-            missing: "CAP_SYS_ADMIN or user namespaces",
+            missing: "CAP_SYS_ADMIN or user namespaces (a chroot has none)",
             how_to_get: "run as root, or: sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 (on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)".into(),
         },
         _ => e,
@@ -222,14 +222,16 @@ fn start_child(started: &Started) -> Result<Child, netshoot_host::Error> {
 
 /// Whether namespaces can be made without a user namespace: CAP_SYS_ADMIN and CAP_NET_ADMIN.
 pub fn own_rights() -> bool {
-    const NEEDED: u64 = (1 << 21) | (1 << 12);
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let caps = status
-        .lines()
-        .find_map(|l| l.strip_prefix("CapEff:"))
-        .map(str::trim)
-        .unwrap_or("0");
-    u64::from_str_radix(caps, 16).unwrap_or(0) & NEEDED == NEEDED
+    const NEEDED: u32 = (1 << 21) | (1 << 12);
+    /// `_LINUX_CAPABILITY_VERSION_3` (linux/capability.h).
+    const VERSION: u32 = 0x2008_0522;
+    // Asked of the kernel, not of /proc, which an empty root does not have.
+    let mut header = [VERSION, 0];
+    // Effective, permitted, inheritable: of the capabilities 0 to 31, then of the others.
+    let mut sets = [0_u32; 6];
+    // SAFETY: a header of two words, of this process, and two structures of three words.
+    let done = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    done == 0 && sets[0] & NEEDED == NEEDED
 }
 
 impl Held {

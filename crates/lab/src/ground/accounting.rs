@@ -40,11 +40,9 @@ impl Group {
         match self.version {
             Version::V1 => {
                 fs::write(self.path.join("memory.limit_in_bytes"), bytes.to_string())?;
-                // Memory and swap together, where the kernel counts swap.
-                drop(fs::write(
-                    self.path.join("memory.memsw.limit_in_bytes"),
-                    bytes.to_string(),
-                ));
+                // Nothing of it may go to swap. (A limit on both together would do the same, but the
+                // kernel then counts its hits nowhere.)
+                drop(fs::write(self.path.join("memory.swappiness"), "0"));
                 Ok(())
             }
             Version::V2 => {

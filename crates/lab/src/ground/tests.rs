@@ -40,7 +40,8 @@ fn exchange(from: &NetNs, at: &NetNs, to: IpAddr, bytes: usize) -> Option<IpAddr
         .enter(|| TcpListener::bind(SocketAddr::new(to, 0)).unwrap())
         .unwrap();
     let address = listener.local_addr().unwrap();
-    let patience = Duration::from_millis(700);
+    // Long enough for one SYN to be sent again, which takes a second.
+    let patience = Duration::from_millis(1500);
     std::thread::scope(|scope| {
         let server = scope.spawn(move || {
             listener.set_nonblocking(true).unwrap();
@@ -270,5 +271,84 @@ fn cables_do_what_they_are_told() {
             (1..12).contains(&got),
             "{network}: {got} of 12 over a lossy cable"
         );
+    }
+}
+
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < end, "waited 10 s for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The limit kills, whoever counts: the kernel's cgroup, or this crate where there is none.
+#[test]
+fn a_container_over_its_limit_is_killed_and_says_why() {
+    let keeper = crate::hold::cgroup::Keeper::start().unwrap();
+    if keeper.is_none() {
+        println!("SKIPPED: no memory cgroup may be made here");
+    }
+    let counted = [Some(None), keeper.as_ref().map(|k| Some(k.root.clone()))];
+    for cgroup in counted.into_iter().flatten() {
+        let by = if cgroup.is_some() {
+            "cgroup"
+        } else {
+            "process"
+        };
+        let ground = Ground::build_under(&wiring("routed"), &nodes(1, &["ipv4"]), cgroup).unwrap();
+        ground
+            .add_pod("p", "a", &[ip("10.244.1.2")], false)
+            .unwrap();
+        let launch = |container: &str, limit: u64, memory: Value| Launch {
+            pod: "p".into(),
+            container: container.into(),
+            behaviour: json!({ "memory": memory, "says": ["begins"] }),
+            memory_limit: Some(limit),
+            ..Launch::default()
+        };
+        let leak = json!({ "base_mib": 4, "item_kib": 512, "per_second": 200, "leak": true });
+        let modest = json!({ "base_mib": 4, "item_kib": 4, "items": 10, "per_second": 10 });
+        let bad = ground.spawn(&launch("bad", 24 << 20, leak)).unwrap();
+        let good = ground.spawn(&launch("good", 64 << 20, modest)).unwrap();
+        until("the leak to be killed", || ground.ended(bad).is_some());
+        assert_eq!(
+            ground.ended(bad),
+            Some(Ended {
+                code: 137,
+                out_of_memory: true
+            }),
+            "{by}"
+        );
+        let last = ground.memory(bad).unwrap();
+        assert!(last.by.starts_with(by), "{last:?}");
+        assert!(
+            last.max_usage >= 22 << 20 && last.limit_hits > 0,
+            "{last:?}"
+        );
+        until("the other to be counted", || {
+            ground.memory(good).unwrap().usage > 3 << 20
+        });
+        assert_eq!(ground.ended(good), None);
+        assert!(
+            ground.log(good).iter().any(|l| l.contains("begins")),
+            "{:?}",
+            ground.log(good)
+        );
+        ground.stop(good, true);
+        until("the other to end", || ground.ended(good).is_some());
+        let killed = Some(Ended {
+            code: 137,
+            out_of_memory: false,
+        });
+        assert_eq!(
+            ground.ended(good),
+            killed,
+            "{by}: a kill by hand is no lack of memory"
+        );
+        assert_eq!(ground.containers("p").len(), 2);
+    }
+    if let Some(keeper) = keeper {
+        keeper.wait();
     }
 }

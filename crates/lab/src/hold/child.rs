@@ -78,7 +78,6 @@ fn stand(orders: &Orders, control: &UnixStream) -> Result<(), String> {
 
 /// A private mount namespace with the PID namespace's own `/proc` and an empty folder of ours.
 fn prepare_mounts() -> Result<(), Error> {
-    mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, "")?;
     for needed in ["/proc", "/run or /mnt"] {
         if !needed.split(" or ").any(|d| Path::new(d).is_dir()) {
             let what = format!(
@@ -86,6 +85,13 @@ fn prepare_mounts() -> Result<(), Error> {
             );
             return Err(Error::Absent { what });
         }
+    }
+    if let Err(e) = mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, "") {
+        // A chroot into a plain folder: nothing can be mounted in it that the machine would not see.
+        let what = format!(
+            "{e}: a world needs a root that is a mount point (mount --bind ROOT ROOT before the chroot)"
+        );
+        return Err(Error::Absent { what });
     }
     mount(
         "proc",
