@@ -238,12 +238,5 @@ pub enum Verdict {
     Queue,
 }
 
-impl Set {
-    /// Whether it is a set that a rule made for itself.
-    pub fn is_anonymous_name(name: &str) -> bool {
-        name.starts_with("__set") || name.starts_with("__map")
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -221,3 +221,107 @@ fn the_wrong_port_of_a_service_is_refused() {
         );
     }
 }
+
+/// The output of a tool in a namespace; none when it is not installed.
+fn shown(ns: &NetNs, tool: &str, words: &[&str]) -> Option<String> {
+    let run = || std::process::Command::new(tool).args(words).output();
+    match ns.enter(run).expect("inside") {
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Err(_) => {
+            println!("SKIPPED: {tool} is not installed");
+            None
+        }
+    }
+}
+
+/// A listing as a set of lines, each with the chain or set it stands in: order differs by hashing.
+fn lines(listing: &str) -> BTreeSet<String> {
+    let joined = listing.replace(",\n", ", ");
+    let (mut table, mut block) = (String::new(), String::new());
+    let mut all = BTreeSet::new();
+    for line in joined
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+    {
+        if line.starts_with("table ") {
+            (table, block) = (line, String::new());
+        } else if line.starts_with("chain ") || line.starts_with("set ") || line.starts_with("map ")
+        {
+            block = line;
+        } else if let Some(elements) = line.strip_prefix("elements = {") {
+            for element in elements.trim_end_matches('}').split(", ") {
+                all.insert(format!("{table} {block} {}", element.trim()));
+            }
+        } else if line.len() > 1 {
+            all.insert(format!("{table} {block} {line}"));
+        }
+    }
+    all
+}
+
+fn recorded() -> Vec<Value> {
+    serde_json::from_str(include_str!("recorded/objects.json")).expect("JSON")
+}
+
+#[test]
+fn nftables_as_a_real_kube_proxy_wrote_them() {
+    let ns = NetNs::new().expect("a namespace");
+    sync(&ns, "node-a", "nftables", &recorded()).expect("syncs");
+    let Some(ours) = shown(&ns, "nft", &["list", "ruleset"]) else {
+        return;
+    };
+    let (ours, theirs) = (lines(&ours), lines(include_str!("recorded/nftables.nft")));
+    let missing: Vec<_> = theirs.difference(&ours).collect();
+    let extra: Vec<_> = ours.difference(&theirs).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "missing {missing:#?}\nextra {extra:#?}"
+    );
+}
+
+/// Rules by chain; a set that a rule made for itself has a number that depends on the order.
+fn rules(ns: &NetNs) -> std::collections::BTreeMap<String, Vec<String>> {
+    let tables = ns
+        .enter(netshoot_host::nft::dump)
+        .expect("inside")
+        .expect("dumps");
+    let mut all = std::collections::BTreeMap::new();
+    for table in tables {
+        for chain in table.chains {
+            let text = |r: netshoot_wire::nft::Rule| {
+                let text = format!("{:?} {}", r.exprs, r.comment);
+                text.split('"')
+                    .filter(|w| !w.starts_with("__map"))
+                    .collect::<Vec<_>>()
+                    .join("\"")
+            };
+            let name = format!("{} {}", table.family.name(), chain.name);
+            all.insert(name, chain.rules.into_iter().map(text).collect());
+        }
+    }
+    all
+}
+
+#[test]
+fn the_same_instructions_as_a_real_kube_proxys() {
+    let (ours, theirs) = (
+        NetNs::new().expect("a namespace"),
+        NetNs::new().expect("a namespace"),
+    );
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/proxy/recorded/nftables.nft"
+    );
+    if shown(&theirs, "nft", &["-f", file]).is_none() {
+        return;
+    }
+    sync(&ours, "node-a", "nftables", &recorded()).expect("syncs");
+    assert_eq!(rules(&ours), rules(&theirs));
+}

@@ -202,6 +202,16 @@ fn packet(b: &mut Builder, expr: &Expr) {
     }
 }
 
+/// The kernel looks a name up first and numbers anonymous sets in its own order, so that one made
+/// in this transaction must be called by no number at all.
+fn set_name<'a>(set: &'a str, ids: SetIds<'_>) -> &'a str {
+    match ids(set) {
+        Some(_) if set.starts_with("__set") => "__set%d",
+        Some(_) if set.starts_with("__map") => "__map%d",
+        _ => set,
+    }
+}
+
 fn with_set(b: &mut Builder, expr: &Expr, ids: SetIds<'_>) {
     match expr {
         Expr::Lookup {
@@ -210,7 +220,7 @@ fn with_set(b: &mut Builder, expr: &Expr, ids: SetIds<'_>) {
             dreg,
             inverted,
         } => {
-            b.str(1, set).be32(2, *sreg);
+            b.str(1, set_name(set, ids)).be32(2, *sreg);
             register(b, 3, *dreg);
             register(b, 4, ids(set));
             b.be32(5, u32::from(*inverted));
@@ -224,7 +234,7 @@ fn with_set(b: &mut Builder, expr: &Expr, ids: SetIds<'_>) {
             inverted,
             exprs,
         } => {
-            b.str(1, set);
+            b.str(1, set_name(set, ids));
             register(b, 2, ids(set));
             b.be32(3, op.number()).be32(4, *sreg_key);
             register(b, 5, *sreg_data);
