@@ -3,6 +3,7 @@
 
 use crate::evidence::Evidence;
 use crate::object::ObjectRef;
+use crate::path::Conversation;
 use crate::snapshot::Gap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +34,9 @@ pub struct Report {
     pub summary: String,
     /// What was understood of the question.
     pub understood: Understood,
+    /// The conversation that is reported, as a value; none where none was understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Conversation>,
     /// The root cause.
     pub cause: Option<CauseReport>,
     /// Other independent causes.
@@ -180,8 +184,10 @@ pub struct AuditLine {
     pub who: String,
     /// From where.
     pub from: String,
-    /// What was asked.
+    /// What was asked, in words.
     pub what: String,
+    /// The same as a value.
+    pub probe: crate::probe::Probe,
     /// When, RFC 3339.
     pub when: String,
     /// How long, milliseconds.

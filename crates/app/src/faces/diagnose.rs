@@ -92,7 +92,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         recording.write(path)?;
     }
     if options.runbook {
-        write!(io.out, "{}", report::runbook(&report))?;
+        write!(io.out, "{}", report::runbook(&report, io.lang))?;
         return Ok(code(&report));
     }
     let verify = options.verify && report.verdict == Verdict::Broken;

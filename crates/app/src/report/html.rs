@@ -152,7 +152,7 @@ fn cause(c: &CauseReport, w: &Words) -> String {
         w.subject,
         escape(&c.subject.to_string()),
         w.kind,
-        escape(&c.title),
+        escape(w.title(c)),
         escape(&c.catalogue),
         escape(&c.id),
         w.confidence,
@@ -231,7 +231,7 @@ fn also(b: &mut String, r: &Report, w: &Words) {
     let items = r.also.iter().map(|c| {
         format!(
             "<b>{}</b> ({}, <code>{}</code>): {}{}",
-            escape(&c.title),
+            escape(w.title(c)),
             escape(&c.catalogue),
             escape(&c.subject.to_string()),
             escape(&c.says),

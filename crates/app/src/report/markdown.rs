@@ -68,7 +68,7 @@ pub fn render(r: &Report, lang: Lang) -> String {
             b,
             "## {}\n\n**{}** ({}, {}), {}: {}\n",
             w.cause,
-            escape(&c.title),
+            escape(w.title(c)),
             c.catalogue,
             escape(&c.id),
             w.subject,

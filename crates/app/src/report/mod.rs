@@ -3,12 +3,16 @@
 mod html;
 mod markdown;
 mod picture;
+mod runbook;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 
 use crate::io::Io;
 use anyhow::Result;
 use netshoot_model::report::Report;
+pub use runbook::script as runbook;
 
 /// How to print a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +50,6 @@ pub fn write(report: &Report, format: Format, io: &mut Io<'_>) -> Result<()> {
         Format::Markdown => Ok(write!(io.out, "{}", markdown::render(report, io.lang))?),
         Format::Html => Ok(write!(io.out, "{}", html::render(report, io.lang))?),
     }
-}
-
-/// The equivalent script of ordinary tools.
-pub fn runbook(_report: &Report) -> String {
-    String::new()
 }
 
 /// Text from the cluster or the network, made harmless for a terminal: control characters become

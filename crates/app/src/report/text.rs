@@ -148,7 +148,7 @@ fn cause(c: &CauseReport, r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> 
     writeln!(
         io.out,
         "  {} ({}, {}, {:.0} %)",
-        safe(&c.title),
+        safe(w.title(c)),
         c.catalogue,
         safe(&c.id),
         c.confidence * 100.0

@@ -1,7 +1,7 @@
 //! The words of reports, in English and Chinese.
 
 use crate::io::Lang;
-use netshoot_model::report::Verdict;
+use netshoot_model::report::{CauseReport, Verdict};
 
 /// All labels of one language.
 pub struct Words {
@@ -73,6 +73,12 @@ impl Words {
             outcome: p("Outcome", "结果"),
             understood: p("Understood", "理解为"),
         }
+    }
+
+    /// The title of a cause; in Chinese where the check has one.
+    pub fn title<'a>(&self, c: &'a CauseReport) -> &'a str {
+        let check = netshoot_model::checks::ALL.iter().find(|k| k.id == c.id);
+        check.map_or(&c.title, |k| self.lang.pick(&c.title, k.title_zh))
     }
 
     /// The verdict.

@@ -1,0 +1,78 @@
+#!/bin/sh
+# The same investigation with ordinary tools. It changes nothing, but each in_pod adds an ephemeral container.
+# "dialer cannot connect to contacts"
+# crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP)
+# netshoot 0.1.0, world, 2026-11-26T12:29:20.718Z
+set -u
+IMAGE=${IMAGE:-nicolaka/netshoot}
+
+step() { printf '\n==== %s. %s\n' "$1" "$2"; }
+in_pod() {
+  namespace=$1 pod=$2
+  shift 2
+  kubectl debug -q -i -n "$namespace" "$pod" --image="$IMAGE" --profile=netadmin -- "$@"
+}
+on_node() {
+  node=$1
+  shift
+  kubectl debug -q -i "node/$node" --image="$IMAGE" --profile=sysadmin -- "$@"
+}
+
+step 1 'Does the name resolve?'
+in_pod crm dialer-79989b968d-5g5vq nslookup contacts.crm.svc.cluster.local.
+# seen: contacts.crm.svc.cluster.local resolves to 10.96.207.70
+in_pod crm dialer-79989b968d-xg2nw nslookup contacts.crm.svc.cluster.local.
+
+step 2 'Does the port answer?'
+in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.1.2 8080
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.2 8080
+# seen: TCP connect to 10.244.2.4:8080: refused
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.2 8080
+# seen: TCP connect to endpoint 10.244.1.2:8080 (pod contacts-5664f4786b-ld6lb), not ready: of 1: 1 refused
+in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.1.2 8080
+# seen: TCP connect to endpoint 10.244.2.2:8080 (pod contacts-5664f4786b-tnws8): of 1: 1 answered
+in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.2 8080
+# seen: TCP connect to 10.244.2.4:8080: refused
+# seen: TCP connect to endpoint 10.244.2.4:8080 (pod contacts-749dbc786d-2rxl2): of 1: 1 refused
+in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.4 8080
+# seen: TCP connect to endpoint 10.244.3.2:8080 (pod contacts-5664f4786b-vdqmr): of 1: 1 answered
+in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.2 8080
+# seen: TCP connect to 10.96.207.70:8080: of 5: 4 answered, 1 refused
+in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
+
+step 3 'Does a request work?'
+in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
+# seen: HTTP request to 10.96.207.70:8080: of 3: 1 answered, 1 refused, 1 reset (failed at: connect, response)
+in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
+
+step 4 'Deeper: loss, size and what is on the wire'
+in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 --report -c 10 -n 10.96.207.70
+# while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
+in_pod crm dialer-79989b968d-5g5vq timeout 10 tcpdump -ni any -c 200 'host 10.96.207.70 and port 8080'
+
+step 5 'What the API server says about the objects'
+kubectl describe pod dialer-79989b968d-xg2nw -n crm
+kubectl get pods -n crm -o wide
+kubectl get networkpolicies -n crm
+kubectl get events -n crm --sort-by=.lastTimestamp
+kubectl get endpointslices -n crm -l kubernetes.io/service-name=contacts -o yaml
+kubectl describe service contacts -n crm
+kubectl describe deployment contacts -n crm
+kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
+
+step 6 'Inside the pods and this host'
+# seen: pod contacts-749dbc786d-2rxl2: LISTEN 127.0.0.1:8080
+in_pod crm contacts-749dbc786d-2rxl2 ss -tuanp
+
+step 7 'On the nodes'
+on_node node-b ip -d -s address show
+
+# Cause: crm/Deployment/contacts listens on 127.0.0.1:8080 only: nobody outside the pod can reach it
+#   -> the socket is bound to 127.0.0.1
+#   -> the pod's own address has no listener
+#   -> the kernel refuses the SYN with a RST
+# Remedy, not run by this script: BIND_ADDRESS=127.0.0.1 in container contacts is what binds it; 0.0.0.0 opens it to everybody who may reach the pod, so a NetworkPolicy should say who may
+#   kubectl patch deployment/contacts -n crm --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"env":[{"name":"BIND_ADDRESS","value":"0.0.0.0"}],"name":"contacts"}]}}}}'
+# Then: netshoot diagnose --from pod/dialer-79989b968d-xg2nw -n crm --to svc/contacts.crm:8080
