@@ -14,6 +14,7 @@ pub mod sysctl;
 
 use crate::Error;
 use crate::hold::cgroup::Root;
+use crate::relay::Relay;
 use crate::world::{Cable, Wiring};
 use accounting::Group;
 use address::Cidr;
@@ -39,6 +40,7 @@ pub struct Ground {
     pods: Mutex<BTreeMap<String, Arc<Sandbox>>>,
     containers: Mutex<Vec<(i32, Arc<Container>)>>,
     cables: Mutex<BTreeMap<String, Cable>>,
+    relays: Mutex<BTreeMap<String, Relay>>,
     started: AtomicU64,
 }
 
@@ -152,6 +154,7 @@ impl Ground {
             pods: Mutex::default(),
             containers: Mutex::default(),
             cables: Mutex::default(),
+            relays: Mutex::default(),
             started: AtomicU64::new(0),
         };
         let outside = Sandbox {
@@ -341,6 +344,7 @@ impl Ground {
         })?;
         let mut cables = locked(&self.cables);
         cables.insert(node.port.clone(), cable.clone());
+        cable::relay(&self.lan, &node.port, cable, &mut locked(&self.relays))?;
         cable::apply(&self.lan, &cables)
     }
 

@@ -217,6 +217,8 @@ pub struct Cable {
     pub loss_percent: u32,
     /// Packets with a flipped bit, percent.
     pub corrupt_percent: u32,
+    /// Packets that arrive twice, percent.
+    pub duplicate_percent: u32,
     /// UDP destination ports that the switch drops (a security group's work).
     pub blocked_udp: Vec<u16>,
 }

@@ -3,7 +3,9 @@
 
 use super::address::Cidr;
 use crate::Error;
+use crate::relay::{Conditions, Relay};
 use crate::world::Cable;
+use netshoot_host::link;
 use netshoot_host::netns::NetNs;
 use netshoot_host::nft::Batch;
 use netshoot_wire::nft::build::End;
@@ -114,12 +116,16 @@ pub(crate) fn hook(kind: &str, point: &str, priority: i32) -> Hook {
 pub(super) fn apply(lan: &NetNs, cables: &BTreeMap<String, Cable>) -> Result<(), Error> {
     let mut rules = Vec::new();
     for (port, cable) in cables {
+        // The switch's own end of the cable: the port, or what stands for it behind a relay.
+        let [switch_end, _] = relay_links(port);
         let sides = || {
-            [
-                Rule::new().iifname(true, port),
-                Rule::new().oifname(true, port),
-            ]
-            .into_iter()
+            let both = |end: &str| {
+                [
+                    Rule::new().iifname(true, end),
+                    Rule::new().oifname(true, end),
+                ]
+            };
+            [both(port), both(&switch_end)].into_iter().flatten()
         };
         if cable.mtu > 0 {
             rules.extend(sides().map(|r| longer_than(r, cable.mtu).counter().drop()));
@@ -151,6 +157,69 @@ pub(super) fn apply(lan: &NetNs, cables: &BTreeMap<String, Cable>) -> Result<(),
         ..Table::default()
     };
     Ok(lan.enter(|| Batch::new().replace(&table).apply())??)
+}
+
+/// The two links by which a relay is put between a port and the switch.
+fn relay_links(port: &str) -> [String; 2] {
+    ["s", "r"].map(|end| format!("{port}{end}"))
+}
+
+/// Puts a relay into a cable that needs one, gives it its conditions, takes it away from one that
+/// needs it no more.
+pub(super) fn relay(
+    lan: &NetNs,
+    port: &str,
+    cable: &Cable,
+    relays: &mut BTreeMap<String, Relay>,
+) -> Result<(), Error> {
+    let wanted = Conditions {
+        delay_ms: cable.delay_ms,
+        jitter_ms: cable.jitter_ms,
+        corrupt_percent: cable.corrupt_percent,
+        duplicate_percent: cable.duplicate_percent,
+    };
+    let [switch_end, relay_end] = relay_links(port);
+    match relays.get(port) {
+        None if wanted == Conditions::default() => Ok(()),
+        Some(_) if wanted == Conditions::default() => {
+            relays.remove(port);
+            lan.enter(|| {
+                link::delete(&relay_end)?;
+                link::set_master(port, super::nodes::BRIDGE)
+            })??;
+            Ok(())
+        }
+        Some(running) => {
+            running.set(wanted);
+            Ok(())
+        }
+        None => {
+            lan.enter(|| splice(port, &switch_end, &relay_end))??;
+            let started = Relay::start(lan, port, &relay_end, wanted)?;
+            relays.insert(port.to_string(), started);
+            Ok(())
+        }
+    }
+}
+
+fn splice(port: &str, switch_end: &str, relay_end: &str) -> Result<(), Error> {
+    link::create_veth(switch_end, relay_end, None)?;
+    let links = link::links()?;
+    let mtu = links.iter().find(|l| l.name == port).map(|l| l.mtu);
+    for end in [switch_end, relay_end] {
+        if let Some(mtu) = mtu {
+            link::set_mtu(end, mtu)?;
+        }
+        no_offload(end)?;
+    }
+    // Links without an address of their own: nothing of ours may travel on the cable.
+    for end in [port, relay_end] {
+        super::sysctl::write_if_there(&format!("net.ipv6.conf.{end}.disable_ipv6"), "1")?;
+    }
+    link::clear_master(port)?;
+    link::set_master(switch_end, super::nodes::BRIDGE)?;
+    link::set_up(switch_end)?;
+    Ok(link::set_up(relay_end)?)
 }
 
 /// Register 1 as the kernel compares numbers: bytes in network order.

@@ -21,7 +21,7 @@ const RESOLVER: [IpAddr; 2] = [
 ];
 
 /// The switch's bridge and its cable to the outside.
-const BRIDGE: &str = "lan";
+pub(super) const BRIDGE: &str = "lan";
 const UPLINK: &str = "uplink";
 
 /// flannel's numbers for VXLAN.

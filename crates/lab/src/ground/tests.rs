@@ -243,7 +243,7 @@ fn cables_do_what_they_are_told() {
             change(&mut cable);
             ground.set_cable(&cable).unwrap();
         };
-        let cases: [(&str, &dyn Fn(&mut Cable), bool, bool); 6] = [
+        let cases: [(&str, &dyn Fn(&mut Cable), bool, bool); 11] = [
             ("nothing", &|_| {}, true, true),
             ("small", &|c| c.mtu = 1300, true, false),
             ("large enough", &|c| c.mtu = 1500, true, true),
@@ -254,7 +254,12 @@ fn cables_do_what_they_are_told() {
                 network == "routed",
                 network == "routed",
             ),
+            ("late", &|c| c.delay_ms = 20, true, true),
+            ("late and small", &|c| (c.delay_ms, c.mtu) = (1, 1300), true, false),
+            ("late and lost", &|c| (c.jitter_ms, c.loss_percent) = (3, 100), false, false),
+            ("every bit wrong", &|c| c.corrupt_percent = 100, false, false),
             ("mended", &|_| {}, true, true),
+            ("doubled", &|c| c.duplicate_percent = 100, true, true),
         ];
         for (name, change, small, large) in cases {
             cable(change);
@@ -264,6 +269,12 @@ fn cables_do_what_they_are_told() {
                 "{network}: {name}"
             );
         }
+        cable(&|c| c.delay_ms = 20);
+        reaches(1);
+        let began = Instant::now();
+        assert!(reaches(1));
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(40), "{network}: {took:?}");
         // A third of the packets: some get through, some do not.
         cable(&|c| c.loss_percent = 34);
         let got = (0..12).filter(|_| reaches(1)).count();
