@@ -316,7 +316,9 @@ impl<'a> Cable<'a> {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let jitter_us = self.random.below(u64::from(conditions.jitter_ms) * 1000 + 1);
+        let jitter_us = self
+            .random
+            .below(u64::from(conditions.jitter_ms) * 1000 + 1);
         let delay =
             Duration::from_millis(conditions.delay_ms.into()) + Duration::from_micros(jitter_us);
         self.number += 1;
@@ -331,11 +333,7 @@ impl<'a> Cable<'a> {
 
     fn put_due(&mut self) {
         let now = Instant::now();
-        while self
-            .underway
-            .peek()
-            .is_some_and(|Reverse(u)| u.due <= now)
-        {
+        while self.underway.peek().is_some_and(|Reverse(u)| u.due <= now) {
             let Some(Reverse(frame)) = self.underway.pop() else {
                 return;
             };

@@ -12,10 +12,20 @@ use netshoot_wire::nft::build::End;
 use netshoot_wire::nft::{Chain, CmpOp, Expr, Family, Hook, MetaKey, Rule, Table};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// ethtool's words (linux/ethtool.h) for sending checksums, sending segments.
 const ETHTOOL_STXCSUM: u32 = 0x17;
 const ETHTOOL_STSO: u32 = 0x1f;
+
+/// `BR_STATE_FORWARDING` (linux/if_bridge.h).
+const FORWARDING: u8 = 3;
+/// How long a link may take to run once both ends are up, milliseconds. The kernel sees to links
+/// that came up at once, or at most once a second.
+const RUNNING_MS: u64 = 3000;
+
+/// Asks whether there is a link.
+const ETHTOOL_GLINK: u32 = 0x0a;
 
 /// linux/sockios.h
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
@@ -29,6 +39,35 @@ struct EthtoolValue {
 /// A veth hands over segments of 64 KiB without checksums and calls it a packet. On a cable
 /// between machines packets are packets: sizes count, and bits can be wrong.
 pub(super) fn no_offload(link: &str) -> Result<(), Error> {
+    for cmd in [ETHTOOL_STSO, ETHTOOL_STXCSUM] {
+        let mut value = EthtoolValue { cmd, data: 0 };
+        let mut request = about(link);
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        ask("turn off offloading", link, SIOCETHTOOL, &mut request)?;
+    }
+    Ok(())
+}
+
+/// A request about a link (netdevice(7)).
+fn about(link: &str) -> libc::ifreq {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request
+        .ifr_name
+        .iter_mut()
+        .zip(link.bytes().take(libc::IFNAMSIZ - 1))
+    {
+        *to = from as libc::c_char;
+    }
+    request
+}
+
+fn ask(
+    tried: &'static str,
+    link: &str,
+    what: libc::c_ulong,
+    request: &mut libc::ifreq,
+) -> Result<(), Error> {
     // SAFETY: no pointers.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if fd < 0 {
@@ -36,22 +75,9 @@ pub(super) fn no_offload(link: &str) -> Result<(), Error> {
     }
     // SAFETY: just made, owned by nobody else.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    for cmd in [ETHTOOL_STSO, ETHTOOL_STXCSUM] {
-        let mut value = EthtoolValue { cmd, data: 0 };
-        // SAFETY: all-zero is a valid ifreq.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request
-            .ifr_name
-            .iter_mut()
-            .zip(link.bytes().take(libc::IFNAMSIZ - 1))
-        {
-            *to = from as libc::c_char;
-        }
-        request.ifr_ifru.ifru_data = (&raw mut value).cast();
-        // SAFETY: the request names a link and points to a value that lives until the call is over.
-        if unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) } != 0 {
-            return Err(netshoot_host::Error::last("turn off offloading", link).into());
-        }
+    // SAFETY: the request names a link; what it points to lives until the call is over.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), what, std::ptr::from_mut(request)) } != 0 {
+        return Err(netshoot_host::Error::last(tried, link).into());
     }
     Ok(())
 }
@@ -159,6 +185,41 @@ pub(super) fn apply(lan: &NetNs, cables: &BTreeMap<String, Cable>) -> Result<(),
     Ok(lan.enter(|| Batch::new().replace(&table).apply())??)
 }
 
+/// Waits until the kernel has these links running. That comes some milliseconds after both ends of
+/// a cable are up; what is sent before is lost, and a lost ARP request costs a whole second.
+pub(super) fn wait_running(links: &[&str]) -> Result<(), Error> {
+    let end = Instant::now() + Duration::from_millis(RUNNING_MS);
+    for name in links {
+        while !is_running(name)? {
+            if Instant::now() > end {
+                return Err(Error::Waited {
+                    for_what: format!("link {name} to run"),
+                    ms: RUNNING_MS,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    Ok(())
+}
+
+/// Whether it has its carrier and the bridge that it is a port of forwards. Asking for the link
+/// makes the kernel see to what it has put off (since 6.8; older ones are waited for).
+fn is_running(name: &str) -> Result<bool, Error> {
+    let mut value = EthtoolValue {
+        cmd: ETHTOOL_GLINK,
+        data: 0,
+    };
+    let mut request = about(name);
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    ask("ask for the link", name, SIOCETHTOOL, &mut request)?;
+    let links = link::links()?;
+    let forwards = links
+        .iter()
+        .any(|l| l.name == name && l.port_state.is_none_or(|s| s == FORWARDING));
+    Ok(value.data != 0 && forwards)
+}
+
 /// The two links by which a relay is put between a port and the switch.
 fn relay_links(port: &str) -> [String; 2] {
     ["s", "r"].map(|end| format!("{port}{end}"))
@@ -185,9 +246,9 @@ pub(super) fn relay(
             relays.remove(port);
             lan.enter(|| {
                 link::delete(&relay_end)?;
-                link::set_master(port, super::nodes::BRIDGE)
-            })??;
-            Ok(())
+                link::set_master(port, super::nodes::BRIDGE)?;
+                wait_running(&[port])
+            })?
         }
         Some(running) => {
             running.set(wanted);
@@ -219,7 +280,8 @@ fn splice(port: &str, switch_end: &str, relay_end: &str) -> Result<(), Error> {
     link::clear_master(port)?;
     link::set_master(switch_end, super::nodes::BRIDGE)?;
     link::set_up(switch_end)?;
-    Ok(link::set_up(relay_end)?)
+    link::set_up(relay_end)?;
+    wait_running(&[switch_end, relay_end])
 }
 
 /// Register 1 as the kernel compares numbers: bytes in network order.

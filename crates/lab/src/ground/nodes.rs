@@ -78,6 +78,15 @@ pub(super) fn wire(wiring: &Wiring, objects: &[Value]) -> Result<Wired, Error> {
         node.network
             .enter(|| make_node(wiring, name, &nodes, &underlays, pod_mtu))??;
     }
+    let ports: Vec<&str> = nodes
+        .values()
+        .map(|n| n.port.as_str())
+        .chain([UPLINK, BRIDGE])
+        .collect();
+    lan.enter(|| super::cable::wait_running(&ports))??;
+    for network in nodes.values().map(|n| n.network.as_ref()).chain([&*outside]) {
+        network.enter(|| super::cable::wait_running(&["eth0"]))??;
+    }
     Ok(Wired {
         lan,
         outside,
@@ -414,7 +423,9 @@ pub(super) fn add_pod(
         for (address, cidr) in &placed {
             link::add_route(any(*address), 0, Some(cidr.nth(1)), Some("eth0"))?;
         }
-        Ok(())
+        super::cable::wait_running(&["eth0"])
     })??;
+    node.network
+        .enter(|| super::cable::wait_running(&[&veth, "cni0"]))??;
     Ok((network, veth))
 }

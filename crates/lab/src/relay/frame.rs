@@ -19,7 +19,10 @@ pub(super) fn flip_a_bit(bytes: &mut [u8], choice: u64) -> bool {
     if segments != 0 || (flags & NEEDS_CHECKSUM != 0 && complete(bytes).is_none()) {
         return false;
     }
-    let Some(content) = bytes.get_mut(OFFLOAD + ETHERNET..).filter(|c| !c.is_empty()) else {
+    let Some(content) = bytes
+        .get_mut(OFFLOAD + ETHERNET..)
+        .filter(|c| !c.is_empty())
+    else {
         return false;
     };
     let bit = choice % (content.len() as u64 * 8);
@@ -46,7 +49,9 @@ fn complete(bytes: &mut [u8]) -> Option<()> {
         sum => sum,
     };
     let at = OFFLOAD + start + offset;
-    bytes.get_mut(at..at + 2)?.copy_from_slice(&checksum.to_be_bytes());
+    bytes
+        .get_mut(at..at + 2)?
+        .copy_from_slice(&checksum.to_be_bytes());
     bytes.get_mut(..OFFLOAD)?.fill(0);
     Some(())
 }
@@ -61,14 +66,19 @@ mod tests {
         bytes.extend(34u16.to_ne_bytes()); // checksum starts behind Ethernet and IP
         bytes.extend(6u16.to_ne_bytes());
         bytes.extend([0; ETHERNET]);
-        bytes.extend([0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes.extend([
+            0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ]);
         // 0a00+0001+0a00+0002 + 17 + 10 = 0x141e
         bytes.extend([0, 1, 0, 2, 0, 10, 0x14, 0x1e, b'h', b'i']);
         bytes
     }
 
     fn sum(words: &[u8]) -> u16 {
-        let sum: u32 = words.chunks(2).map(|p| u32::from(p[0]) << 8 | u32::from(p[1])).sum();
+        let sum: u32 = words
+            .chunks(2)
+            .map(|p| u32::from(p[0]) << 8 | u32::from(p[1]))
+            .sum();
         (sum & 0xffff) as u16 + (sum >> 16) as u16
     }
 
@@ -81,7 +91,13 @@ mod tests {
         assert_eq!(sum(&[&pseudo, datagram].concat()), 0xffff);
         let mut bad = left_to_hardware();
         assert!(flip_a_bit(&mut bad, 8 * 28));
-        assert_eq!(bad.iter().zip(&good).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>(), 1);
+        assert_eq!(
+            bad.iter()
+                .zip(&good)
+                .map(|(a, b)| (a ^ b).count_ones())
+                .sum::<u32>(),
+            1
+        );
     }
 
     #[test]
@@ -98,6 +114,9 @@ mod tests {
         }
         let mut segment = left_to_hardware();
         segment[1] = 1;
-        assert!(!flip_a_bit(&mut segment, 0), "a segment that is still to be cut");
+        assert!(
+            !flip_a_bit(&mut segment, 0),
+            "a segment that is still to be cut"
+        );
     }
 }

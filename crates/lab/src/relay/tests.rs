@@ -50,18 +50,29 @@ fn right(address: &str, port: u16) -> SocketAddr {
 
 /// A UDP echo on the right; gives a socket on the left that is connected to it.
 fn echo(ends: &Ends, address: &str) -> UdpSocket {
-    let server = ends.right.enter(|| UdpSocket::bind(right(address, 7)).unwrap()).unwrap();
+    let server = ends
+        .right
+        .enter(|| UdpSocket::bind(right(address, 7)).unwrap())
+        .unwrap();
     std::thread::spawn(move || {
         let mut bytes = [0; 2048];
-        server.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_secs(4)))
+            .unwrap();
         while let Ok((n, from)) = server.recv_from(&mut bytes) {
             drop(server.send_to(&bytes[..n], from));
         }
     });
-    let any = if address.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
+    let any = if address.contains(':') {
+        "[::]:0"
+    } else {
+        "0.0.0.0:0"
+    };
     let client = ends.left.enter(|| UdpSocket::bind(any).unwrap()).unwrap();
     client.connect(right(address, 7)).unwrap();
-    client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
     client
 }
 
@@ -70,7 +81,9 @@ fn numbers(client: &UdpSocket, count: u32) -> Vec<u32> {
     let sender = client.try_clone().unwrap();
     let sending = std::thread::spawn(move || {
         for n in 0..count {
-            sender.send(&[&n.to_be_bytes()[..], &[0x55; 96]].concat()).unwrap();
+            sender
+                .send(&[&n.to_be_bytes()[..], &[0x55; 96]].concat())
+                .unwrap();
             std::thread::sleep(Duration::from_micros(500));
         }
     });
@@ -97,7 +110,10 @@ fn tcp_through_it_is_whole_and_late() {
         ..Conditions::default()
     });
     for address in RIGHT {
-        let listener = ends.right.enter(|| TcpListener::bind(right(address, 80)).unwrap()).unwrap();
+        let listener = ends
+            .right
+            .enter(|| TcpListener::bind(right(address, 80)).unwrap())
+            .unwrap();
         let served = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut all = Vec::new();
@@ -109,11 +125,15 @@ fn tcp_through_it_is_whole_and_late() {
         let began = Instant::now();
         let mut stream = ends
             .left
-            .enter(|| TcpStream::connect_timeout(&right(address, 80), Duration::from_secs(5)).unwrap())
+            .enter(|| {
+                TcpStream::connect_timeout(&right(address, 80), Duration::from_secs(5)).unwrap()
+            })
             .unwrap();
         let connected = began.elapsed();
         assert!(connected >= Duration::from_millis(20), "{connected:?}");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let mut writer = stream.try_clone().unwrap();
         let copy = sent.clone();
         let writing = std::thread::spawn(move || {
@@ -124,7 +144,12 @@ fn tcp_through_it_is_whole_and_late() {
         stream.read_to_end(&mut back).unwrap();
         writing.join().unwrap();
         served.join().unwrap();
-        assert!(back == sent, "{address}: {} of {} bytes", back.len(), sent.len());
+        assert!(
+            back == sent,
+            "{address}: {} of {} bytes",
+            back.len(),
+            sent.len()
+        );
     }
 }
 
@@ -135,7 +160,10 @@ fn jitter_lets_datagrams_overtake() {
         ends.relay.set(Conditions::default());
         let client = echo(&ends, address);
         warm(&client);
-        assert!(numbers(&client, 50).is_sorted(), "without jitter the order is kept");
+        assert!(
+            numbers(&client, 50).is_sorted(),
+            "without jitter the order is kept"
+        );
         ends.relay.set(Conditions {
             delay_ms: 2,
             jitter_ms: 20,
@@ -162,7 +190,10 @@ fn bits_flip_and_datagrams_double() {
         // The receiver's checksums find the flipped bit: corruption is loss by another name.
         let got = numbers(&client, 100).len();
         let corrupted = ends.relay.counters().corrupted - before.corrupted;
-        assert!(corrupted >= 15 && (20..95).contains(&got), "{got} of 100 back, {corrupted} corrupted");
+        assert!(
+            corrupted >= 15 && (20..95).contains(&got),
+            "{got} of 100 back, {corrupted} corrupted"
+        );
         ends.relay.set(Conditions {
             duplicate_percent: 100,
             ..Conditions::default()
@@ -175,10 +206,17 @@ fn bits_flip_and_datagrams_double() {
 
 #[test]
 fn it_ends_when_it_is_dropped() {
-    let Ends { left, right: _right, relay, _middle } = joined(Conditions::default());
+    let Ends {
+        left,
+        right: _right,
+        relay,
+        _middle,
+    } = joined(Conditions::default());
     let address = right(RIGHT[0], 80);
     drop(relay);
-    let refused = left.enter(|| TcpStream::connect_timeout(&address, Duration::from_millis(200))).unwrap();
+    let refused = left
+        .enter(|| TcpStream::connect_timeout(&address, Duration::from_millis(200)))
+        .unwrap();
     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::TimedOut);
     let missing = Relay::start(&_middle, "l", "no-such-link", Conditions::default());
     assert!(missing.unwrap_err().to_string().contains("no-such-link"));
