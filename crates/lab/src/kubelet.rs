@@ -25,6 +25,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// How long a sandbox stays after its last process ended: its runtime needs that too.
 const TEARDOWN_MS: u64 = 300;
+/// Pods admitted within this time were there when the world began.
+const BEGINNING_MS: u64 = 3_000;
 /// The longest a container may take to end when asked to.
 const GRACE_MS: u64 = 2_000;
 
@@ -41,6 +43,7 @@ pub struct Kubelets {
     next: BTreeMap<String, u128>,
     nodes: node::Heartbeats,
     answers: (Sender<probes::Answer>, Receiver<probes::Answer>),
+    began_ms: u64,
 }
 
 /// One pod on its node.
@@ -81,6 +84,7 @@ impl Kubelets {
             next: BTreeMap::new(),
             nodes: node::Heartbeats::default(),
             answers: channel(),
+            began_ms: netshoot_host::clock::now_ms(),
         }
     }
 
@@ -183,10 +187,24 @@ impl Kubelets {
             );
             return;
         }
-        let containers = list(object, "spec.containers")
+        let mut containers: Vec<Container> = list(object, "spec.containers")
             .iter()
             .map(|c| Container::new(c, &uid))
             .collect();
+        let labels = shape::labels(object);
+        let happened = |p: &&crate::world::Past| {
+            p.namespace == shape::namespace(object)
+                && p.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
+        };
+        // Only pods that are there from the beginning have a past.
+        if let (Some(past), true) = (
+            self.plan.past.iter().find(happened),
+            round.now_ms.saturating_sub(self.began_ms) < BEGINNING_MS,
+        ) {
+            containers
+                .iter_mut()
+                .for_each(|c| c.remember(past, round.now_ms));
+        }
         let pod = Sandbox {
             namespace: shape::namespace(object).into(),
             name: shape::name(object).into(),

@@ -68,6 +68,9 @@ pub struct Plan {
     /// How fast kubelets and controllers are, compared with real ones.
     #[serde(default)]
     pub pace: Pace,
+    /// What happened to containers before the world began.
+    #[serde(default)]
+    pub past: Vec<Past>,
     /// Where pods go, before the scheduler's own choice. A seed adds to it.
     #[serde(default)]
     pub placement: Vec<Place>,
@@ -153,6 +156,24 @@ impl Default for Pace {
             node_grace_ms: 3000,
         }
     }
+}
+
+/// An end that containers of some pods had long ago: their `lastState` and `restartCount`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// Namespace of the pods.
+    pub namespace: String,
+    /// Labels they all have.
+    pub labels: BTreeMap<String, String>,
+    /// `OOMKilled`, `Error` or `Completed`.
+    pub reason: String,
+    /// Exit code, 137 for killed.
+    pub code: i32,
+    /// Seconds ago.
+    pub ago_s: u64,
+    /// How often they had been started again.
+    pub restarts: u32,
 }
 
 /// Pods of an owner go to these nodes, in turn.

@@ -67,6 +67,10 @@ pub fn fill(store: &Store, world: &World, authority: &Authority) -> Result<(), E
             o.clone()
         }
     }));
+    let now = netshoot_host::clock::now_ms();
+    all.iter_mut()
+        .filter(|o| shape::kind(o) == "Event")
+        .for_each(|o| date(o, now));
     all.sort_by_key(rank);
     for object in all {
         store.apply(object)?;
@@ -76,6 +80,30 @@ pub fn fill(store: &Store, world: &World, authority: &Authority) -> Result<(), E
         store.apply(json!({"kind": "ServiceAccount", "metadata": {"name": "default", "namespace": shape::name(&namespace)}}))?;
     }
     Ok(())
+}
+
+/// Times of an Event in a manifest may be written as seen from now, `3d ago`, `25h ago`, `90m ago`.
+fn date(event: &mut Value, now_ms: u64) {
+    for key in ["firstTimestamp", "lastTimestamp"] {
+        let ago = shape::text(event, key).strip_suffix(" ago").and_then(|t| {
+            let (number, unit) = t.split_at_checked(t.len().checked_sub(1)?)?;
+            let seconds = match unit {
+                "d" => 86_400,
+                "h" => 3_600,
+                "m" => 60,
+                "s" => 1,
+                _ => return None,
+            };
+            Some(number.parse::<u64>().ok()?.saturating_mul(seconds * 1000))
+        });
+        if let Some(ago) = ago {
+            let time = shape::rfc3339(now_ms.saturating_sub(ago));
+            event[key] = json!(time);
+            if key == "firstTimestamp" {
+                shape::child(event, "metadata").insert("creationTimestamp".into(), json!(time));
+            }
+        }
+    }
 }
 
 /// A node with the labels that a kubelet gives itself.

@@ -4,7 +4,7 @@ use super::launch::{self, Site};
 use super::probes::Watched;
 use crate::ground::Ground;
 use crate::shape::{self, fnv, text};
-use crate::world::Pace;
+use crate::world::{Pace, Past};
 use serde_json::{Value, json};
 
 /// One container of a pod.
@@ -48,7 +48,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct End {
     pub code: i32,
-    pub reason: &'static str,
+    pub reason: String,
     pub started_ms: u64,
     pub finished_ms: u64,
     pub id: String,
@@ -91,6 +91,19 @@ impl Container {
             fresh: false,
             swapped: false,
         }
+    }
+
+    /// What it went through before the world began.
+    pub fn remember(&mut self, past: &Past, now_ms: u64) {
+        let finished_ms = now_ms.saturating_sub(past.ago_s * 1000);
+        self.restarts = past.restarts;
+        self.last = Some(End {
+            code: past.code,
+            reason: past.reason.clone(),
+            started_ms: finished_ms.saturating_sub(3_600_000),
+            finished_ms,
+            id: container_id(&self.name, "before", past.restarts),
+        });
     }
 
     /// Its process, while it runs.
@@ -141,7 +154,7 @@ impl Container {
         };
         let end = End {
             code: ended.code,
-            reason,
+            reason: reason.to_string(),
             started_ms: since_ms,
             finished_ms: now_ms,
             id: self.id.clone(),
