@@ -243,7 +243,8 @@ fn cables_do_what_they_are_told() {
             change(&mut cable);
             ground.set_cable(&cable).unwrap();
         };
-        let cases: [(&str, &dyn Fn(&mut Cable), bool, bool); 11] = [
+        type Case<'a> = (&'a str, &'a dyn Fn(&mut Cable), bool, bool);
+        let cases: [Case<'_>; 11] = [
             ("nothing", &|_| {}, true, true),
             ("small", &|c| c.mtu = 1300, true, false),
             ("large enough", &|c| c.mtu = 1500, true, true),
