@@ -148,15 +148,36 @@ mod tests {
     #[test]
     fn an_administrators_rules_add_up() {
         in_new_network(|| {
-            let all = [("input", "udp", 8472, 1), ("input", "", 80, 3), ("forward", "", 0, 1), ("output", "tcp", 0, 1)];
+            let all = [
+                ("input", "udp", 8472, 1),
+                ("input", "", 80, 3),
+                ("forward", "", 0, 1),
+                ("output", "tcp", 0, 1),
+            ];
             for (hook, protocol, port, rules) in all {
-                firewall(&Firewall { hook, protocol, port }).unwrap();
+                firewall(&Firewall {
+                    hook,
+                    protocol,
+                    port,
+                })
+                .unwrap();
                 let tables = dump().unwrap();
                 let chain = tables[0].chains.iter().find(|c| c.name == hook).unwrap();
-                assert_eq!((tables[0].name.as_str(), chain.rules.len()), ("firewall", rules), "{hook} {protocol} {port}");
+                assert_eq!(
+                    (tables[0].name.as_str(), chain.rules.len()),
+                    ("firewall", rules),
+                    "{hook} {protocol} {port}"
+                );
             }
             for (hook, protocol) in [("sideways", ""), ("input", "sctp")] {
-                assert!(firewall(&Firewall { hook, protocol, port: 1 }).is_err());
+                assert!(
+                    firewall(&Firewall {
+                        hook,
+                        protocol,
+                        port: 1
+                    })
+                    .is_err()
+                );
             }
         });
     }
@@ -164,14 +185,24 @@ mod tests {
     #[test]
     fn the_forward_policy_changes_and_keeps_its_rules() {
         in_new_network(|| {
-            let accept = ["10.244.0.0/16".to_string(), "fd44::/32 fd90::/64".to_string()];
+            let accept = [
+                "10.244.0.0/16".to_string(),
+                "fd44::/32 fd90::/64".to_string(),
+            ];
             forward_policy(true, &accept).unwrap();
             forward_policy(false, &[]).unwrap();
             forward_policy(true, &[]).unwrap();
             for table in dump().unwrap() {
-                let [chain] = table.chains.as_slice() else { panic!("{table:?}") };
+                let [chain] = table.chains.as_slice() else {
+                    panic!("{table:?}")
+                };
                 assert!(chain.hook.as_ref().unwrap().policy_drop);
-                assert_eq!((chain.name.as_str(), chain.rules.len()), ("FORWARD", 2), "{:?}", table.family);
+                assert_eq!(
+                    (chain.name.as_str(), chain.rules.len()),
+                    ("FORWARD", 2),
+                    "{:?}",
+                    table.family
+                );
             }
             for bad in ["", "x", "10.0.0.0/8 fd00::/8", "1.1.1.1 2.2.2.2 3.3.3.3"] {
                 assert!(forward_policy(true, &[bad.to_string()]).is_err(), "{bad}");

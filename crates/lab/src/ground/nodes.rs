@@ -84,7 +84,11 @@ pub(super) fn wire(wiring: &Wiring, objects: &[Value]) -> Result<Wired, Error> {
         .chain([UPLINK, BRIDGE])
         .collect();
     lan.enter(|| super::cable::wait_running(&ports))??;
-    for network in nodes.values().map(|n| n.network.as_ref()).chain([&*outside]) {
+    for network in nodes
+        .values()
+        .map(|n| n.network.as_ref())
+        .chain([&*outside])
+    {
         network.enter(|| super::cable::wait_running(&["eth0"]))??;
     }
     Ok(Wired {

@@ -256,9 +256,24 @@ fn cables_do_what_they_are_told() {
                 network == "routed",
             ),
             ("late", &|c| c.delay_ms = 20, true, true),
-            ("late and small", &|c| (c.delay_ms, c.mtu) = (1, 1300), true, false),
-            ("late and lost", &|c| (c.jitter_ms, c.loss_percent) = (3, 100), false, false),
-            ("every bit wrong", &|c| c.corrupt_percent = 100, false, false),
+            (
+                "late and small",
+                &|c| (c.delay_ms, c.mtu) = (1, 1300),
+                true,
+                false,
+            ),
+            (
+                "late and lost",
+                &|c| (c.jitter_ms, c.loss_percent) = (3, 100),
+                false,
+                false,
+            ),
+            (
+                "every bit wrong",
+                &|c| c.corrupt_percent = 100,
+                false,
+                false,
+            ),
             ("mended", &|_| {}, true, true),
             ("doubled", &|c| c.duplicate_percent = 100, true, true),
         ];

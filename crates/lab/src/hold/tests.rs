@@ -197,38 +197,85 @@ fn answers_through_its_socket_and_lets_commands_in() {
 fn a_diagnosis_sees_objects_and_network_and_may_change_them() {
     let world = crate::labs::lab("listens-on-loopback").unwrap().unwrap();
     let mut held = hold(&world, 1, &Options::default()).unwrap();
-    held.wait_ready(Duration::from_secs(60), &mut |_| {}).unwrap();
+    held.wait_ready(Duration::from_secs(60), &mut |_| {})
+        .unwrap();
     let all = held.ask(&json!({ "snapshot": { "kinds": null } })).unwrap();
     let objects = all["objects"].as_array().unwrap();
     let secrets = objects.iter().filter(|o| o["kind"] == "Secret");
-    assert!(secrets.into_iter().all(|s| s.get("data").is_none() && s.get("stringData").is_none()));
-    for word in ["behaviour", "catalogue", world.name.as_str(), world.plan.title.as_str()] {
-        assert!(!all.to_string().contains(word), "the snapshot gives away {word:?}");
+    assert!(
+        secrets
+            .into_iter()
+            .all(|s| s.get("data").is_none() && s.get("stringData").is_none())
+    );
+    for word in [
+        "behaviour",
+        "catalogue",
+        world.name.as_str(),
+        world.plan.title.as_str(),
+    ] {
+        assert!(
+            !all.to_string().contains(word),
+            "the snapshot gives away {word:?}"
+        );
     }
-    let pod = objects.iter().find(|o| o["kind"] == "Pod" && o["spec"]["hostNetwork"].is_null()).unwrap();
+    let pod = objects
+        .iter()
+        .find(|o| o["kind"] == "Pod" && o["spec"]["hostNetwork"].is_null())
+        .unwrap();
     let (namespace, name) = (&pod["metadata"]["namespace"], &pod["metadata"]["name"]);
     let node = &pod["spec"]["nodeName"];
     let from_pod = json!({ "pod": { "namespace": namespace, "name": name } });
     let from_node = json!({ "node": { "name": node } });
     let asked = [
         (from_pod.clone(), json!("links"), "links"),
-        (from_node.clone(), json!({ "memory": { "namespace": namespace, "pod": name, "watch_ms": 60 } }), "memory"),
+        (
+            from_node.clone(),
+            json!({ "memory": { "namespace": namespace, "pod": name, "watch_ms": 60 } }),
+            "memory",
+        ),
         (from_pod.clone(), json!("resolv_conf"), "resolv_conf"),
-        (from_node.clone(), json!({ "log": { "namespace": namespace, "pod": name, "container": "", "previous": false } }), "log"),
-        (from_node.clone(), json!({ "log": { "namespace": namespace, "pod": "no", "container": "", "previous": false } }), "could_not_ask"),
+        (
+            from_node.clone(),
+            json!({ "log": { "namespace": namespace, "pod": name, "container": "", "previous": false } }),
+            "log",
+        ),
+        (
+            from_node.clone(),
+            json!({ "log": { "namespace": namespace, "pod": "no", "container": "", "previous": false } }),
+            "could_not_ask",
+        ),
         (json!("here"), json!("links"), "could_not_ask"),
-        (json!({ "node": { "name": "no" } }), json!("links"), "could_not_ask"),
+        (
+            json!({ "node": { "name": "no" } }),
+            json!("links"),
+            "could_not_ask",
+        ),
         (json!(7), json!({ "nonsense": 1 }), "could_not_ask"),
     ];
-    let probes: Vec<Value> = asked.iter().map(|(from, q, _)| json!({ "from": from, "question": q })).collect();
+    let probes: Vec<Value> = asked
+        .iter()
+        .map(|(from, q, _)| json!({ "from": from, "question": q }))
+        .collect();
     let answers = held.ask(&json!({ "probes": probes })).unwrap();
-    for ((probe, answered), (_, _, kind)) in probes.iter().zip(answers.as_array().unwrap()).zip(&asked) {
+    for ((probe, answered), (_, _, kind)) in
+        probes.iter().zip(answers.as_array().unwrap()).zip(&asked)
+    {
         assert_eq!(&answered["probe"], probe);
-        assert!(answered["answer"].get(*kind).is_some(), "{probe}: {answered}");
+        assert!(
+            answered["answer"].get(*kind).is_some(),
+            "{probe}: {answered}"
+        );
     }
-    let on_node = |words: &[&str]| held.ask(&json!({ "on_node": { "node": node, "argv": words } })).unwrap();
+    let on_node = |words: &[&str]| {
+        held.ask(&json!({ "on_node": { "node": node, "argv": words } }))
+            .unwrap()
+    };
     let cases: [(&[&str], i64, &str); 5] = [
-        (&["sysctl", "-w", "net.ipv4.ip_forward=0"], 0, "net.ipv4.ip_forward = 0"),
+        (
+            &["sysctl", "-w", "net.ipv4.ip_forward=0"],
+            0,
+            "net.ipv4.ip_forward = 0",
+        ),
         (&["sysctl", "-n", "net.ipv4.ip_forward"], 0, "0\n"),
         (&["ip", "link", "set", "no0", "up"], 1, ""),
         (&["cat", "/etc/resolv.conf"], 0, "nameserver"),
@@ -236,13 +283,22 @@ fn a_diagnosis_sees_objects_and_network_and_may_change_them() {
     ];
     for (words, code, printed) in cases {
         let done = on_node(words);
-        assert!(done["code"] == code && done["stdout"].as_str().unwrap().contains(printed), "{words:?}: {done}");
+        assert!(
+            done["code"] == code && done["stdout"].as_str().unwrap().contains(printed),
+            "{words:?}: {done}"
+        );
     }
     let object = json!({ "kind": "Pod", "namespace": namespace, "name": name });
     let patch = json!({ "metadata": { "labels": { "seen": "yes" } } });
-    let patched = held.ask(&json!({ "patch": { "object": object, "strategic": true, "patch": patch } })).unwrap();
+    let patched = held
+        .ask(&json!({ "patch": { "object": object, "strategic": true, "patch": patch } }))
+        .unwrap();
     assert_eq!(patched["object"]["metadata"]["labels"]["seen"], "yes");
-    held.ask(&json!({ "delete": { "object": object } })).unwrap();
+    held.ask(&json!({ "delete": { "object": object } }))
+        .unwrap();
     let missing = json!({ "kind": "Service", "namespace": "no", "name": "no" });
-    assert!(held.ask(&json!({ "delete": { "object": missing } })).is_err());
+    assert!(
+        held.ask(&json!({ "delete": { "object": missing } }))
+            .is_err()
+    );
 }
