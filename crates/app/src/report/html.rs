@@ -3,7 +3,7 @@
 use super::picture;
 use super::words::{Words, verdict_class};
 use crate::io::Lang;
-use netshoot_model::report::{CauseReport, Report};
+use netshoot_model::report::{CauseReport, Report, Verdict};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -37,6 +37,9 @@ pub fn render(r: &Report, lang: Lang) -> String {
     if let Some(c) = &r.cause {
         section(&mut b, "cause", w.cause, &cause(c, &w));
     }
+    if r.verdict == Verdict::Unknown {
+        unknown(&mut b, r, &w);
+    }
     remedy(&mut b, r, &w);
     list(
         &mut b,
@@ -55,19 +58,9 @@ pub fn render(r: &Report, lang: Lang) -> String {
             .map(|x| format!("{}{}", escape(&x.what), links(&x.evidence)))
             .collect(),
     );
-    let unknown = r.unknown.iter().map(|g| {
-        let how = if g.how_to_get.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "<br><span class=dim>{}</span> <code>{}</code>",
-                w.how_to_get,
-                escape(&g.how_to_get)
-            )
-        };
-        format!("<b>{}</b>: {}{how}", escape(&g.what), escape(&g.missing))
-    });
-    list(&mut b, "unknown", w.unknown, unknown.collect());
+    if r.verdict != Verdict::Unknown {
+        unknown(&mut b, r, &w);
+    }
     list(
         &mut b,
         "asked-back",
@@ -217,6 +210,23 @@ fn remedy(b: &mut String, r: &Report, w: &Words) {
         );
     }
     section(b, "remedy", w.remedy, &body);
+}
+
+/// What could not be checked: where nothing could be told, this is the answer.
+fn unknown(b: &mut String, r: &Report, w: &Words) {
+    let unknown = r.unknown.iter().map(|g| {
+        let how = if g.how_to_get.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "<br><span class=dim>{}</span> <code>{}</code>",
+                w.how_to_get,
+                escape(&g.how_to_get)
+            )
+        };
+        format!("<b>{}</b>: {}{how}", escape(&g.what), escape(&g.missing))
+    });
+    list(b, "unknown", w.unknown, unknown.collect());
 }
 
 fn command(text: &str, w: &Words) -> String {

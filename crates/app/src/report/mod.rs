@@ -1,5 +1,7 @@
 //! Renderers: one file each. They print what the report says; they decide nothing.
 
+#[cfg(test)]
+mod browser;
 mod html;
 mod markdown;
 mod picture;

@@ -69,55 +69,122 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
 }
 
+/// A text in lines of a width, broken where words, names and addresses may be; the last line ends
+/// with an ellipsis when there is more.
+fn wrap(text: &str, room: usize, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut piece = String::new();
+    let mut pieces = Vec::new();
+    for c in text.chars() {
+        piece.push(c);
+        // Wide letters (CJK) may be broken after any of them.
+        if " .-/:,".contains(c) || !c.is_ascii() || width(&piece) >= room {
+            pieces.push(std::mem::take(&mut piece));
+        }
+    }
+    pieces.push(piece);
+    for p in pieces {
+        let last = lines.last().map_or("", String::as_str);
+        let fits = width(last) + width(p.trim_end()) <= room;
+        match lines.last_mut() {
+            Some(l) if fits => l.push_str(&p),
+            _ => lines.push(p),
+        }
+    }
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|l| l.trim().to_string())
+        .filter(|l| !l.is_empty())
+        .collect();
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(l) = lines.last_mut() {
+            while width(l) >= room {
+                l.pop();
+            }
+            l.push('…');
+        }
+    }
+    lines
+}
+
+/// The line between stations: green only where both ends were seen to be well, broken off behind
+/// the broken hop.
+fn tracks(r: &Report, line: impl Fn(usize, &str) -> String) -> String {
+    let broken = r.path.iter().position(|h| h.state == "broken");
+    let pairs = r.path.iter().zip(r.path.iter().skip(1)).enumerate();
+    pairs
+        .map(|(i, (a, b))| {
+            let class = if broken.is_some_and(|k| i >= k) {
+                "track lost"
+            } else if a.state == "ok" && b.state == "ok" {
+                "track done"
+            } else {
+                "track"
+            };
+            line(i, class)
+        })
+        .collect()
+}
+
+fn name_class(h: &HopReport) -> &'static str {
+    if h.state == "broken" {
+        "name-broken"
+    } else {
+        ""
+    }
+}
+
 /// From left to right, for wide windows.
 pub fn wide(r: &Report, w: &Words) -> String {
     let n = r.path.len().max(1) as f32;
-    let (full, y) = (1040.0f32, 40.0f32);
+    let (full, y) = (1040.0f32, 22.0f32);
     let gap = full / n;
-    let mut b = format!(
-        "<svg id=picture-wide viewBox=\"0 0 {full} 118\" role=img aria-label=\"{}\">",
-        aria(r, w)
-    );
     let at = |i: usize| gap * (i as f32 + 0.5);
-    let broken = r.path.iter().position(|h| h.state == "broken");
-    let last = at(r.path.len().saturating_sub(1));
-    let _ = write!(
-        b,
-        "<line class=track x1={} y1={y} x2={last} y2={y} />",
-        at(0)
-    );
-    if let Some(k) = broken {
-        let _ = write!(
-            b,
-            "<line class=\"track done\" x1={} y1={y} x2={} y2={y} />",
-            at(0),
-            at(k)
-        );
-    }
+    // Letters of 13 px and 11 px are on average 7.6 and 6.6 px wide; wide ones must fit as well.
+    let (big, small) = (((gap / 8.5) as usize).max(6), ((gap / 7.6) as usize).max(6));
+    let mut stations = String::new();
+    let mut bottom = 0.0f32;
     for (i, h) in r.path.iter().enumerate() {
         let x = at(i);
-        let room = ((gap / 6.6) as usize).max(6);
-        let name = if h.state == "broken" {
-            "name-broken"
-        } else {
-            ""
+        let mut down = y + 34.0;
+        let mut labels = String::new();
+        let mut row = |text: &str, class: &str, step: f32| {
+            let _ = write!(
+                labels,
+                "<text x={x} y={down} text-anchor=middle class=\"{class}\">{}</text>",
+                escape(text)
+            );
+            down += step;
         };
-        // Labels alternate between two lines where there are many.
-        let low = if n > 8.0 && i % 2 == 1 { 20.0 } else { 0.0 };
+        for l in wrap(w.hop(&h.hop), big, 2) {
+            row(&l, name_class(h), 16.0);
+        }
+        // Names are as long as people make them; the whole is in the title and the evidence.
+        for l in wrap(&h.label, small, 4) {
+            row(&l, "small", 13.0);
+        }
+        bottom = bottom.max(down);
         let _ = write!(
-            b,
-            "<a href=\"#hop-{0}\">{1}{2}<text x={x} y={3} text-anchor=middle class=\"{name}\">{4}</text><text x={x} y={5} text-anchor=middle class=small>{6}</text></a>",
+            stations,
+            "<a href=\"#hop-{}\">{}{}{labels}</a>",
             escape(&h.hop),
             title(h, w),
-            station(x, y, &h.state),
-            74.0 + low,
-            escape(&short(w.hop(&h.hop), room)),
-            90.0 + low,
-            escape(&short(&h.label, if n > 8.0 { room * 2 - 4 } else { room }))
+            station(x, y, &h.state)
         );
     }
-    b.push_str("</svg>");
-    b
+    let tracks = tracks(r, |i, class| {
+        format!(
+            "<line class=\"{class}\" x1={} y1={y} x2={} y2={y} />",
+            at(i),
+            at(i + 1)
+        )
+    });
+    format!(
+        "<svg id=picture-wide viewBox=\"0 0 {full} {}\" role=img aria-label=\"{}\">{tracks}{stations}</svg>",
+        bottom - 4.0,
+        aria(r, w)
+    )
 }
 
 /// From top to bottom, for phones.
@@ -129,19 +196,16 @@ pub fn narrow(r: &Report, w: &Words) -> String {
         aria(r, w)
     );
     let at = |i: usize| step * (i as f32 + 0.5);
-    let _ = write!(
-        b,
-        "<line class=track x1=20 y1={} x2=20 y2={} />",
-        at(0),
-        at(r.path.len().saturating_sub(1))
-    );
+    b.push_str(&tracks(r, |i, class| {
+        format!(
+            "<line class=\"{class}\" x1=20 y1={} x2=20 y2={} />",
+            at(i),
+            at(i + 1)
+        )
+    }));
     for (i, h) in r.path.iter().enumerate() {
         let y = at(i);
-        let name = if h.state == "broken" {
-            "name-broken"
-        } else {
-            ""
-        };
+        let name = name_class(h);
         let most = if width(&h.label) > h.label.chars().count() {
             22
         } else {
@@ -188,9 +252,9 @@ pub fn timeline(r: &Report, w: &Words) -> String {
     // One row a probe is too much for hundreds: then they share rows.
     let rows = bars.len().min(60);
     let (full, row) = (1040.0f32, 7.0f32);
-    let height = row * rows as f32 + 24.0;
+    let height = row * rows as f32;
     let mut b = format!(
-        "<svg viewBox=\"0 0 {full} {height}\" role=img aria-label=\"{}\">",
+        "<svg id=picture-time viewBox=\"0 0 {full} {height}\" role=img aria-label=\"{}\">",
         escape(w.timings)
     );
     for (i, (at, took, harm, what, from)) in bars.iter().enumerate() {
@@ -210,11 +274,38 @@ pub fn timeline(r: &Report, w: &Words) -> String {
             escape(from)
         );
     }
+    let key = |class: &str, text: &str| format!("<span class=\"key {class}\"></span>{text} ");
     let _ = write!(
         b,
-        "<text class=small x=0 y={0}>0</text><text class=small x={full} y={0} text-anchor=end>{1:.0} ms</text></svg>",
-        height - 6.0,
-        end
+        "</svg><p class=axis><span>0</span><span>{}{}{}</span><span>{end:.0} ms</span></p>",
+        key("k-none", w.sends_nothing),
+        key("k-few_packets", w.few_packets),
+        key("k-series", w.series)
     );
     b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_broken_where_names_may_be() {
+        let cases: [(&str, usize, usize, &[&str]); 6] = [
+            ("client", 14, 2, &["client"]),
+            ("ingress policy", 12, 2, &["ingress", "policy"]),
+            (
+                "contacts.crm.svc.cluster.local",
+                14,
+                4,
+                &["contacts.crm.", "svc.cluster.", "local"],
+            ),
+            ("aaaaaaaaaaaaaaaa", 6, 2, &["aaaaaa", "aaaaa…"]),
+            ("服务端节点", 6, 2, &["服务端", "节点"]),
+            ("", 6, 2, &[]),
+        ];
+        for (text, room, most, expected) in cases {
+            assert_eq!(wrap(text, room, most), expected, "{text}");
+        }
+    }
 }

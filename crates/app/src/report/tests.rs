@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Reports as they were printed with `-o json`: broken, healthy, unknown.
-const STORIES: [&str; 3] = ["broken", "healthy", "unknown"];
+pub const STORIES: [&str; 3] = ["broken", "healthy", "unknown"];
 
 /// What somebody might call a pod, or answer to a probe.
 const HOSTILE: &str =
@@ -25,7 +25,7 @@ fn value(story: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn report(story: &str) -> Report {
+pub fn report(story: &str) -> Report {
     serde_json::from_value(value(story)).unwrap()
 }
 
@@ -113,7 +113,7 @@ fn poison_probes(v: &mut Value) {
     }
 }
 
-fn poisoned(story: &str) -> Report {
+pub fn poisoned(story: &str) -> Report {
     let mut v = value(story);
     poison(&mut v, "");
     if let Some(lines) = v["audit"].as_array_mut() {

@@ -35,6 +35,9 @@ pub struct Words {
     pub what: &'static str,
     pub outcome: &'static str,
     pub understood: &'static str,
+    pub sends_nothing: &'static str,
+    pub few_packets: &'static str,
+    pub series: &'static str,
 }
 
 impl Words {
@@ -72,6 +75,9 @@ impl Words {
             what: p("What", "内容"),
             outcome: p("Outcome", "结果"),
             understood: p("Understood", "理解为"),
+            sends_nothing: p("sends nothing", "不发包"),
+            few_packets: p("a few packets", "少量报文"),
+            series: p("tens of packets", "数十报文"),
         }
     }
 
