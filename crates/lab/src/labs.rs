@@ -15,6 +15,7 @@ macro_rules! lab {
 
 /// Name, `objects.yaml`, `world.yaml`.
 pub const LABS: &[(&str, &str, &str)] = &[
+    lab!("auth-service-leak"),
     lab!("auth-service-out-of-memory"),
     lab!("bridge-down"),
     lab!("certificate-expired"),
