@@ -6,6 +6,7 @@
 //! Deliberately absent: sockets, clocks, the environment, logging. Nothing here can fail except
 //! by returning a [`Malformed`].
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))] // tests read fixtures and list their shelf
 
 pub mod conntrack;
 pub mod dns;

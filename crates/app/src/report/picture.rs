@@ -161,7 +161,7 @@ pub fn wide(r: &Report, w: &Words) -> String {
             row(&l, name_class(h), 16.0);
         }
         // Names are as long as people make them; the whole is in the title and the evidence.
-        for l in wrap(&h.label, small, 4) {
+        for l in wrap(&super::safe(&h.label), small, 4) {
             row(&l, "small", 13.0);
         }
         bottom = bottom.max(down);
@@ -220,7 +220,7 @@ pub fn narrow(r: &Report, w: &Words) -> String {
             y - 1.0,
             escape(w.hop(&h.hop)),
             y + 14.0,
-            escape(&short(&h.label, most))
+            escape(&short(&super::safe(&h.label), most))
         );
     }
     b.push_str("</svg>");
