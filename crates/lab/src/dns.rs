@@ -1,54 +1,89 @@
 //! The cluster DNS: answers as CoreDNS does for these objects. A stand-in until the real one runs
 //! beside it, lean and alone here.
 //!
-//! Reading order: [`zone`] (a name and the objects give an answer; pure), then the servers below:
-//! one in the containers of the cluster's DNS, one in the outside.
+//! Reading order: [`corefile`] (what it is told), [`zone`] (a name and the objects give an answer;
+//! pure), [`chain`] (a query passes the plugins), then the servers below: one in the containers of
+//! the cluster's DNS, one in the outside.
 
+pub mod chain;
+pub mod corefile;
 pub mod zone;
 
 #[cfg(test)]
 mod tests;
 
 use crate::Error;
-use crate::behave::resolve::Resolver;
-use crate::behave::socket;
+use crate::behave::{say, socket};
+use crate::shape;
+use chain::{Chain, Kept, Over};
 use netshoot_host::netns::NetNs;
 use netshoot_wire::dns::{Data, Message, Record, rcode, rtype};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use zone::{Answered, Zone};
+use zone::Zone;
 
 /// How often objects are read again. The real one watches; a lab may be this much late.
 const REFRESH: Duration = Duration::from_millis(100);
-/// How long an upstream may take (CoreDNS `forward`: 5 s for all, 2 s a read).
-const UPSTREAM: Duration = Duration::from_secs(2);
 /// Connections of slow TCP clients are dropped after this.
 const TCP_IDLE: Duration = Duration::from_secs(5);
 
-/// Answers a query, or says who should.
-type Answer = dyn Fn(&Message) -> Message + Send + Sync;
+/// Answers a query that came over UDP or TCP.
+type Answer = dyn Fn(&Message, Over) -> Message + Send + Sync;
 
 /// Serves, in the container of the cluster's DNS. `world` is a connection to the world's socket,
 /// made before the container got a root of its own.
 pub(crate) fn start(world: UnixStream, end: std::sync::mpsc::Sender<i32>) -> Result<(), String> {
-    let corefile = std::fs::read_to_string("/etc/coredns/Corefile").unwrap_or_default();
-    let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let upstream = upstreams(&corefile, &own);
     let mut source = Source {
         stream: BufReader::new(world),
+        corefile: std::fs::read_to_string("/etc/coredns/Corefile")
+            .map_err(|e| format!("open /etc/coredns/Corefile: {e}"))?,
+        config_map: None,
+        resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        refused: String::new(),
     };
-    let zone = Arc::new(RwLock::new(Arc::new(source.read()?)));
-    let shared = zone.clone();
-    let refresh = move || {
+    let first = source.read()?;
+    let ports: BTreeSet<u16> = first.blocks.iter().map(|(b, _)| b.port).collect();
+    for (block, _) in &first.blocks {
+        for zone in &block.zones {
+            say(format_args!("{zone}.:{}", block.port));
+        }
+    }
+    say("CoreDNS-1.15.0");
+    let (chain, kept) = (
+        Arc::new(RwLock::new(Arc::new(first))),
+        Arc::new(Kept::default()),
+    );
+    for port in ports {
+        let (chain, kept) = (chain.clone(), kept.clone());
+        let answer = move |query: &Message, over: Over| {
+            let now = chain.read().unwrap_or_else(PoisonError::into_inner).clone();
+            now.answer(query, over, port, &kept)
+        };
+        serve(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port, Arc::new(answer))?;
+    }
+    let (of_loop, ending) = (chain.clone(), end.clone());
+    thread("dns-loop", move || {
+        let now = of_loop
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if now.look_for_loop(&kept) {
+            say("[FATAL] plugin/loop: Loop detected for zone \".\"");
+            let _ = ending.send(1);
+        }
+    })?;
+    thread("dns-refresh", move || {
         loop {
             std::thread::sleep(REFRESH);
             match source.read() {
-                Ok(z) => *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(z),
+                Ok(read) => {
+                    *chain.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+                }
                 // The world is gone, and so is its API.
                 Err(_) => {
                     let _ = end.send(1);
@@ -56,13 +91,7 @@ pub(crate) fn start(world: UnixStream, end: std::sync::mpsc::Sender<i32>) -> Res
                 }
             }
         }
-    };
-    thread("dns-refresh", refresh)?;
-    let answer = move |query: &Message| {
-        let zone = zone.read().unwrap_or_else(PoisonError::into_inner).clone();
-        from_zone(&zone, &upstream, query)
-    };
-    serve(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 53, Arc::new(answer))
+    })
 }
 
 /// Serves in the outside: a fixed table of names, NXDOMAIN for all others.
@@ -75,7 +104,7 @@ pub fn start_outside(
         .iter()
         .filter_map(|(n, a)| Some((n.trim_end_matches('.').to_lowercase(), a.parse().ok()?)))
         .collect();
-    let answer: Arc<Answer> = Arc::new(move |query: &Message| from_table(&table, query));
+    let answer: Arc<Answer> = Arc::new(move |query: &Message, _| from_table(&table, query));
     for address in addresses {
         let answer = answer.clone();
         outside
@@ -85,14 +114,40 @@ pub fn start_outside(
     Ok(())
 }
 
-/// Objects, over and over again on one connection.
+/// Objects, over and over again on one connection, and what the Corefile makes of them.
 struct Source {
     stream: BufReader<UnixStream>,
+    corefile: String,
+    /// The ConfigMap that the Corefile came from: namespace and name.
+    config_map: Option<(String, String)>,
+    resolv_conf: String,
+    /// A changed Corefile that did not parse, so that it is complained about once.
+    refused: String,
 }
 
 impl Source {
-    fn read(&mut self) -> Result<Zone, String> {
-        let kinds = ["Service", "EndpointSlice", "Namespace"];
+    fn read(&mut self) -> Result<Chain, String> {
+        let objects = self.objects()?;
+        self.reload(&objects);
+        let blocks = corefile::parse(&self.corefile, &self.resolv_conf)?;
+        let now = netshoot_host::clock::now_ms() / 1000;
+        let with_zone = |block: corefile::Block| {
+            let zone = block
+                .kubernetes
+                .as_ref()
+                .map(|k| Zone::new(&objects, k, now));
+            (block, zone)
+        };
+        Ok(Chain {
+            blocks: blocks.into_iter().map(with_zone).collect(),
+        })
+    }
+
+    fn objects(&mut self) -> Result<Vec<Value>, String> {
+        let mut kinds = vec!["Service", "EndpointSlice", "Namespace", "ConfigMap"];
+        if self.corefile.contains("verified") {
+            kinds.push("Pod");
+        }
         let ask = json!({"snapshot": {"kinds": kinds}});
         let lost = |e: std::io::Error| format!("read objects: {e}");
         self.stream
@@ -104,85 +159,40 @@ impl Source {
             return Err("read objects: the API is gone".into());
         }
         let told: Value = serde_json::from_str(&line).map_err(|e| format!("read objects: {e}"))?;
-        let objects = told
-            .get("objects")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        Ok(Zone::new(&objects, netshoot_host::clock::now_ms() / 1000))
+        let objects = told.get("objects").and_then(Value::as_array);
+        Ok(objects.cloned().unwrap_or_default())
     }
-}
 
-/// The servers that `forward .` names: addresses, or those of a resolv.conf.
-fn upstreams(corefile: &str, resolv_conf: &str) -> Vec<SocketAddr> {
-    let words = corefile
-        .lines()
-        .map(str::trim)
-        .find_map(|l| l.strip_prefix("forward . "))
-        .unwrap_or("/etc/resolv.conf");
-    let named: Vec<SocketAddr> = words
-        .split_ascii_whitespace()
-        .filter_map(|w| {
-            w.parse::<IpAddr>()
-                .map(|a| SocketAddr::new(a, 53))
-                .or_else(|_| w.parse())
-                .ok()
-        })
-        .collect();
-    if named.is_empty() {
-        Resolver::from_text(resolv_conf).servers
-    } else {
-        named
-    }
-}
-
-fn from_zone(zone: &Zone, upstream: &[SocketAddr], query: &Message) -> Message {
-    let Some(question) = query.questions.first() else {
-        return query.reply(rcode::FORMERR);
-    };
-    match zone.answer(&question.name, question.rtype) {
-        Answered::Here(found) => {
-            let mut reply = query.reply(found.rcode);
-            reply.authoritative = true;
-            reply.answers = found.answers;
-            reply.authorities = found.authorities;
-            reply.additional = found.additional;
-            // A name of another zone behind a CNAME is looked up there, as CoreDNS does.
-            if let Some(target) = found.chase {
-                let more = forward(upstream, &Message::query(query.id, &target, question.rtype));
-                reply.answers.extend(more.answers);
+    /// Takes over a changed Corefile, as the `reload` plugin does once the kubelet has written the
+    /// volume anew; one that does not parse is refused, and the old one goes on.
+    fn reload(&mut self, objects: &[Value]) {
+        let file = |o: &Value| shape::text(o, "data.Corefile").to_string();
+        let maps = || objects.iter().filter(|o| shape::kind(o) == "ConfigMap");
+        let named = |o: &Value| (shape::namespace(o).to_string(), shape::name(o).to_string());
+        if self.config_map.is_none() {
+            self.config_map = maps().find(|o| file(o) == self.corefile).map(named);
+        }
+        let own = maps().find(|o| Some(named(o)) == self.config_map);
+        let Some(changed) = own.map(file).filter(|f| *f != self.corefile) else {
+            return;
+        };
+        let reloads = corefile::parse(&self.corefile, &self.resolv_conf)
+            .is_ok_and(|blocks| blocks.iter().any(|b| b.reload));
+        if !reloads || changed == self.refused {
+            return;
+        }
+        match corefile::parse(&changed, &self.resolv_conf) {
+            Ok(_) => {
+                say("[INFO] Reloading complete");
+                self.corefile = changed;
             }
-            reply
-        }
-        Answered::Elsewhere => forward(upstream, query),
-    }
-}
-
-fn forward(upstream: &[SocketAddr], query: &Message) -> Message {
-    for server in upstream {
-        if let Some(mut reply) = exchange(*server, query) {
-            reply.id = query.id;
-            return reply;
+            Err(why) => {
+                say(format_args!("[ERROR] Restart failed: {why}"));
+                say("[ERROR] plugin/reload: Corefile changed but reload failed");
+                self.refused = changed;
+            }
         }
     }
-    query.reply(rcode::SERVFAIL)
-}
-
-fn exchange(server: SocketAddr, query: &Message) -> Option<Message> {
-    let any: IpAddr = if server.is_ipv4() {
-        [0, 0, 0, 0].into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(server).ok()?;
-    socket.set_read_timeout(Some(UPSTREAM)).ok()?;
-    socket.send(&query.encode().ok()?).ok()?;
-    let mut buffer = [0; 4096];
-    let n = socket.recv(&mut buffer).ok()?;
-    Message::decode(buffer.get(..n)?)
-        .ok()
-        .filter(|m| m.response && m.id == query.id)
 }
 
 fn from_table(table: &BTreeMap<String, IpAddr>, query: &Message) -> Message {
@@ -242,9 +252,8 @@ fn over_udp(socket: &UdpSocket, answer: &Answer) {
         if query.response {
             continue;
         }
-        if let Ok(bytes) = answer(&query).encode_within(query.udp_limit()) {
-            drop(socket.send_to(&bytes, from));
-        }
+        let bytes = chain::fit(&answer(&query, Over::Udp), query.udp_limit());
+        drop(socket.send_to(&bytes, from));
     }
 }
 
@@ -268,9 +277,7 @@ fn converse(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
         let Ok(query) = Message::decode(&bytes) else {
             return Ok(());
         };
-        let Ok(reply) = answer(&query).encode_within(usize::from(u16::MAX)) else {
-            return Ok(());
-        };
+        let reply = chain::fit(&answer(&query, Over::Tcp), usize::from(u16::MAX));
         let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
         stream.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat())?;
     }

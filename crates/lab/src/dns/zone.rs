@@ -1,15 +1,14 @@
 //! The cluster's zone: names and records that follow from Services and EndpointSlices, as the
 //! Kubernetes DNS specification (version 1.1.0) and CoreDNS's `kubernetes` plugin have them.
 
+use super::corefile::Kubernetes;
 use crate::shape::{self, at, int, text, texts};
 use netshoot_wire::dns::{Data, Record, Soa, Srv, rcode, rtype};
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// The zone.
-const ZONE: &str = "cluster.local";
-/// `ttl` of the Corefile.
-const TTL: u32 = 30;
+/// ExternalNames followed one after the other.
+const MOST_ALIASES: usize = 8;
 
 /// What a zone says of a name.
 #[derive(Clone, Debug, Default)]
@@ -35,15 +34,16 @@ pub enum Answered {
     Elsewhere,
 }
 
-/// One endpoint address of a headless Service.
+/// One endpoint address.
 #[derive(Clone, Debug)]
 struct Host {
     label: String,
     address: IpAddr,
+    /// None of its own is counted as one without a name that nobody is told of.
     ports: Vec<Port>,
 }
 
-/// One named port.
+/// One port; of a Service, or of an endpoint.
 #[derive(Clone, Debug)]
 struct Port {
     name: String,
@@ -64,18 +64,35 @@ struct Entry {
 }
 
 /// The zone at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Zone {
+    settings: Kubernetes,
+    /// The zone that Services are named in.
+    origin: String,
     serial: u32,
     namespaces: Vec<String>,
     entries: Vec<Entry>,
+    /// Addresses of pods by namespace, where `pods verified` asks for them.
+    pods: Vec<(String, IpAddr)>,
 }
 
 impl Zone {
     /// From objects; `now` in seconds is the serial.
-    pub fn new(objects: &[Value], now: u64) -> Zone {
+    pub fn new(objects: &[Value], settings: &Kubernetes, now: u64) -> Zone {
         let of = |kind: &'static str| objects.iter().filter(move |o| shape::kind(o) == kind);
+        let origin = settings.zones.iter().find(|z| !z.ends_with(".arpa"));
+        let addresses = |p: &Value| {
+            let namespace = shape::namespace(p).to_string();
+            let all: Vec<_> = shape::list(p, "status.podIPs")
+                .iter()
+                .filter_map(|i| text(i, "ip").parse().ok())
+                .map(|a| (namespace.clone(), a))
+                .collect();
+            all
+        };
         Zone {
+            settings: settings.clone(),
+            origin: origin.cloned().unwrap_or_default(),
             serial: now as u32,
             namespaces: of("Namespace")
                 .map(|n| shape::name(n).to_string())
@@ -83,55 +100,52 @@ impl Zone {
             entries: of("Service")
                 .map(|s| entry(s, of("EndpointSlice")))
                 .collect(),
+            pods: of("Pod").flat_map(addresses).collect(),
         }
     }
 
     /// The answer to one question.
     pub fn answer(&self, name: &str, asked: u16) -> Answered {
         let lower = name.trim_end_matches('.').to_lowercase();
-        if let Some(reverse) = reverse(&lower) {
-            return self.pointer(name, reverse, asked);
+        let inside = |zone: &String| {
+            lower == *zone || zone.is_empty() || lower.ends_with(&format!(".{zone}"))
+        };
+        if !self.settings.zones.iter().any(inside) {
+            return Answered::Elsewhere;
         }
-        let Some(rest) = lower.strip_suffix(ZONE) else {
-            return Answered::Elsewhere;
-        };
-        let Some(rest) = (if rest.is_empty() {
-            Some("")
+        let found = if lower.ends_with(".arpa") {
+            reverse(&lower).and_then(|address| self.pointer(name, address, asked))
         } else {
-            rest.strip_suffix('.')
-        }) else {
-            return Answered::Elsewhere;
+            self.forward(name, &lower, asked)
         };
-        let labels: Vec<&str> = if rest.is_empty() {
-            Vec::new()
-        } else {
-            rest.split('.').collect()
-        };
-        let mut found = match labels.as_slice() {
+        match found {
+            Some(found) => Answered::Here(self.with_soa(found)),
+            None if self.settings.fallthrough.iter().any(inside) => Answered::Elsewhere,
+            None => Answered::Here(self.with_soa(Found {
+                rcode: rcode::NXDOMAIN,
+                ..Found::default()
+            })),
+        }
+    }
+
+    fn forward(&self, name: &str, lower: &str, asked: u16) -> Option<Found> {
+        let rest = lower.strip_suffix(&self.origin)?.trim_end_matches('.');
+        let labels: Vec<&str> = rest.split('.').filter(|l| !l.is_empty()).collect();
+        match labels.as_slice() {
             [] => self.apex(name, asked),
             ["svc"] | ["pod"] => Some(Found::default()),
-            [ns, "svc" | "pod"] if self.has_namespace(ns) => Some(Found::default()),
-            ["dns-version"] if asked == rtype::TXT => Some(answers(vec![Record::new(
-                name,
-                TTL,
-                Data::Txt(vec![b"1.1.0".to_vec()]),
-            )])),
-            ["ns", "dns"] => self.ns(name, asked),
+            [ns, "svc" | "pod"] => self.has_namespace(ns).then(Found::default),
+            ["dns-version"] => Some(self.version(name, asked)),
+            ["ns", "dns"] => Some(answers(self.of_family(name, &self.dns_addresses(), asked))),
             [ip, ns, "pod"] => self.pod(name, ip, ns, asked),
-            [service, ns, "svc"] => self.service(name, service, ns, asked),
-            [host, service, ns, "svc"] if !host.starts_with('_') => {
-                self.host(name, host, service, ns, asked)
-            }
+            [service, ns, "svc"] => self.service(name, self.find(service, ns)?, asked),
+            [host, service, ns, "svc"] => self.host(name, host, self.find(service, ns)?, asked),
             [port, protocol, service, ns, "svc"] => {
-                self.port(name, port, protocol, service, ns, asked)
+                let (port, protocol) = (port.strip_prefix('_')?, protocol.strip_prefix('_')?);
+                self.port(name, port, protocol, self.find(service, ns)?, asked)
             }
             _ => None,
-        };
-        let found = found.take().unwrap_or(Found {
-            rcode: rcode::NXDOMAIN,
-            ..Found::default()
-        });
-        Answered::Here(self.with_soa(found))
+        }
     }
 
     fn has_namespace(&self, ns: &str) -> bool {
@@ -146,15 +160,15 @@ impl Zone {
 
     fn soa(&self) -> Record {
         let soa = Soa {
-            mname: format!("ns.dns.{ZONE}"),
-            rname: format!("hostmaster.{ZONE}"),
+            mname: format!("ns.dns.{}", self.origin),
+            rname: format!("hostmaster.{}", self.origin),
             serial: self.serial,
             refresh: 7200,
             retry: 1800,
             expire: 86_400,
-            minimum: 30,
+            minimum: self.settings.ttl,
         };
-        Record::new(ZONE, TTL, Data::Soa(soa))
+        Record::new(&self.origin, self.settings.ttl, Data::Soa(soa))
     }
 
     /// No answer has the SOA in the authority section (RFC 2308).
@@ -165,31 +179,50 @@ impl Zone {
         found
     }
 
-    fn dns_addresses(&self) -> Vec<IpAddr> {
+    fn full_name(&self, e: &Entry) -> String {
+        format!("{}.{}.svc.{}", e.name, e.namespace, self.origin)
+    }
+
+    /// The Service in front of this very server.
+    fn dns_service(&self) -> Option<&Entry> {
         self.find("kube-dns", "kube-system")
+    }
+
+    fn dns_addresses(&self) -> Vec<IpAddr> {
+        self.dns_service()
             .map(|e| e.cluster_ips.clone())
             .unwrap_or_default()
     }
 
     fn apex(&self, name: &str, asked: u16) -> Option<Found> {
-        let ns = format!("ns.dns.{ZONE}");
-        Some(match asked {
-            rtype::SOA => answers(vec![self.soa()]),
-            rtype::NS => Found {
-                answers: vec![Record::new(name, TTL, Data::Ns(ns.clone()))],
-                additional: self
-                    .dns_addresses()
-                    .into_iter()
-                    .map(|a| record(&ns, a))
-                    .collect(),
-                ..Found::default()
-            },
+        Some(match (asked, self.dns_service()) {
+            (rtype::SOA, _) => answers(vec![self.soa()]),
+            (rtype::NS, Some(e)) => {
+                let target = self.full_name(e);
+                Found {
+                    answers: vec![Record::new(
+                        name,
+                        self.settings.ttl,
+                        Data::Ns(target.clone()),
+                    )],
+                    additional: e
+                        .cluster_ips
+                        .iter()
+                        .map(|a| self.record(&target, *a))
+                        .collect(),
+                    ..Found::default()
+                }
+            }
             _ => Found::default(),
         })
     }
 
-    fn ns(&self, name: &str, asked: u16) -> Option<Found> {
-        Some(answers(of_family(name, &self.dns_addresses(), asked)))
+    fn version(&self, name: &str, asked: u16) -> Found {
+        if asked != rtype::TXT {
+            return Found::default();
+        }
+        let text = Data::Txt(vec![b"1.1.0".to_vec()]);
+        answers(vec![Record::new(name, self.settings.ttl, text)])
     }
 
     /// `pods insecure`: an address in the name is the answer, whether a pod has it or not.
@@ -198,121 +231,182 @@ impl Zone {
         let address = v4
             .or_else(|_| ip.replace('-', ":").parse::<IpAddr>())
             .ok()?;
-        self.has_namespace(ns)
-            .then(|| answers(of_family(name, &[address], asked)))
+        let known = match self.settings.pods.as_str() {
+            "insecure" => self.has_namespace(ns),
+            "verified" => self.pods.iter().any(|(n, a)| n == ns && *a == address),
+            _ => false,
+        };
+        known.then(|| answers(self.of_family(name, &[address], asked)))
     }
 
-    fn service(&self, name: &str, service: &str, ns: &str, asked: u16) -> Option<Found> {
-        let e = self.find(service, ns)?;
+    fn service(&self, name: &str, e: &Entry, asked: u16) -> Option<Found> {
         if !e.external.is_empty() {
             return Some(self.external(name, e, asked));
         }
-        match (asked, e.headless) {
-            (rtype::SRV, false) => {
-                Some(self.srv_of_service(name, e, &e.ports.iter().collect::<Vec<_>>()))
-            }
-            (rtype::SRV, true) => (!e.hosts.is_empty()).then(|| srv_of_hosts(name, e, |_| true)),
-            (_, false) => Some(answers(of_family(name, &e.cluster_ips, asked))),
-            // Without a ready endpoint the name is there all the same, with nothing behind it.
-            (_, true) => Some(answers(of_family(name, &addresses(e), asked))),
+        // Kubernetes DNS specification 2.4.1: a headless Service without a ready endpoint has no name.
+        if e.headless && e.hosts.is_empty() {
+            return None;
         }
+        Some(match asked {
+            rtype::SRV => self.srv(name, e, |_| true),
+            _ => answers(self.of_family(name, &addresses(e), asked)),
+        })
     }
 
     fn external(&self, name: &str, e: &Entry, asked: u16) -> Found {
         if ![rtype::A, rtype::AAAA, rtype::CNAME].contains(&asked) {
             return Found::default();
         }
-        let mut found = answers(vec![Record::new(
-            name,
-            TTL,
-            Data::Cname(e.external.clone()),
-        )]);
+        let cname = Data::Cname(e.external.clone());
+        let mut found = answers(vec![Record::new(name, self.settings.ttl, cname)]);
         if asked == rtype::CNAME {
             return found;
         }
-        match self.answer(&e.external, asked) {
-            Answered::Here(more) => found.answers.extend(more.answers),
-            Answered::Elsewhere => found.chase = Some(e.external.clone()),
+        let mut next = e.external.clone();
+        for _ in 0..MOST_ALIASES {
+            let lower = next.to_lowercase();
+            if !lower.ends_with(&format!(".{}", self.origin)) {
+                found.chase = Some(next);
+                break;
+            }
+            let Some(further) = self.alias(&lower) else {
+                let more = self.forward(&next, &lower, asked).unwrap_or_default();
+                found.answers.extend(more.answers);
+                break;
+            };
+            let cname = Data::Cname(further.clone());
+            found
+                .answers
+                .push(Record::new(next, self.settings.ttl, cname));
+            next = further;
         }
         found
     }
 
-    fn host(&self, name: &str, host: &str, service: &str, ns: &str, asked: u16) -> Option<Found> {
-        let e = self.find(service, ns).filter(|e| e.headless)?;
+    /// Where an ExternalName of this zone leads.
+    fn alias(&self, lower: &str) -> Option<String> {
+        let rest = lower.strip_suffix(&format!(".svc.{}", self.origin))?;
+        let (service, ns) = rest.split_once('.')?;
+        let external = &self.find(service, ns)?.external;
+        (!external.is_empty()).then(|| external.clone())
+    }
+
+    fn host(&self, name: &str, host: &str, e: &Entry, asked: u16) -> Option<Found> {
         let own: Vec<IpAddr> = e
             .hosts
             .iter()
             .filter(|h| h.label == host)
             .map(|h| h.address)
             .collect();
-        (!own.is_empty()).then(|| answers(of_family(name, &own, asked)))
+        (!own.is_empty()).then(|| answers(self.of_family(name, &own, asked)))
     }
 
-    fn port(
-        &self,
-        name: &str,
-        port: &str,
-        protocol: &str,
-        service: &str,
-        ns: &str,
-        asked: u16,
-    ) -> Option<Found> {
-        let (port, protocol) = (port.strip_prefix('_')?, protocol.strip_prefix('_')?);
-        let e = self.find(service, ns)?;
+    fn port(&self, name: &str, port: &str, protocol: &str, e: &Entry, asked: u16) -> Option<Found> {
         let same = |p: &Port| p.name == port && p.protocol.eq_ignore_ascii_case(protocol);
-        if e.headless {
-            let known = e.hosts.iter().any(|h| h.ports.iter().any(same));
-            return known.then(|| {
-                if asked == rtype::SRV {
-                    srv_of_hosts(name, e, same)
-                } else {
-                    answers(of_family(name, &addresses(e), asked))
-                }
-            });
-        }
-        let ports: Vec<&Port> = e.ports.iter().filter(|p| same(p)).collect();
-        (!ports.is_empty()).then(|| {
-            if asked == rtype::SRV {
-                self.srv_of_service(name, e, &ports)
-            } else {
-                answers(of_family(name, &e.cluster_ips, asked))
-            }
+        let known = if e.headless {
+            e.hosts.iter().any(|h| h.ports.iter().any(same))
+        } else {
+            e.ports.iter().any(same)
+        };
+        known.then(|| match asked {
+            rtype::SRV => self.srv(name, e, same),
+            _ => answers(self.of_family(name, &addresses(e), asked)),
         })
     }
 
-    fn srv_of_service(&self, name: &str, e: &Entry, ports: &[&Port]) -> Found {
-        let target = format!("{}.{}.svc.{ZONE}", e.name, e.namespace);
-        let weight = (100 / ports.len().max(1)) as u16;
-        Found {
-            answers: ports
-                .iter()
-                .map(|p| srv(name, weight, p.number, &target))
-                .collect(),
-            additional: e.cluster_ips.iter().map(|a| record(&target, *a)).collect(),
-            ..Found::default()
+    /// Each target and port once. The weight shares 100 among all pairs of address and port, also
+    /// those that show only once because their names are equal.
+    fn srv(&self, name: &str, e: &Entry, wanted: impl Fn(&Port) -> bool) -> Found {
+        let full = self.full_name(e);
+        let mut pairs: Vec<(String, IpAddr, Option<u16>)> = Vec::new();
+        if e.headless {
+            for h in &e.hosts {
+                let target = format!("{}.{full}", h.label);
+                let fitting = h.ports.iter().filter(|p| wanted(p));
+                pairs.extend(fitting.map(|p| (target.clone(), h.address, Some(p.number))));
+                // An endpoint without any port counts where no port is named.
+                let nameless = Port {
+                    name: String::new(),
+                    protocol: String::new(),
+                    number: 0,
+                };
+                if h.ports.is_empty() && wanted(&nameless) {
+                    pairs.push((target, h.address, None));
+                }
+            }
+        } else {
+            for p in e.ports.iter().filter(|p| wanted(p)) {
+                pairs.extend(
+                    e.cluster_ips
+                        .iter()
+                        .map(|a| (full.clone(), *a, Some(p.number))),
+                );
+            }
         }
+        let weight = (100 / pairs.len().max(1)).max(1) as u16;
+        let mut found = Found::default();
+        for (target, address, number) in pairs {
+            let Some(number) = number else { continue };
+            let srv = Srv {
+                priority: 0,
+                weight,
+                port: number,
+                target: target.clone(),
+            };
+            let record = Record::new(name, self.settings.ttl, Data::Srv(srv));
+            if !found.answers.contains(&record) {
+                found.answers.push(record);
+            }
+            let record = self.record(&target, address);
+            if !found.additional.contains(&record) {
+                found.additional.push(record);
+            }
+        }
+        found
     }
 
-    fn pointer(&self, name: &str, address: IpAddr, asked: u16) -> Answered {
+    /// A Service's own address names the Service; an endpoint's names it in every Service.
+    fn pointer(&self, name: &str, address: IpAddr, asked: u16) -> Option<Found> {
         let service = self
             .entries
             .iter()
-            .find(|e| e.cluster_ips.contains(&address))
-            .map(|e| format!("{}.{}.svc.{ZONE}", e.name, e.namespace));
-        let host = || {
-            self.entries.iter().filter(|e| e.headless).find_map(|e| {
-                let h = e.hosts.iter().find(|h| h.address == address)?;
-                Some(format!("{}.{}.{}.svc.{ZONE}", h.label, e.name, e.namespace))
-            })
-        };
-        match service.or_else(host) {
-            Some(target) if asked == rtype::PTR => {
-                Answered::Here(answers(vec![Record::new(name, TTL, Data::Ptr(target))]))
+            .find(|e| e.cluster_ips.contains(&address));
+        let targets: Vec<String> = match service {
+            Some(e) => vec![self.full_name(e)],
+            None => {
+                let own = |e: &Entry| {
+                    let h = e.hosts.iter().find(|h| h.address == address)?;
+                    Some(format!("{}.{}", h.label, self.full_name(e)))
+                };
+                self.entries.iter().filter_map(own).collect()
             }
-            Some(_) => Answered::Here(self.with_soa(Found::default())),
-            // `fallthrough in-addr.arpa ip6.arpa`
-            None => Answered::Elsewhere,
+        };
+        if targets.is_empty() {
+            return None;
         }
+        if asked != rtype::PTR {
+            return Some(Found::default());
+        }
+        let record = |t: String| Record::new(name, self.settings.ttl, Data::Ptr(t));
+        Some(answers(targets.into_iter().map(record).collect()))
+    }
+
+    fn record(&self, name: &str, address: IpAddr) -> Record {
+        let data = match address {
+            IpAddr::V4(a) => Data::A(a),
+            IpAddr::V6(a) => Data::Aaaa(a),
+        };
+        Record::new(name, self.settings.ttl, data)
+    }
+
+    fn of_family(&self, name: &str, all: &[IpAddr], asked: u16) -> Vec<Record> {
+        let fits = |a: &&IpAddr| {
+            (asked == rtype::A && a.is_ipv4()) || (asked == rtype::AAAA && a.is_ipv6())
+        };
+        all.iter()
+            .filter(fits)
+            .map(|a| self.record(name, *a))
+            .collect()
     }
 }
 
@@ -323,59 +417,14 @@ fn answers(records: Vec<Record>) -> Found {
     }
 }
 
-fn record(name: &str, address: IpAddr) -> Record {
-    let data = match address {
-        IpAddr::V4(a) => Data::A(a),
-        IpAddr::V6(a) => Data::Aaaa(a),
-    };
-    Record::new(name, TTL, data)
-}
-
-fn of_family(name: &str, all: &[IpAddr], asked: u16) -> Vec<Record> {
-    let fits =
-        |a: &&IpAddr| (asked == rtype::A && a.is_ipv4()) || (asked == rtype::AAAA && a.is_ipv6());
-    all.iter().filter(fits).map(|a| record(name, *a)).collect()
-}
-
 fn addresses(e: &Entry) -> Vec<IpAddr> {
+    if !e.headless {
+        return e.cluster_ips.clone();
+    }
     let mut all: Vec<IpAddr> = e.hosts.iter().map(|h| h.address).collect();
     all.sort();
     all.dedup();
     all
-}
-
-fn srv(name: &str, weight: u16, port: u16, target: &str) -> Record {
-    Record::new(
-        name,
-        TTL,
-        Data::Srv(Srv {
-            priority: 0,
-            weight,
-            port,
-            target: target.into(),
-        }),
-    )
-}
-
-fn srv_of_hosts(name: &str, e: &Entry, wanted: impl Fn(&Port) -> bool) -> Found {
-    let all: Vec<(&Host, &Port)> = e
-        .hosts
-        .iter()
-        .flat_map(|h| h.ports.iter().filter(|p| wanted(p)).map(move |p| (h, p)))
-        .collect();
-    let weight = (100 / all.len().max(1)) as u16;
-    let target = |h: &Host| format!("{}.{}.{}.svc.{ZONE}", h.label, e.name, e.namespace);
-    Found {
-        answers: all
-            .iter()
-            .map(|(h, p)| srv(name, weight, p.number, &target(h)))
-            .collect(),
-        additional: all
-            .iter()
-            .map(|(h, _)| record(&target(h), h.address))
-            .collect(),
-        ..Found::default()
-    }
 }
 
 /// The address of `4.3.2.1.in-addr.arpa` or an `ip6.arpa` name.
@@ -411,37 +460,10 @@ fn entry<'a>(service: &Value, slices: impl Iterator<Item = &'a Value>) -> Entry 
     let (namespace, name) = (shape::namespace(service), shape::name(service));
     let headless = text(service, "spec.clusterIP") == "None";
     let unready = at(service, "spec.publishNotReadyAddresses").as_bool() == Some(true);
-    let mut hosts = Vec::new();
-    if headless {
-        let own = |s: &&Value| {
-            shape::namespace(s) == namespace
-                && shape::label(s, "kubernetes.io/service-name") == name
-        };
-        for slice in slices.filter(own) {
-            let ports: Vec<Port> = shape::list(slice, "ports")
-                .iter()
-                .filter_map(port)
-                .collect();
-            for e in shape::list(slice, "endpoints") {
-                let ready = unready || at(e, "conditions.ready").as_bool().unwrap_or(true);
-                for address in texts(e, "addresses")
-                    .iter()
-                    .filter(|_| ready)
-                    .filter_map(|a| a.parse::<IpAddr>().ok())
-                {
-                    let dashed = address.to_string().replace(['.', ':'], "-");
-                    let label = Some(text(e, "hostname").to_string())
-                        .filter(|h| !h.is_empty())
-                        .unwrap_or(dashed);
-                    hosts.push(Host {
-                        label,
-                        address,
-                        ports: ports.clone(),
-                    });
-                }
-            }
-        }
-    }
+    let own = |s: &&Value| {
+        shape::namespace(s) == namespace && shape::label(s, "kubernetes.io/service-name") == name
+    };
+    let hosts = slices.filter(own).flat_map(|s| hosts(s, unready)).collect();
     let external = if text(service, "spec.type") == "ExternalName" {
         text(service, "spec.externalName")
             .trim_end_matches('.')
@@ -468,4 +490,36 @@ fn entry<'a>(service: &Value, slices: impl Iterator<Item = &'a Value>) -> Entry 
             .collect(),
         hosts,
     }
+}
+
+/// The ready endpoints of a slice.
+fn hosts(slice: &Value, unready_too: bool) -> Vec<Host> {
+    let ports: Vec<Port> = shape::list(slice, "ports")
+        .iter()
+        .filter_map(port)
+        .collect();
+    let mut all = Vec::new();
+    for e in shape::list(slice, "endpoints") {
+        // Not known counts as ready (EndpointConditions).
+        if !unready_too && at(e, "conditions.ready").as_bool() == Some(false) {
+            continue;
+        }
+        for address in texts(e, "addresses")
+            .iter()
+            .filter_map(|a| a.parse::<IpAddr>().ok())
+        {
+            let hostname = text(e, "hostname");
+            let label = if hostname.is_empty() {
+                address.to_string().replace(['.', ':'], "-")
+            } else {
+                hostname.to_lowercase()
+            };
+            all.push(Host {
+                label,
+                address,
+                ports: ports.clone(),
+            });
+        }
+    }
+    all
 }
