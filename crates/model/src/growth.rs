@@ -18,9 +18,9 @@ pub enum Growth {
     Untold,
 }
 
-/// From this share of the limit on a process may stall for lack of memory: its speed there says
+/// From this share of the limit on the kernel itself holds a process back: its speed there says
 /// nothing about its appetite.
-const NEAR_LIMIT: f64 = 0.84;
+const NEAR_LIMIT: f64 = 0.97;
 /// Speeds are taken over this long, milliseconds.
 const STRIDE_MS: u64 = 200;
 
@@ -38,11 +38,17 @@ pub fn judge(containers: &[&ContainerMemory]) -> Growth {
     fit(&points, limit)
 }
 
-/// (bytes in use, bytes a second) over strides that really grow.
+/// (bytes in use, bytes a second) over strides that grow all the time. A stride in which the
+/// process stood still for a moment (a collection of garbage, a lock) would look like a slow one.
 fn speeds(c: &ContainerMemory, ceiling: f64) -> Vec<(f64, f64)> {
     let mut out = Vec::new();
     let mut from = 0;
     for (i, (t, used)) in c.samples.iter().enumerate() {
+        let before = i.checked_sub(1).and_then(|b| c.samples.get(b));
+        if before.is_some_and(|b| *used <= b.1) || *used as f64 >= ceiling {
+            from = i;
+            continue;
+        }
         let Some((t0, used0)) = c.samples.get(from).copied() else {
             break;
         };
@@ -51,9 +57,7 @@ fn speeds(c: &ContainerMemory, ceiling: f64) -> Vec<(f64, f64)> {
         }
         from = i;
         let (rise, seconds) = (*used as f64 - used0 as f64, (t - t0) as f64 / 1000.0);
-        if rise > 0.0 && (*used as f64) < ceiling {
-            out.push(((used0 as f64 + *used as f64) / 2.0, rise / seconds));
-        }
+        out.push(((used0 as f64 + *used as f64) / 2.0, rise / seconds));
     }
     out
 }
@@ -137,7 +141,8 @@ mod tests {
             panic!("not seen as bounded")
         };
         assert!((100 << 20..118 << 20).contains(&bound), "{bound}");
-        let leak = grown(|t| mib * (8.0 + 15.0 * t));
+        // Both stand still for a while on their way.
+        let leak = grown(|t| mib * (8.0 + 15.0 * if t > 1.8 { (t - 0.5).max(1.8) } else { t }));
         assert!(matches!(
             judge(&leak.iter().collect::<Vec<_>>()),
             Growth::Unbounded(_)
