@@ -17,6 +17,9 @@ mod memory_limit_below_working_set;
 mod namespace_lacks_policy_label;
 mod nothing_listens_on_port;
 mod path_mtu_black_hole;
+mod forward_policy_drops;
+mod service_rules_stale;
+mod tunnel_port_blocked;
 mod places;
 mod policies;
 mod policy_blocks_dns;
@@ -37,8 +40,11 @@ pub const ALL: &[&Check] = &[
     &policy_blocks_dns::CHECK,
     &service_selects_no_pod::CHECK,
     &workload_scaled_to_zero::CHECK,
+    &service_rules_stale::CHECK,
     &ip_forwarding_off::CHECK,
+    &forward_policy_drops::CHECK,
     &link_down::CHECK,
+    &tunnel_port_blocked::CHECK,
     &path_mtu_black_hole::CHECK,
     &namespace_lacks_policy_label::CHECK,
     &policy_denies_by_default::CHECK,
