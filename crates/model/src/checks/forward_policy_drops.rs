@@ -1,7 +1,7 @@
 //! The FORWARD chain of a node drops what no rule accepts (F57).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::places::{dns_endpoints, has_family, lost, loses, node, nodes};
+use crate::checks::places::{dns_endpoints, has_family, loses, lost, node, nodes};
 use crate::path::HopKind;
 use crate::probe::{Answer, Question};
 use crate::remedy::{Remedy, Step};
@@ -27,31 +27,88 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     }
     for (name, hop) in nodes(view) {
-        let Some(answered) = view.ask(view.node(&name), Question::Rules) else { continue };
-        let Answer::Rules(tables) = &answered.answer else { continue };
+        let Some(answered) = view.ask(view.node(&name), Question::Rules) else {
+            continue;
+        };
+        let Answer::Rules(tables) = &answered.answer else {
+            continue;
+        };
         let blocked = packets(view).into_iter().find_map(|p| {
-            let policy = |b: &Blocker| b.certain && b.rule.handle.is_none() && b.rule.index.is_none();
-            blockers_on(tables, Way::Through, &p).into_iter().find(policy).map(|b| (p, b))
+            let policy =
+                |b: &Blocker| b.certain && b.rule.handle.is_none() && b.rule.index.is_none();
+            blockers_on(tables, Way::Through, &p)
+                .into_iter()
+                .find(policy)
+                .map(|b| (p, b))
         });
-        let Some((packet, blocker)) = blocked else { continue };
+        let Some((packet, blocker)) = blocked else {
+            continue;
+        };
         let chain = format!("{} {}", blocker.rule.table, blocker.rule.chain);
-        let says = format!("chain {chain} of node {name} has policy drop, and no rule there accepts {} to {}", packet.src, packet.dst);
-        let f = out.broken(node(&name), hop, says, view.saw(hop, answered, format!("{}: drop for {} to {}:{}", blocker.rule, packet.src, packet.dst, packet.dport.unwrap_or(0))));
+        let says = format!(
+            "chain {chain} of node {name} has policy drop, and no rule there accepts {} to {}",
+            packet.src, packet.dst
+        );
+        let f = out.broken(
+            node(&name),
+            hop,
+            says,
+            view.saw(
+                hop,
+                answered,
+                format!(
+                    "{}: drop for {} to {}:{}",
+                    blocker.rule,
+                    packet.src,
+                    packet.dst,
+                    packet.dport.unwrap_or(0)
+                ),
+            ),
+        );
         for (e, a) in lost(view).into_iter().take(1) {
-            f.and(view.saw(HopKind::Path, a, format!("TCP connect to {}:{}: no answer", e.address, e.port)));
+            f.and(view.saw(
+                HopKind::Path,
+                a,
+                format!("TCP connect to {}:{}: no answer", e.address, e.port),
+            ));
         }
-        f.then(format!("policy drop in {chain}")).then("forwarded packets that no rule accepts are dropped without a word").then("pods of that node reach nobody elsewhere and are not reached");
+        f.then(format!("policy drop in {chain}"))
+            .then("forwarded packets that no rule accepts are dropped without a word")
+            .then("pods of that node reach nobody elsewhere and are not reached");
         f.remedy(remedy(&name, &blocker));
     }
 }
 
 /// First packets of the conversation (and of its name lookup, if that fails) as a node forwards them.
 fn packets(view: &View<'_>) -> Vec<Packet> {
-    let from = |to: IpAddr| view.path.client_addresses.iter().copied().find(|a| a.is_ipv4() == to.is_ipv4());
-    let mut out: Vec<Packet> = lost(view).iter().filter_map(|(e, _)| Some(Packet::new(from(e.address)?, SocketAddr::new(e.address, e.port), TCP))).collect();
+    let from = |to: IpAddr| {
+        view.path
+            .client_addresses
+            .iter()
+            .copied()
+            .find(|a| a.is_ipv4() == to.is_ipv4())
+    };
+    let mut out: Vec<Packet> = lost(view)
+        .iter()
+        .filter_map(|(e, _)| {
+            Some(Packet::new(
+                from(e.address)?,
+                SocketAddr::new(e.address, e.port),
+                TCP,
+            ))
+        })
+        .collect();
     if view.observed().name_fails() == Some(true) {
-        let dns = dns_endpoints(view).into_iter().filter(|e| has_family(&view.path.client_addresses, e.address));
-        out.extend(dns.filter_map(|e| Some(Packet::new(from(e.address)?, SocketAddr::new(e.address, e.port), UDP))));
+        let dns = dns_endpoints(view)
+            .into_iter()
+            .filter(|e| has_family(&view.path.client_addresses, e.address));
+        out.extend(dns.filter_map(|e| {
+            Some(Packet::new(
+                from(e.address)?,
+                SocketAddr::new(e.address, e.port),
+                UDP,
+            ))
+        }));
     }
     // The way back needs accepting too; replies are established, which most firewalls let through.
     out.truncate(6);
@@ -66,7 +123,16 @@ fn remedy(name: &str, b: &Blocker) -> Remedy {
     };
     let argv: Vec<String> = if argv.is_empty() {
         let family = b.rule.family.name();
-        ["nft", "chain", family, &b.rule.table, &b.rule.chain, "{ policy accept ; }"].map(String::from).to_vec()
+        [
+            "nft",
+            "chain",
+            family,
+            &b.rule.table,
+            &b.rule.chain,
+            "{ policy accept ; }",
+        ]
+        .map(String::from)
+        .to_vec()
     } else {
         argv.into_iter().map(String::from).collect()
     };

@@ -7,6 +7,7 @@ mod accept_queue_overflows;
 mod certificate_expired;
 mod dns_has_no_ready_endpoints;
 mod dns_policy_wrong;
+mod forward_policy_drops;
 mod ip_forwarding_off;
 mod link_down;
 mod listeners;
@@ -17,15 +18,14 @@ mod memory_limit_below_working_set;
 mod namespace_lacks_policy_label;
 mod nothing_listens_on_port;
 mod path_mtu_black_hole;
-mod forward_policy_drops;
-mod service_rules_stale;
-mod tunnel_port_blocked;
 mod places;
 mod policies;
 mod policy_blocks_dns;
 mod policy_denies_by_default;
+mod service_rules_stale;
 mod service_selects_no_pod;
 mod target_port_wrong;
+mod tunnel_port_blocked;
 mod workload_scaled_to_zero;
 
 #[cfg(test)]

@@ -24,53 +24,130 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let o = view.observed();
-    let (Some(service), true, false) = (view.path.service, o.hurts() == Some(true), view.path.client_node.is_empty()) else { return };
+    let (Some(service), true, false) = (
+        view.path.service,
+        o.hurts() == Some(true),
+        view.path.client_node.is_empty(),
+    ) else {
+        return;
+    };
     let front_fails = !o.connects().is_empty() && !o.every_connect(Outcome::Answered);
     if !front_fails || o.endpoints_that(Outcome::Answered).is_empty() {
         return;
     }
     let name = view.path.client_node.clone();
-    let Some(answered) = view.ask(view.node(&name), Question::Rules) else { return };
-    let Answer::Rules(tables) = &answered.answer else { return };
-    let protocol = if view.path.conversation.protocol == "UDP" { UDP } else { TCP };
+    let Some(answered) = view.ask(view.node(&name), Question::Rules) else {
+        return;
+    };
+    let Answer::Rules(tables) = &answered.answer else {
+        return;
+    };
+    let protocol = if view.path.conversation.protocol == "UDP" {
+        UDP
+    } else {
+        TCP
+    };
     for front in &view.path.front {
         let targets = service_targets(tables, front.ip(), front.port(), protocol);
-        let known: Vec<SocketAddr> = view.path.backends.iter().map(|b| SocketAddr::new(b.address, b.port)).collect();
-        let ready: Vec<SocketAddr> = view.path.ready_backends().filter(|b| b.address.is_ipv4() == front.is_ipv4()).map(|b| SocketAddr::new(b.address, b.port)).collect();
-        let gone: Vec<SocketAddr> = targets.endpoints.iter().copied().filter(|t| !known.contains(t)).collect();
+        let known: Vec<SocketAddr> = view
+            .path
+            .backends
+            .iter()
+            .map(|b| SocketAddr::new(b.address, b.port))
+            .collect();
+        let ready: Vec<SocketAddr> = view
+            .path
+            .ready_backends()
+            .filter(|b| b.address.is_ipv4() == front.is_ipv4())
+            .map(|b| SocketAddr::new(b.address, b.port))
+            .collect();
+        let gone: Vec<SocketAddr> = targets
+            .endpoints
+            .iter()
+            .copied()
+            .filter(|t| !known.contains(t))
+            .collect();
         let missing = targets.known && targets.endpoints.is_empty() && !ready.is_empty();
         if gone.is_empty() && !missing {
             if targets.known && !targets.endpoints.is_empty() {
-                let seen = view.saw(HopKind::ClientNode, answered, format!("{front} goes to {}", list(&targets.endpoints)));
-                out.fine(node(&name), HopKind::ClientNode, format!("the Service rules of node {name} match the endpoints"), seen);
+                let seen = view.saw(
+                    HopKind::ClientNode,
+                    answered,
+                    format!("{front} goes to {}", list(&targets.endpoints)),
+                );
+                out.fine(
+                    node(&name),
+                    HopKind::ClientNode,
+                    format!("the Service rules of node {name} match the endpoints"),
+                    seen,
+                );
             }
             continue;
         }
         let says = if missing {
-            format!("node {name} has no rule that sends {front} to the endpoints of Service {}", service.name())
+            format!(
+                "node {name} has no rule that sends {front} to the endpoints of Service {}",
+                service.name()
+            )
         } else {
-            format!("the rules of node {name} send Service {} to {}, which no endpoint is any more", service.name(), list(&gone))
+            format!(
+                "the rules of node {name} send Service {} to {}, which no endpoint is any more",
+                service.name(),
+                list(&gone)
+            )
         };
-        let goes = if missing { "nobody".into() } else { list(&targets.endpoints) };
-        let f = out.broken(node(&name), HopKind::ClientNode, says, view.saw(HopKind::ClientNode, answered, format!("rules send {front} to {goes}")));
-        f.and(view.fact(HopKind::Service, service, "EndpointSlices", format!("ready: {}", list(&ready))));
+        let goes = if missing {
+            "nobody".into()
+        } else {
+            list(&targets.endpoints)
+        };
+        let f = out.broken(
+            node(&name),
+            HopKind::ClientNode,
+            says,
+            view.saw(
+                HopKind::ClientNode,
+                answered,
+                format!("rules send {front} to {goes}"),
+            ),
+        );
+        f.and(view.fact(
+            HopKind::Service,
+            service,
+            "EndpointSlices",
+            format!("ready: {}", list(&ready)),
+        ));
         for (e, a) in o.endpoints_that(Outcome::Answered).into_iter().take(1) {
-            f.and(view.saw(HopKind::Listener, a, format!("TCP connect to endpoint {}:{} itself: answered", e.address, e.port)));
+            f.and(view.saw(
+                HopKind::Listener,
+                a,
+                format!(
+                    "TCP connect to endpoint {}:{} itself: answered",
+                    e.address, e.port
+                ),
+            ));
         }
-        f.then(format!("kube-proxy of node {name} missed an update")).then("its rules name addresses that are gone").then("connections from that node go nowhere, from others they work");
+        f.then(format!("kube-proxy of node {name} missed an update"))
+            .then("its rules name addresses that are gone")
+            .then("connections from that node go nowhere, from others they work");
         f.remedy(remedy(view, &name));
         return;
     }
 }
 
 fn list(all: &[SocketAddr]) -> String {
-    all.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+    all.iter()
+        .map(SocketAddr::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Its DaemonSet starts the pod anew, and a new kube-proxy writes all rules anew.
 fn remedy(view: &View<'_>, name: &str) -> Remedy {
     let pod = view.topology.all("Pod").iter().find(|p| {
-        p.str("spec.nodeName") == name && (p.labels().get("k8s-app") == Some(&"kube-proxy") || p.name().starts_with("kube-proxy-"))
+        p.str("spec.nodeName") == name
+            && (p.labels().get("k8s-app") == Some(&"kube-proxy")
+                || p.name().starts_with("kube-proxy-"))
     });
     match pod {
         Some(p) => Remedy {

@@ -1,7 +1,7 @@
 //! A node's firewall drops the overlay's packets (F76).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::places::{lost, loses, node, nodes};
+use crate::checks::places::{loses, lost, node, nodes};
 use crate::observe::{attempts, tally};
 use crate::path::HopKind;
 use crate::probe::{Answer, Link, Outcome, Question};
@@ -31,27 +31,89 @@ fn run(view: &View<'_>, out: &mut Findings) {
     }
     let here = view.path.client_node.clone();
     for (there, _) in nodes(view).into_iter().filter(|(n, _)| *n != here) {
-        let (Some(tunnel), Some(far)) = (tunnel(view, &here), tunnel(view, &there)) else { continue };
+        let (Some(tunnel), Some(far)) = (tunnel(view, &here), tunnel(view, &there)) else {
+            continue;
+        };
         let port = tunnel.tunnel_port.unwrap_or(VXLAN);
-        let (Some(a), Some(b)) = (end(view, tunnel, &here), end(view, far, &there)) else { continue };
+        let (Some(a), Some(b)) = (end(view, tunnel, &here), end(view, far, &there)) else {
+            continue;
+        };
         // The nodes themselves reach each other: it is not the cable.
-        let Some(echo) = view.ask(view.node(&here), Question::Echo { to: b, count: 2, timeout_ms: 400 }) else { continue };
-        if !attempts(echo).iter().any(|t| t.outcome == Outcome::Answered) {
+        let Some(echo) = view.ask(
+            view.node(&here),
+            Question::Echo {
+                to: b,
+                count: 2,
+                timeout_ms: 400,
+            },
+        ) else {
+            continue;
+        };
+        if !attempts(echo)
+            .iter()
+            .any(|t| t.outcome == Outcome::Answered)
+        {
             continue;
         }
-        let ways = [(there.as_str(), Way::In, a, b), (here.as_str(), Way::Out, a, b), (here.as_str(), Way::In, b, a), (there.as_str(), Way::Out, b, a)];
+        let ways = [
+            (there.as_str(), Way::In, a, b),
+            (here.as_str(), Way::Out, a, b),
+            (here.as_str(), Way::In, b, a),
+            (there.as_str(), Way::Out, b, a),
+        ];
         for (at, way, src, dst) in ways {
-            let Some(answered) = view.ask(view.node(at), Question::Rules) else { continue };
-            let Answer::Rules(tables) = &answered.answer else { continue };
+            let Some(answered) = view.ask(view.node(at), Question::Rules) else {
+                continue;
+            };
+            let Answer::Rules(tables) = &answered.answer else {
+                continue;
+            };
             let packet = Packet::new(src, SocketAddr::new(dst, port), UDP);
-            let Some(blocker) = blockers_on(tables, way, &packet).into_iter().find(|x| x.certain && x.share > 0.99) else { continue };
-            let says = format!("the firewall of node {at} drops the overlay's packets: UDP port {port} of {}", tunnel.name);
-            let f = out.broken(node(at), HopKind::Path, says, view.saw(HopKind::Path, answered, format!("{}: drops UDP {src} to {dst}:{port}", blocker.rule)));
-            f.and(view.saw(HopKind::Path, echo, format!("ICMP echo from node {here} to node {there}: {}", tally(attempts(echo).iter().map(|t| t.outcome)))));
-            for (e, c) in lost(view).into_iter().filter(|(e, _)| e.node == there).take(1) {
-                f.and(view.saw(HopKind::Path, c, format!("TCP connect to {}:{} on node {there}: no answer", e.address, e.port)));
+            let Some(blocker) = blockers_on(tables, way, &packet)
+                .into_iter()
+                .find(|x| x.certain && x.share > 0.99)
+            else {
+                continue;
+            };
+            let says = format!(
+                "the firewall of node {at} drops the overlay's packets: UDP port {port} of {}",
+                tunnel.name
+            );
+            let f = out.broken(
+                node(at),
+                HopKind::Path,
+                says,
+                view.saw(
+                    HopKind::Path,
+                    answered,
+                    format!("{}: drops UDP {src} to {dst}:{port}", blocker.rule),
+                ),
+            );
+            f.and(view.saw(
+                HopKind::Path,
+                echo,
+                format!(
+                    "ICMP echo from node {here} to node {there}: {}",
+                    tally(attempts(echo).iter().map(|t| t.outcome))
+                ),
+            ));
+            for (e, c) in lost(view)
+                .into_iter()
+                .filter(|(e, _)| e.node == there)
+                .take(1)
+            {
+                f.and(view.saw(
+                    HopKind::Path,
+                    c,
+                    format!(
+                        "TCP connect to {}:{} on node {there}: no answer",
+                        e.address, e.port
+                    ),
+                ));
             }
-            f.then(format!("a rule of node {at} drops UDP port {port}")).then("encapsulated packets do not arrive").then("pods on other nodes are silent, the nodes themselves answer");
+            f.then(format!("a rule of node {at} drops UDP port {port}"))
+                .then("encapsulated packets do not arrive")
+                .then("pods on other nodes are silent, the nodes themselves answer");
             f.remedy(remedy(at, port, way, &blocker));
             return;
         }
@@ -67,21 +129,43 @@ fn tunnel<'a>(view: &View<'a>, name: &str) -> Option<&'a Link> {
 
 /// The outer address of a node's tunnel.
 fn end(view: &View<'_>, tunnel: &Link, name: &str) -> Option<IpAddr> {
-    tunnel.tunnel_local.filter(|a| !a.is_unspecified()).or_else(|| view.topology.node_addresses(name).first().copied())
+    tunnel
+        .tunnel_local
+        .filter(|a| !a.is_unspecified())
+        .or_else(|| view.topology.node_addresses(name).first().copied())
 }
 
 fn remedy(at: &str, port: u16, way: Way, b: &Blocker) -> Remedy {
     let r = &b.rule;
     let steps = match (r.handle, way) {
         (Some(handle), _) if handle > 0 => {
-            let words = ["nft", "delete", "rule", r.family.name(), &r.table, &r.chain, "handle", &handle.to_string()].map(String::from);
-            vec![Step::OnNode { node: at.into(), argv: words.to_vec() }]
+            let words = [
+                "nft",
+                "delete",
+                "rule",
+                r.family.name(),
+                &r.table,
+                &r.chain,
+                "handle",
+                &handle.to_string(),
+            ]
+            .map(String::from);
+            vec![Step::OnNode {
+                node: at.into(),
+                argv: words.to_vec(),
+            }]
         }
-        _ => vec![Step::Ask { question: format!("how is the firewall of node {at} configured? It must accept UDP port {port} from the other nodes") }],
+        _ => vec![Step::Ask {
+            question: format!(
+                "how is the firewall of node {at} configured? It must accept UDP port {port} from the other nodes"
+            ),
+        }],
     };
     Remedy {
         safe: false,
-        because: format!("the overlay needs UDP port {port} between all nodes; delete the rule here and where it is written, or it comes back"),
+        because: format!(
+            "the overlay needs UDP port {port} between all nodes; delete the rule here and where it is written, or it comes back"
+        ),
         steps,
     }
 }
