@@ -281,9 +281,7 @@ impl<'a> Cable<'a> {
             events: libc::POLLIN,
             revents: 0,
         });
-        let time = time
-            .as_ref()
-            .map_or(std::ptr::null(), |t| std::ptr::from_ref(t));
+        let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: three entries and, if any, the time, all on this stack.
         let n = unsafe { libc::ppoll(fds.as_mut_ptr(), 3, time, std::ptr::null()) };
         // A link that went down shows as an error again and again: it is taken, and not at once.

@@ -76,7 +76,7 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
         _ => "GET",
     };
     // Replicas do not call in step.
-    let phase = Random::new(hash(&shared.name)).below(call.every_ms.min(1000).max(1));
+    let phase = Random::new(hash(&shared.name)).below(call.every_ms.clamp(1, 1000));
     std::thread::sleep(Duration::from_millis(phase));
     let mut fine = None;
     loop {

@@ -413,4 +413,86 @@ mod tests {
             assert_eq!(table.path(bad), None, "{bad:02x?}");
         }
     }
+
+    /// Reads given bytes, swallows what is written.
+    struct Given<'a>(&'a [u8]);
+
+    impl Read for Given<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> Io<usize> {
+            self.0.read(bytes)
+        }
+    }
+
+    impl Write for Given<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Io<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> Io<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_bytes_of_a_client_panic() {
+        let (end, _) = std::sync::mpsc::channel();
+        let gate = crate::behave::Gate::default();
+        let name = String::new();
+        let shared = Shared { name, gate, end };
+        let listen = serde_json::from_str(r#"{"port":1,"serve":"grpc-health"}"#).unwrap();
+        let mut head = vec![0x83, 0x86, 0x44, 0x8c];
+        head.extend([
+            0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
+        ]);
+        let mut good = PREFACE.to_vec();
+        good.extend([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]);
+        good.extend([
+            0,
+            0,
+            head.len() as u8 + 6,
+            HEADERS,
+            0x2c,
+            0,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        good.extend(&head);
+        good.extend([
+            0,
+            0,
+            9,
+            DATA,
+            PADDED | END_STREAM,
+            0,
+            0,
+            0,
+            1,
+            2,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        let mut random = crate::behave::Random::new(5);
+        for _ in 0..20_000 {
+            let mut bytes = good.clone();
+            for _ in 0..random.below(5) {
+                let at = PREFACE.len() as u64 + random.below((bytes.len() - PREFACE.len()) as u64);
+                bytes[at as usize] = random.below(256) as u8;
+            }
+            bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
+            let _ = serve(&mut Given(&bytes), &listen, &shared);
+        }
+    }
 }

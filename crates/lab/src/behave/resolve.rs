@@ -259,3 +259,122 @@ fn same_question(query: &Message, reply: &Message) -> bool {
         (_, none) => none.is_none(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_resolv_conf() {
+        let text = "# kubelet\nsearch shop.svc.cluster.local svc.cluster.local. cluster.local\nnameserver 10.96.0.10\n\
+                    nameserver nonsense\nnameserver fd96::a\noptions ndots:5 timeout:1 attempts:9 rotate\n";
+        let conf = Resolver::from_text(text);
+        let servers: Vec<String> = conf.servers.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(servers, ["10.96.0.10:53", "[fd96::a]:53"]);
+        assert_eq!(
+            (conf.ndots, conf.timeout, conf.attempts),
+            (5, Duration::from_secs(1), 5)
+        );
+        for (name, tried) in [
+            (
+                "web",
+                &[
+                    "web.shop.svc.cluster.local",
+                    "web.svc.cluster.local",
+                    "web.cluster.local",
+                    "web",
+                ][..],
+            ),
+            (
+                "a.b.c.d.e.f",
+                &[
+                    "a.b.c.d.e.f",
+                    "a.b.c.d.e.f.shop.svc.cluster.local",
+                    "a.b.c.d.e.f.svc.cluster.local",
+                    "a.b.c.d.e.f.cluster.local",
+                ],
+            ),
+            ("www.example.test.", &["www.example.test"]),
+        ] {
+            assert_eq!(conf.candidates(name), tried, "{name}");
+        }
+        let none = Resolver::from_text("");
+        let end = Instant::now() + Duration::from_secs(1);
+        assert!(
+            none.lookup("web", end)
+                .unwrap_err()
+                .contains("no nameserver")
+        );
+        assert_eq!(
+            none.lookup("[fd00::1]", end),
+            Ok(vec!["fd00::1".parse().unwrap()])
+        );
+    }
+
+    /// A server that answers by name, in each of the ways that a program tells apart.
+    #[test]
+    fn what_a_program_says_of_its_resolver() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while let Ok((n, from)) = server.recv_from(&mut bytes) {
+                let query = Message::decode(&bytes[..n]).unwrap();
+                let question = &query.questions[0];
+                let mut reply = query.reply(match question.name.as_str() {
+                    "broken.test" => rcode::SERVFAIL,
+                    "silent.test" => continue,
+                    "web.shop.test" | "v6.test" => rcode::NOERROR,
+                    _ => rcode::NXDOMAIN,
+                });
+                let data = match (question.name.as_str(), question.rtype) {
+                    ("web.shop.test", rtype::A) => {
+                        Some(netshoot_wire::dns::Data::A([10, 0, 0, 1].into()))
+                    }
+                    ("v6.test", rtype::AAAA) => {
+                        Some(netshoot_wire::dns::Data::Aaaa("fd00::1".parse().unwrap()))
+                    }
+                    _ => None,
+                };
+                let record = |d| netshoot_wire::dns::Record::new(question.name.clone(), 5, d);
+                reply.answers.extend(data.map(record));
+                server.send_to(&reply.encode().unwrap(), from).unwrap();
+            }
+        });
+        let mut conf = Resolver::from_text("search shop.test\noptions ndots:2 attempts:1\n");
+        conf.servers = vec![at];
+        let ask = |name: &str| {
+            conf.lookup(name, Instant::now() + Duration::from_millis(300))
+                .map(|a| a[0].to_string())
+        };
+        assert_eq!(ask("web"), Ok("10.0.0.1".into()));
+        assert_eq!(ask("v6.test."), Ok("fd00::1".into()));
+        assert_eq!(
+            ask("nosuch"),
+            Err(format!("lookup nosuch on {at}: no such host"))
+        );
+        assert_eq!(
+            ask("broken.test."),
+            Err(format!("lookup broken.test. on {at}: server misbehaving"))
+        );
+        assert_eq!(
+            ask("silent.test."),
+            Err(format!("lookup silent.test. on {at}: i/o timeout"))
+        );
+        let dead = UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        conf.servers = vec![dead];
+        let refused = conf
+            .lookup("web", Instant::now() + Duration::from_millis(300))
+            .unwrap_err();
+        assert!(refused.ends_with("connection refused"), "{refused}");
+        conf.servers = vec![dead, at];
+        assert!(
+            conf.lookup("web", Instant::now() + Duration::from_millis(300))
+                .is_ok(),
+            "the next server is asked"
+        );
+    }
+}

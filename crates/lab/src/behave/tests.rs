@@ -337,3 +337,85 @@ fn curl_agrees() {
     let other = ask("/shop.Cart/Add");
     assert!(other.contains("grpc-status:12"), "{other}");
 }
+
+/// A container of its own process, as a node starts it.
+fn container(
+    behaviour: serde_json::Value,
+    limit: Option<u64>,
+    then: impl FnOnce(&crate::ground::Ground, i32),
+) {
+    let node = serde_json::json!({
+        "kind": "Node", "metadata": {"name": "a"}, "spec": {"podCIDRs": ["10.244.1.0/24"]},
+        "status": {"addresses": [{"type": "InternalIP", "address": "10.90.0.11"}]},
+    });
+    let ground = crate::ground::Ground::build(&crate::world::Wiring::default(), &[node]).unwrap();
+    ground
+        .add_pod("p", "a", &["10.244.1.2".parse().unwrap()], false)
+        .unwrap();
+    let launch = crate::ground::Launch {
+        pod: "p".into(),
+        container: "main".into(),
+        behaviour,
+        env: vec![("HOSTNAME".into(), "auth-1".into())],
+        memory_limit: limit,
+        ..crate::ground::Launch::default()
+    };
+    let pid = ground.spawn(&launch).unwrap();
+    then(&ground, pid);
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not within 10 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn sigterm_ends_a_lean_process_at_once() {
+    let listens = serde_json::json!({"listen": [{"port": 8080, "serve": "http"}, {"port": 8080, "serve": "udp"}]});
+    container(listens, None, |ground, pid| {
+        until("it listens", || {
+            ground.log(pid).iter().any(|l| l.contains("(udp)"))
+        });
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let own = status
+            .lines()
+            .find_map(|l| l.strip_prefix("RssAnon:"))
+            .unwrap();
+        let own_kib: u64 = own.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(own_kib < 6 * 1024, "{own_kib} KiB of its own");
+        ground.stop(pid, false);
+        let asked = Instant::now();
+        until("it ends", || ground.ended(pid).is_some());
+        let ended = ground.ended(pid).unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(2));
+        assert_eq!(
+            (ended.code, ended.out_of_memory),
+            (0, false),
+            "{:?}",
+            ground.log(pid)
+        );
+    });
+}
+
+#[test]
+fn a_cache_larger_than_its_limit_stalls_and_is_killed() {
+    let grows = serde_json::json!({
+        "listen": [{"port": 8080, "serve": "http"}],
+        "memory": {"base_mib": 4, "items": 400, "item_kib": 128, "per_second": 400, "stall_percent": 80, "stall_ms": 100},
+    });
+    container(grows, Some(32 << 20), |ground, pid| {
+        until("it is killed", || ground.ended(pid).is_some());
+        let ended = ground.ended(pid).unwrap();
+        let log = ground.log(pid);
+        assert_eq!((ended.code, ended.out_of_memory), (137, true), "{log:?}");
+        assert!(
+            log.iter()
+                .any(|l| l.starts_with("GC pause 100 ms, heap 2")
+                    && l.ends_with("MiB of 32 MiB limit")),
+            "{log:?}"
+        );
+    });
+}

@@ -37,10 +37,15 @@ pub struct Chain {
     pub blocks: Vec<(Block, Option<Zone>)>,
 }
 
+/// Name, type, and how it was asked.
+type Asked = (String, u16, Over);
+/// When it came, how long it holds in seconds, and what it is.
+type Cached = (Instant, u32, Message);
+
 /// What outlives a reload: answers kept, and the name by which a loop is found.
 #[derive(Debug, Default)]
 pub struct Kept {
-    answers: Mutex<BTreeMap<(String, u16, Over), (Instant, u32, Message)>>,
+    answers: Mutex<BTreeMap<Asked, Cached>>,
     loop_name: Mutex<(String, u32)>,
 }
 
@@ -310,7 +315,7 @@ fn exchange(
     asked.map_err(|e| format!("read {kind} {server}: {}", in_words(&e)))
 }
 
-fn from_cache(key: &(String, u16, Over), query: &Message, kept: &Kept) -> Option<Message> {
+fn from_cache(key: &Asked, query: &Message, kept: &Kept) -> Option<Message> {
     let answers = lock(&kept.answers);
     let (at, ttl, reply) = answers.get(key)?;
     let age = u32::try_from(at.elapsed().as_secs())
@@ -328,7 +333,7 @@ fn from_cache(key: &(String, u16, Over), query: &Message, kept: &Kept) -> Option
     Some(reply)
 }
 
-fn keep(key: (String, u16, Over), reply: &Message, kept: &Kept) {
+fn keep(key: Asked, reply: &Message, kept: &Kept) {
     if reply.truncated || ![rcode::NOERROR, rcode::NXDOMAIN].contains(&reply.rcode) {
         return;
     }

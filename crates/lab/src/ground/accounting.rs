@@ -125,11 +125,22 @@ pub(super) struct Process {
 impl Process {
     /// Reads its memory; true when it is over its limit and must be killed.
     pub fn look(&mut self) -> bool {
-        let now = private_memory(self.pid);
+        let now = own_memory(self.pid);
         self.max = self.max.max(now);
         let over = self.limit.is_some_and(|l| now > l);
         self.hits += u64::from(over);
         over
+    }
+}
+
+/// Memory of a container once it is one: a process that was only just split off still shows all
+/// the memory of the world's.
+fn own_memory(pid: i32) -> u64 {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if name.trim_end() == super::container::NAME.to_string_lossy() {
+        private_memory(pid)
+    } else {
+        0
     }
 }
 
@@ -167,7 +178,7 @@ impl Usage {
         match self {
             Usage::Group(g) => g.read(),
             Usage::Process(p) => {
-                let usage = private_memory(p.pid);
+                let usage = own_memory(p.pid);
                 Accounting {
                     by: "process".into(),
                     usage,

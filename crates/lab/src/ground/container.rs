@@ -10,7 +10,7 @@ use netshoot_host::netns::NetNs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// Lines kept of a container's output, and bytes of each.
 const LOG_LINES: usize = 200;
 const LOG_LINE_BYTES: usize = 2000;
+
+/// What a container's process is called.
+pub(super) const NAME: &CStr = c"netshoot-pod";
 
 /// What the new process reads from its descriptor. Nothing of it shows in `/proc`.
 #[derive(Serialize, Deserialize)]
@@ -288,7 +291,7 @@ fn in_memory(content: &[u8]) -> Result<File, Error> {
 
 /// The container's process: `__pod ORDERS`.
 pub fn main(words: &[String]) -> i32 {
-    own::name_process(c"netshoot-pod");
+    own::name_process(NAME);
     let orders = own::inherited(words.first()).and_then(|fd| {
         let mut text = String::new();
         File::from(fd).read_to_string(&mut text).ok()?;
