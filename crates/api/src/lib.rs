@@ -9,7 +9,7 @@ mod dump;
 mod redact;
 
 pub use dump::{Error, parse, read_dump};
-pub use redact::redact;
+pub use redact::{redact, redact_texts};
 
 use netshoot_model::snapshot::ClusterSnapshot;
 

@@ -61,6 +61,20 @@ fn walk(value: &mut Value) {
     }
 }
 
+/// Takes credentials out of every text below a value, whatever it is: a recording, a report.
+pub fn redact_texts(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(redact_texts),
+        Value::Array(items) => items.iter_mut().for_each(redact_texts),
+        Value::String(s) => {
+            if let Some(clean) = text(s) {
+                *s = clean;
+            }
+        }
+        _ => {}
+    }
+}
+
 fn is_secret_name(name: &str) -> bool {
     let lower = name.to_lowercase().replace('-', "_");
     NAMES.iter().any(|n| lower.contains(n))

@@ -8,15 +8,17 @@ mod golden;
 mod io;
 mod report;
 mod version;
+mod wrong;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use io::{Io, Lang};
 use netshoot_model::symptom::nearest;
 use std::process::ExitCode;
+use wrong::{USAGE, Wrong};
 
-/// Exit code for a wrong command line (EX_USAGE of sysexits.h).
-const USAGE: i32 = 64;
+/// Exit code when something could not be done, or not be told.
+const COULD_NOT: i32 = 2;
 /// Exit code when nobody reads the output any more, as the shell shows it: 128 + SIGPIPE.
 const NOBODY_READS: i32 = 141;
 
@@ -61,7 +63,7 @@ fn run(matches: &clap::ArgMatches, io: &mut Io<'_>) -> i32 {
             io.progress_done();
             let said = report::safe(&format!("{e:#}"));
             let _ = writeln!(io.err, "netshoot {word}: {said}");
-            2
+            e.downcast_ref::<Wrong>().map_or(COULD_NOT, |w| w.code)
         }
     }
 }

@@ -2,6 +2,7 @@
 //! network is a gap.
 
 use super::Access;
+use crate::wrong::Wrong;
 use anyhow::Result;
 use netshoot_model::probe::{Answer, Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
@@ -17,7 +18,7 @@ pub struct Dump {
 
 impl Access for Dump {
     fn snapshot(&mut self) -> Result<ClusterSnapshot> {
-        let snapshot = netshoot_api::read_dump(&self.dir)?;
+        let snapshot = netshoot_api::read_dump(&self.dir).map_err(Wrong::input)?;
         self.taken_at_ms = snapshot.taken_at_ms;
         Ok(snapshot)
     }

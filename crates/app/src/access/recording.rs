@@ -64,7 +64,9 @@ impl Recording {
     /// Writes it, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let temporary = path.with_extension("partial");
-        let text = serde_json::to_string_pretty(self)?;
+        let mut value = serde_json::to_value(self)?;
+        netshoot_api::redact_texts(&mut value);
+        let text = serde_json::to_string_pretty(&value)?;
         std::fs::write(&temporary, text)
             .with_context(|| format!("write recording {}", temporary.display()))?;
         std::fs::rename(&temporary, path)

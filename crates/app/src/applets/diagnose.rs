@@ -72,14 +72,17 @@ fn arguments(c: Command, lang: Lang) -> Command {
             "基于录制文件诊断，不访问网络",
         ),
     ))
-    .arg(text(
-        "dump",
-        "DIR",
-        lang.pick(
-            "Read objects from a folder of kubectl get -o yaml|json",
-            "从 kubectl get -o yaml|json 的输出目录读取对象",
-        ),
-    ))
+    .arg(
+        text(
+            "dump",
+            "DIR",
+            lang.pick(
+                "Read objects from a folder of kubectl get -o yaml|json",
+                "从 kubectl get -o yaml|json 的输出目录读取对象",
+            ),
+        )
+        .conflicts_with("snapshot"),
+    )
     .arg(text(
         "record",
         "FILE",

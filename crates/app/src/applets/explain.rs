@@ -1,9 +1,9 @@
 //! `netshoot explain ID`: the page of a check or a probe.
 
 use super::Applet;
-use crate::USAGE;
 use crate::io::{Io, Lang};
 use crate::report::safe;
+use crate::wrong::USAGE;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 use netshoot_host::probes::{self, Kind};

@@ -1,9 +1,9 @@
 //! `netshoot man [WORD]`: manual pages, computed from the parser.
 
 use super::{ALL, Applet};
-use crate::USAGE;
 use crate::io::{Io, Lang};
 use crate::report::safe;
+use crate::wrong::USAGE;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 use netshoot_model::symptom::nearest;

@@ -3,6 +3,7 @@
 use crate::access::{Access, Batch, Dump, Local, Recording, Replay, World};
 use crate::io::Io;
 use crate::report::{self, Format};
+use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use netshoot_model::check::{describe, place};
 use netshoot_model::engine::{self, Case, Next};
@@ -53,7 +54,7 @@ const MOST_ROUNDS: usize = 12;
 /// Runs a diagnosis and prints it; gives the exit code.
 pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let recorded = match &options.source {
-        Source::Recording(path) => Some(Recording::read(path)?),
+        Source::Recording(path) => Some(Recording::read(path).map_err(Wrong::input)?),
         _ => None,
     };
     let mut access: Box<dyn Access> = match (&options.source, &recorded) {
@@ -79,7 +80,8 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         io.progress_done();
         return plan(&case, &topology, io);
     }
-    let (mut report, batches) = think(&case, &topology, access.as_mut(), io)?;
+    let (report, batches) = think(&case, &topology, access.as_mut(), io)?;
+    let mut report = without_secrets(&report)?;
     if let Some(path) = &options.record {
         let schema = crate::access::RECORDING_SCHEMA.to_string();
         let recording = Recording {
@@ -123,6 +125,14 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         Some(v) => i32::from(!v.worked),
         None => code(&report),
     })
+}
+
+/// The report without credentials that stood in the question, in URLs, in logs. A recording loses
+/// the same, so that its report stays the same.
+fn without_secrets(report: &Report) -> Result<Report> {
+    let mut value = serde_json::to_value(report)?;
+    netshoot_api::redact_texts(&mut value);
+    Ok(serde_json::from_value(value)?)
 }
 
 /// 0 healthy, 1 cause found, 2 could not tell.

@@ -2,7 +2,8 @@
 
 use crate::io::Io;
 use crate::report::safe;
-use anyhow::{Context, Result, bail};
+use crate::wrong::Wrong;
+use anyhow::{Context, Result};
 use netshoot_lab::hold::{self, Held};
 use netshoot_lab::world::World;
 use netshoot_lab::{labs, vary};
@@ -44,7 +45,8 @@ impl Chosen<'_> {
 pub fn worlds(dir: Option<&Path>) -> Result<Vec<World>> {
     match dir {
         Some(dir) => netshoot_lab::world::load::all_in(dir)
-            .with_context(|| format!("read worlds in {}", dir.display())),
+            .with_context(|| format!("read worlds in {}", dir.display()))
+            .map_err(Wrong::input),
         None => labs::labs().context("read the built-in worlds"),
     }
 }
@@ -61,7 +63,9 @@ pub fn named<'a>(worlds: &'a [World], name: &str) -> Result<&'a World> {
     } else {
         format!("did you mean {}?", near.join(" or "))
     };
-    bail!("there is no world called {name}; {hint}")
+    Err(Wrong::usage(format!(
+        "there is no world called {name}; {hint}"
+    )))
 }
 
 /// What this machine lacks for a world: `(state, why)`.

@@ -1,0 +1,203 @@
+//! Bad input: one clear sentence, the right exit code, no panic, nothing lost, no secret shown.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("netshoot-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(words: &[&str]) -> Output {
+    Command::new(PROGRAM)
+        .args(words)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be() {
+    let dir = Folder::new("files");
+    let cut = dir.file("cut", "{\"schema\": \"netshoot.recording/1\", \"netsh");
+    let foreign = dir.file("foreign", "{\"schema\": \"other/7\"}");
+    let bare = dir.file("bare", "[1, 2]");
+    let parts = dir.file("parts", "{\"schema\": \"netshoot.recording/1\"}");
+    dir.file("broken/x.yaml", "a: [\n");
+    dir.file("words/x.yaml", "hello\n");
+    std::fs::create_dir(dir.path("empty")).unwrap();
+    let nothing = dir.path("nothing");
+    let (broken, words, empty) = (dir.path("broken"), dir.path("words"), dir.path("empty"));
+    let cases: [(&[&str], &str, i32); 12] = [
+        (&["--snapshot", &nothing], "No such file", 65),
+        (&["--snapshot", &cut], "cut off", 65),
+        (&["--snapshot", &foreign], "other/7", 65),
+        (&["--snapshot", &bare], "no schema", 65),
+        (&["--snapshot", &parts], "missing field", 65),
+        (&["--dump", &nothing], "No such file", 65),
+        (&["--dump", &broken], "x.yaml", 65),
+        (&["--dump", &words], "not a Kubernetes object", 65),
+        (&["--dump", &empty], "no object", 65),
+        (
+            &["--dump", &empty, "--snapshot", &cut],
+            "cannot be used with",
+            64,
+        ),
+        (&["--max-probes", "many"], "many", 64),
+        (&["-o", "pdf"], "pdf", 64),
+    ];
+    for (words, said, code) in cases {
+        let all: Vec<&str> = ["diagnose"].iter().chain(words).copied().collect();
+        let out = run(&all);
+        let err = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{words:?}: {err}");
+        assert!(err.contains(said), "{words:?}: {err}");
+        assert!(out.stdout.is_empty(), "{words:?}: {}", text(&out.stdout));
+        assert!(!err.contains("panicked"), "{words:?}: {err}");
+        if code == 65 {
+            assert_eq!(err.lines().count(), 1, "one sentence: {err}");
+        }
+    }
+    let out = run(&["lab", "run", "listens-on-loopbak", "--", "true"]);
+    assert_eq!(out.status.code(), Some(64));
+    assert!(text(&out.stderr).contains("listens-on-loopback"), "{out:?}");
+    assert_eq!(
+        run(&["lab", "list", "--labs", &nothing]).status.code(),
+        Some(65)
+    );
+}
+
+#[test]
+fn questions_that_cannot_be_understood_are_asked_back() {
+    let dir = Folder::new("asked");
+    dir.file(
+        "d/x.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}\n",
+    );
+    let dump = dir.path("d");
+    let cases: [(&[&str], &str); 5] = [
+        (&["-n", "nowhere"], "nowhere"),
+        (
+            &["-n", "shop", "--from", "pod/ghost", "--to", "svc/cart:80"],
+            "ghost",
+        ),
+        (&["-n", "shop", "--to", "svc/cart:99999"], "99999"),
+        (&["-n", "shop", "--symptom", "purple elephants"], "cart"),
+        (&[], "which conversation"),
+    ];
+    for (words, said) in cases {
+        let all: Vec<&str> = ["diagnose", "--dump", &dump]
+            .iter()
+            .chain(words)
+            .copied()
+            .collect();
+        let out = run(&all);
+        let printed = text(&out.stdout);
+        assert_eq!(out.status.code(), Some(2), "{words:?}: {printed}");
+        let asked: Vec<&str> = printed.lines().filter(|l| l.starts_with("? ")).collect();
+        assert!(
+            asked.iter().any(|l| l.contains(said)),
+            "{words:?}: {printed}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_is_said_and_a_good_one_is_whole() {
+    let dir = Folder::new("record");
+    let nowhere = dir.path("no/such/folder/x");
+    let out = run(&["diagnose", "--to", "127.0.0.1:1", "--record", &nowhere]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("write recording"), "{out:?}");
+    let file = dir.path("x.json");
+    let live = run(&[
+        "diagnose",
+        "--to",
+        "127.0.0.1:1",
+        "--record",
+        &file,
+        "-o",
+        "json",
+    ]);
+    let again = run(&["diagnose", "--snapshot", &file, "-o", "json"]);
+    assert_eq!(text(&live.stdout), text(&again.stdout));
+    assert_eq!(live.status.code(), again.status.code());
+    assert_eq!(
+        std::fs::read_dir(&dir.0).unwrap().count(),
+        1,
+        "nothing half-written is left"
+    );
+}
+
+#[test]
+fn secrets_stay_out_of_reports_and_recordings() {
+    let dir = Folder::new("secret");
+    let file = dir.path("x.json");
+    for words in [
+        ["--to", "http://bob:hunter2@127.0.0.1:1/x?token=hunter2"],
+        [
+            "--symptom",
+            "cannot reach http://bob:hunter2@127.0.0.1:1/ with token=hunter2",
+        ],
+    ] {
+        for format in ["text", "json", "markdown", "html"] {
+            let all: Vec<&str> = ["diagnose", "--record", &file, "-o", format]
+                .iter()
+                .chain(&words)
+                .copied()
+                .collect();
+            let live = run(&all);
+            assert!(!live.stdout.is_empty());
+            let recorded = std::fs::read_to_string(&file).unwrap();
+            let again = run(&["diagnose", "--snapshot", &file, "-o", format]);
+            for shown in [text(&live.stdout), text(&live.stderr), recorded] {
+                assert!(!shown.contains("hunter2"), "{words:?} {format}: {shown}");
+            }
+            assert_eq!(
+                text(&live.stdout),
+                text(&again.stdout),
+                "{words:?} {format}"
+            );
+        }
+    }
+    let report: Value =
+        serde_json::from_slice(&run(&["diagnose", "--snapshot", &file, "-o", "json"]).stdout)
+            .unwrap();
+    assert!(
+        report["understood"]["said"]
+            .as_str()
+            .unwrap()
+            .contains("[redacted]"),
+        "{report:#}"
+    );
+}
