@@ -2,12 +2,14 @@
 //! second, lets controllers and kubelets do their part, and hands Services and policies to the
 //! nodes' daemons.
 
+mod ready;
+
 use crate::Error;
 use crate::controllers::{self, certificates, certificates::Authority, system};
 use crate::fault::Daemons;
 use crate::ground::Ground;
 use crate::kubelet::{Kubelets, Round};
-use crate::shape::{self, at, fnv, int, text};
+use crate::shape::{self, at, fnv, text};
 use crate::store::Store;
 use crate::world::{PodBehaviour, World};
 use netshoot_host::clock::now_ms;
@@ -189,43 +191,23 @@ impl Living {
             return Some(format!("{daemon} of node {node}: {why}"));
         }
         let pods = self.store.of("Pod");
+        let look = ready::Look {
+            pods: &pods,
+            settled: &view.settled,
+            daemons: &self.daemons,
+        };
         for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-            for workload in self.store.of(kind) {
-                let wanted = int(
-                    &workload,
-                    if kind == "DaemonSet" {
-                        "status.desiredNumberScheduled"
-                    } else {
-                        "spec.replicas"
-                    },
-                )
-                .unwrap_or(0);
-                let selector = at(&workload, "spec.selector");
-                let mine = |p: &&Arc<Value>| {
-                    shape::namespace(p) == shape::namespace(&workload)
-                        && shape::selector_takes(selector, &shape::labels(p))
-                        && !shape::is_ending(p)
-                };
-                let settled = |p: &&Arc<Value>| {
-                    let silent = !self.daemons.running(text(p, "spec.nodeName"), "kubelet");
-                    let homeless = shape::list(p, "status.conditions")
-                        .iter()
-                        .any(|c| text(c, "reason") == "Unschedulable");
-                    view.settled.contains(shape::uid(p))
-                        || homeless
-                        || (silent && !text(p, "spec.nodeName").is_empty())
-                };
-                let old = int(&workload, "status.observedGeneration")
-                    != int(&workload, "metadata.generation");
-                let have = pods.iter().filter(mine).filter(settled).count() as i64;
-                if old || have < wanted {
-                    return Some(format!(
-                        "{kind} {}/{}: {have} of {wanted} pods",
-                        shape::namespace(&workload),
-                        shape::name(&workload)
-                    ));
-                }
+            let workloads = self.store.of(kind);
+            if let Some(missing) = workloads.iter().find_map(|w| look.missing(kind, w)) {
+                return Some(missing);
             }
+        }
+        if let Some(pod) = pods.iter().find(|p| look.is_going(p)) {
+            return Some(format!(
+                "Pod {}/{} to end",
+                shape::namespace(pod),
+                shape::name(pod)
+            ));
         }
         if let Some(pod) = pods.iter().find(|p| {
             shape::controller(p).is_none()

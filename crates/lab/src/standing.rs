@@ -122,6 +122,7 @@ impl Standing {
         self.store
             .list("Pod")
             .iter()
+            .filter(|p| p.pointer("/metadata/deletionTimestamp").is_none())
             .map(|p| (text(p, "/metadata/namespace"), text(p, "/metadata/name")))
             .find(|(namespace, name)| of_owner(client, namespace, name))
             .ok_or_else(|| {
