@@ -98,9 +98,19 @@ pub fn answer(network: &NetNs, name: String, port: u16) {
 
 /// Calls; the answer as (who, whom it saw), or how it failed.
 pub fn call(from: &NetNs, to: IpAddr, port: u16) -> Result<(String, String), ErrorKind> {
+    call_within(from, to, port, PATIENCE)
+}
+
+/// [`call`] with another patience.
+pub fn call_within(
+    from: &NetNs,
+    to: IpAddr,
+    port: u16,
+    patience: Duration,
+) -> Result<(String, String), ErrorKind> {
     let work = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, port), PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, port), patience)?;
+        stream.set_read_timeout(Some(patience))?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)

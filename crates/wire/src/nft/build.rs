@@ -198,6 +198,20 @@ impl Rule {
             .cmp(CmpOp::Lte, last.to_be_bytes().to_vec())
     }
 
+    /// First byte of the transport header (an ICMP type) between these, behind a match on the
+    /// protocol.
+    pub fn first_byte_in(self, first: u8, last: u8) -> Rule {
+        let base = PayloadBase::Transport;
+        self.expr(Expr::Payload {
+            dreg: 1,
+            base,
+            offset: 0,
+            len: 1,
+        })
+        .cmp(CmpOp::Gte, vec![first])
+        .cmp(CmpOp::Lte, vec![last])
+    }
+
     /// `REGISTER @SET`, or not.
     pub fn lookup(self, sreg: u32, inside: bool, set: &str) -> Rule {
         self.expr(Expr::Lookup {
