@@ -217,7 +217,18 @@ fn is_running(name: &str) -> Result<bool, Error> {
     let forwards = links
         .iter()
         .any(|l| l.name == name && l.port_state.is_none_or(|s| s == FORWARDING));
-    Ok(value.data != 0 && forwards)
+    Ok(value.data != 0 && forwards && !has_tentative(name))
+}
+
+/// Whether an IPv6 address of the link is not answered for yet (`IFA_F_TENTATIVE` in
+/// `/proc/net/if_inet6`: address, index, prefix, scope, flags, name).
+fn has_tentative(name: &str) -> bool {
+    let text = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    text.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(4);
+        let flags = words.next().and_then(|w| u32::from_str_radix(w, 16).ok());
+        words.next() == Some(name) && flags.is_some_and(|f| f & libc::IFA_F_TENTATIVE != 0)
+    })
 }
 
 /// The two links by which a relay is put between a port and the switch.
