@@ -69,7 +69,8 @@ impl Io<'_> {
     /// A line of progress that the next one overwrites; nothing where nobody watches.
     pub fn progress(&mut self, text: &str) {
         if self.progress {
-            let short: String = text.chars().take(100).collect();
+            // Names of the cluster stand in it.
+            let short: String = crate::report::safe(text).chars().take(100).collect();
             let _ = write!(self.err, "\r\x1b[K{short}");
             let _ = self.err.flush();
         }

@@ -6,6 +6,8 @@ mod faces;
 #[cfg(test)]
 mod golden;
 mod io;
+#[cfg(test)]
+mod laws;
 mod report;
 mod version;
 mod wrong;

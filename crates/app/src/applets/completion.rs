@@ -1,10 +1,14 @@
 //! `netshoot completion SHELL`: a script that completes words, computed from the parser.
 
-use super::Applet;
+use super::{ALL, Applet};
 use crate::io::{Io, Lang};
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::Shell;
+use netshoot_host::probes;
+use netshoot_lab::labs::LABS;
+use netshoot_model::checks;
 
 /// The word.
 pub const APPLET: Applet = Applet {
@@ -44,6 +48,36 @@ pub fn script(shell: &str, lang: Lang) -> Vec<u8> {
         _ => Shell::Bash,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::command(lang), "netshoot", &mut script);
+    let mut command = with_names(crate::command(lang));
+    clap_complete::generate(shell, &mut command, "netshoot", &mut script);
     script
+}
+
+/// The parser with the names that words take, which the shell may offer. The real one takes more (a
+/// folder of one's own worlds), and answers typos itself.
+fn with_names(whole: Command) -> Command {
+    let ids = checks::ALL.iter().map(|c| c.id);
+    let ids: Vec<&str> = ids.chain(probes::ALL.iter().map(|k| k.id)).collect();
+    let words: Vec<&str> = ALL.iter().map(|a| a.name).collect();
+    let worlds: Vec<&str> = LABS.iter().map(|(name, ..)| *name).collect();
+    let world = |c: Command| offer(c, "name", &worlds);
+    whole
+        .mut_subcommand("explain", |c| offer(c, "id", &ids))
+        .mut_subcommand("man", |c| offer(c, "word", &words))
+        .mut_subcommand("lab", |c| {
+            c.mut_subcommand("up", world)
+                .mut_subcommand("run", world)
+                .mut_subcommand("solve", world)
+        })
+}
+
+fn offer(c: Command, argument: &str, names: &[&'static str]) -> Command {
+    // Not mut_arg: it moves a positional argument to the end.
+    c.mut_args(|a| {
+        if a.get_id() == argument {
+            a.value_parser(PossibleValuesParser::new(names.to_vec()))
+        } else {
+            a
+        }
+    })
 }
