@@ -1,5 +1,7 @@
 //! How the program starts and stops: in an empty root, by any name, with nobody reading.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -145,6 +147,23 @@ fn wrong_words_get_the_nearest_and_exit_64() {
         assert!(text(&out.stderr).contains(hint), "{words:?}: {out:?}");
         assert!(out.stdout.is_empty(), "{words:?}: {out:?}");
     }
+}
+
+#[test]
+fn manual_pages_are_there_for_every_depth() {
+    for (words, name) in [
+        (&["man"][..], "netshoot"),
+        (&["man", "diagnose"], "netshoot\\-diagnose"),
+        (&["man", "lab", "run"], "netshoot\\-lab\\-run"),
+    ] {
+        let page = text(&own(words).stdout);
+        assert!(
+            page.contains(&format!(".SH NAME\n{name} ")),
+            "{words:?}: {page}"
+        );
+        assert!(page.contains("OPTIONS"), "{words:?}: {page}");
+    }
+    assert_eq!(own(&["man", "lab", "rum"]).status.code(), Some(64));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! docs/worlds.md is true: its example is loaded, built and diagnosed, and it names every field.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,6 +1,6 @@
 //! `netshoot man [WORD]`: manual pages, computed from the parser.
 
-use super::{ALL, Applet};
+use super::Applet;
 use crate::io::{Io, Lang};
 use crate::report::safe;
 use crate::wrong::USAGE;
@@ -22,7 +22,11 @@ fn arguments(c: Command, lang: Lang) -> Command {
     c.arg(
         Arg::new("word")
             .value_name("WORD")
-            .help(lang.pick("One word instead of the whole", "仅某个子命令")),
+            .num_args(0..)
+            .help(lang.pick(
+                "One word instead of the whole; two for a word below it (lab run)",
+                "仅某个子命令；其下级用两个词（lab run）",
+            )),
     )
     .after_help(lang.pick(
         "Read it: netshoot man diagnose | man -l -",
@@ -31,34 +35,37 @@ fn arguments(c: Command, lang: Lang) -> Command {
 }
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
-    let word = m.get_one::<String>("word").map_or("", String::as_str);
-    let whole = crate::command(io.lang);
-    let command = if word.is_empty() {
-        whole
-    } else if let Some(c) = whole.get_subcommands().find(|c| c.get_name() == word) {
-        let name = format!("netshoot-{word}");
-        c.clone()
-            .bin_name(format!("netshoot {word}"))
-            .display_name(name)
-    } else {
-        let names: Vec<&str> = ALL.iter().map(|a| a.name).collect();
-        let near = nearest(word, &names);
-        let known = if near.is_empty() {
-            names.join(", ")
-        } else {
-            near.join(", ")
+    let mut command = crate::command(io.lang);
+    let mut called = String::from("netshoot");
+    for word in m.get_many::<String>("word").into_iter().flatten() {
+        let Some(below) = command.find_subcommand(word) else {
+            let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            let near = nearest(word, &names);
+            let known = if near.is_empty() {
+                names.join(", ")
+            } else {
+                near.join(", ")
+            };
+            writeln!(
+                io.err,
+                "netshoot man: {} {}; {} {known}",
+                io.lang.pick("there is no word", "没有子命令"),
+                safe(word),
+                io.lang.pick("there is", "可用：")
+            )?;
+            return Ok(USAGE);
         };
-        writeln!(
-            io.err,
-            "netshoot man: {} {}; {} {known}",
-            io.lang.pick("there is no word", "没有子命令"),
-            safe(word),
-            io.lang.pick("there is", "可用：")
-        )?;
-        return Ok(USAGE);
-    };
+        called = format!("{called} {word}");
+        command = below.clone();
+    }
+    let command = command
+        .display_name(called.replace(' ', "-"))
+        .bin_name(called);
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    clap_mangen::Man::new(command)
+        .source(format!("netshoot {}", crate::version::SHORT))
+        .manual("netshoot")
+        .render(&mut page)?;
     io.out.write_all(&page)?;
     Ok(0)
 }
