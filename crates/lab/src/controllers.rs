@@ -81,3 +81,6 @@ pub fn conditions(
     });
     Value::Array(made.collect())
 }
+
+#[cfg(test)]
+mod tests;

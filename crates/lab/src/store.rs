@@ -261,8 +261,10 @@ impl Store {
         );
         let name = format!("{}.{:016x}", shape::name(about), fnv(words.as_bytes()) >> 4);
         let again = self.edit("Event", space, &name, |event| {
-            let count = shape::int(event, "count").unwrap_or(1) + 1;
-            merge::merge(event, &json!({"count": count, "lastTimestamp": now}));
+            // The newer form has no count: it is said once.
+            if let Some(count) = shape::int(event, "count") {
+                merge::merge(event, &json!({"count": count + 1, "lastTimestamp": now}));
+            }
         });
         if !matches!(again, Ok(None)) {
             return;
@@ -283,13 +285,29 @@ impl Store {
                 involved[key] = json!(value);
             }
         }
-        // The namespace of an event is that of a living object; one that just went needs no event.
-        let _ = self.apply(json!({
+        let mut event = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": space},
             "involvedObject": involved, "reason": reason, "message": message, "source": origin, "type": kind,
             "firstTimestamp": now, "lastTimestamp": now, "count": 1, "eventTime": null,
             "reportingComponent": component, "reportingInstance": host,
-        }));
+        });
+        if component == "default-scheduler" {
+            // The scheduler speaks the newer form: one moment instead of a count and two.
+            let action = if kind == "Normal" {
+                "Binding"
+            } else {
+                "Scheduling"
+            };
+            let newer = json!({
+                "source": {}, "firstTimestamp": null, "lastTimestamp": null, "count": null, "action": action,
+                "eventTime": now.replace('Z', ".000000Z"), "reportingInstance": "default-scheduler-control",
+            });
+            if let (Some(event), Some(newer)) = (event.as_object_mut(), newer.as_object()) {
+                event.extend(newer.clone());
+            }
+        }
+        // The namespace of an event is that of a living object; one that just went needs no event.
+        let _ = self.apply(event);
     }
 
     /// A suffix as Kubernetes gives generated names.

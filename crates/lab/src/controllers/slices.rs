@@ -111,11 +111,15 @@ fn write(pass: &Pass<'_>, service: &Value, family: &str, pods: &[Arc<Value>]) {
             .iter()
             .position(|s| list(s, "ports") == ports.as_slice())
             .or(if old.is_empty() { None } else { Some(0) });
-        let (ports, endpoints) = if endpoints.is_empty() {
-            (Value::Null, Value::Null)
-        } else {
-            (json!(ports), json!(endpoints))
+        // Null, not an empty list, where there is none: so the controller writes it.
+        let or_null = |list: Vec<Value>| {
+            if list.is_empty() {
+                Value::Null
+            } else {
+                Value::Array(list)
+            }
         };
+        let (ports, endpoints) = (or_null(ports), or_null(endpoints));
         match same.map(|i| old.remove(i)) {
             Some(slice) => update(pass, service, &slice, &ports, &endpoints),
             None => {

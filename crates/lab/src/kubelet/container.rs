@@ -134,10 +134,11 @@ impl Container {
         std::mem::take(&mut self.fresh)
     }
 
-    /// Kills it, so that it is started again.
-    pub fn kill(&self, ground: &Ground) {
+    /// Asks it to end, so that it is started again. A clean program ends with code 0 then, and its
+    /// last state reads `Completed`, misleading as on a real node.
+    pub fn end(&self, ground: &Ground) {
         if let Some(pid) = self.pid() {
-            ground.stop(pid, true);
+            ground.stop(pid, false);
         }
     }
 

@@ -256,7 +256,7 @@ pub(super) fn take(
                         .store
                         .event(&about, "Normal", "Killing", &words, ("kubelet", &pod.node));
                     probe.failed = 0;
-                    container.kill(ground);
+                    container.end(ground);
                 }
             }
         }

@@ -112,7 +112,7 @@ pub(super) fn write(pod: &Sandbox, object: &Value, round: &Round<'_>) {
         ("ContainersNotReady", because)
     };
     let word = if ready { "True" } else { "False" };
-    let made = conditions(
+    let mut made = conditions(
         list(object, "status.conditions"),
         &[
             ("PodReadyToStartContainers", "True", "", String::new()),
@@ -124,6 +124,9 @@ pub(super) fn write(pod: &Sandbox, object: &Value, round: &Round<'_>) {
         &now,
         None,
     );
+    for condition in made.as_array_mut().into_iter().flatten() {
+        condition["lastProbeTime"] = Value::Null;
+    }
     let specs = list(object, "spec.containers");
     let none = Value::Null;
     let containers: Vec<Value> = pod
