@@ -10,8 +10,8 @@ pub(super) enum Found<'a> {
     Yes(&'a Element),
     /// None.
     No,
-    /// Some bytes of the key are not known: it may be one of these, or none.
-    Maybe(Vec<&'a Element>),
+    /// Some bytes of the key are not known: it may be there, or not.
+    Maybe,
 }
 
 /// Looks up a key of [`Set::key_len`] bytes.
@@ -24,10 +24,10 @@ pub(super) fn lookup<'a>(set: &'a Set, key: &[Byte]) -> Found<'a> {
     if set.interval {
         return match all(key) {
             Some(key) => interval(set, &key).map_or_else(or_else, Found::Yes),
-            None => Found::Maybe(starts(set).collect()),
+            None => Found::Maybe,
         };
     }
-    let mut maybe = Vec::new();
+    let mut maybe = false;
     for element in set.elements.iter().filter(|e| !e.catch_all) {
         let differs = element.key.len() != key.len()
             || key
@@ -37,27 +37,23 @@ pub(super) fn lookup<'a>(set: &'a Set, key: &[Byte]) -> Found<'a> {
         match (differs, order(key, &element.key)) {
             (true, _) => {}
             (false, Some(Ordering::Equal)) => return Found::Yes(element),
-            (false, _) => maybe.push(element),
+            (false, _) => maybe = true,
         }
     }
-    if maybe.is_empty() {
-        return or_else();
-    }
-    maybe.extend(catch_all);
-    Found::Maybe(maybe)
+    if maybe { Found::Maybe } else { or_else() }
 }
 
 /// Elements with a first and a last key, field by field (the kernel's `pipapo`).
 fn ranges<'a>(set: &'a Set, key: &[Byte]) -> Option<Found<'a>> {
-    let mut maybe = Vec::new();
+    let mut maybe = false;
     for element in set.elements.iter().filter(|e| !e.catch_all) {
         match inside(set, element, key) {
             Some(true) => return Some(Found::Yes(element)),
             Some(false) => {}
-            None => maybe.push(element),
+            None => maybe = true,
         }
     }
-    (!maybe.is_empty()).then_some(Found::Maybe(maybe))
+    maybe.then_some(Found::Maybe)
 }
 
 fn inside(set: &Set, element: &Element, key: &[Byte]) -> Option<bool> {
@@ -91,11 +87,6 @@ fn inside(set: &Set, element: &Element, key: &[Byte]) -> Option<bool> {
         at = end.next_multiple_of(4);
     }
     sure.then_some(true)
-}
-
-/// Elements that begin an interval.
-fn starts(set: &Set) -> impl Iterator<Item = &Element> {
-    set.elements.iter().filter(|e| !e.interval_end)
 }
 
 /// The interval whose beginning is the last one not behind the key; one that ends there holds it not.

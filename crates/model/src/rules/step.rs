@@ -403,7 +403,7 @@ fn look(
         let holds = match found {
             Found::Yes(_) => Some(true),
             Found::No => Some(false),
-            Found::Maybe(_) => None,
+            Found::Maybe => None,
         };
         return decided(holds, inverted, || {
             format!("whether a value that is not known is in {}", set.name)
@@ -419,11 +419,11 @@ fn look(
             frame.registers.store(dreg, &known(&element.data));
             Next::Go
         }
-        Found::Maybe(_) if dreg == 0 => Next::Act(Action::Unknown(format!(
+        Found::Maybe if dreg == 0 => Next::Act(Action::Unknown(format!(
             "the verdict of map {} for a value that is not known",
             set.name
         ))),
-        Found::Maybe(_) => {
+        Found::Maybe => {
             frame
                 .registers
                 .store(dreg, &unknown(usize::try_from(set.data_len).unwrap_or(16)));
