@@ -35,6 +35,8 @@ pub struct ServicePort {
     pub port: u16,
     /// Its port on every node, 0 for none.
     pub node_port: u16,
+    /// Where a node says whether it has a backend, 0 for nowhere.
+    pub health_port: u16,
     /// Its own address.
     pub cluster_ip: Option<IpAddr>,
     /// Addresses from outside that administrators gave it.
@@ -272,6 +274,7 @@ impl View {
                 protocol: protocol.into(),
                 port: port(part, "/port"),
                 node_port: port(part, "/nodePort"),
+                health_port: port(service, "/spec/healthCheckNodePort"),
                 cluster_ip: Some(cluster_ip),
                 external_ips: external_ips.clone(),
                 balancer_ips: balancer_ips.clone(),

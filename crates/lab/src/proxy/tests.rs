@@ -198,6 +198,96 @@ fn nftables_from_outside() {
     from_outside("nftables");
 }
 
+fn iptables_is_here() -> bool {
+    let here = ["iptables-restore", "ip6tables-restore"]
+        .iter()
+        .all(|tool| {
+            std::process::Command::new(tool)
+                .arg("--version")
+                .output()
+                .is_ok()
+        });
+    if !here {
+        println!("SKIPPED: iptables is not installed");
+    }
+    here
+}
+
+#[test]
+fn iptables_inside() {
+    if iptables_is_here() {
+        inside("iptables");
+    }
+}
+
+#[test]
+fn iptables_from_outside() {
+    if iptables_is_here() {
+        from_outside("iptables");
+    }
+}
+
+/// Rules of a save by chain. Ours leave counting objects (nfacct) and kubelet's chains away; the
+/// order of KUBE-SERVICES is by chance there.
+fn chains(save: &str) -> std::collections::BTreeMap<String, Vec<String>> {
+    let mut all = std::collections::BTreeMap::<String, Vec<String>>::new();
+    let mut table = "";
+    for line in save.lines() {
+        if line.starts_with('*') {
+            table = line;
+        }
+        let Some((chain, rule)) = line.strip_prefix("-A ").and_then(|l| l.split_once(' ')) else {
+            continue;
+        };
+        let counted_only = rule.starts_with("-d 127.0.0.0/8 ") && rule.contains("nfacct");
+        if line.contains("KUBE-FIREWALL") || counted_only {
+            continue;
+        }
+        let rule = match rule.split_once(" -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts")
+        {
+            Some((a, b)) => format!("{a}{b}"),
+            None => rule.into(),
+        };
+        all.entry(format!("{table} {chain}"))
+            .or_default()
+            .push(rule);
+    }
+    for (chain, rules) in &mut all {
+        if chain.contains("SERVICES")
+            || chain.contains("NODEPORTS")
+            || chain.contains("PROXY-FIREWALL")
+        {
+            rules.sort();
+        }
+    }
+    all
+}
+
+#[test]
+fn iptables_as_a_real_kube_proxy_wrote_them() {
+    if !iptables_is_here() {
+        return;
+    }
+    let ns = NetNs::new().expect("a namespace");
+    // Over an older state: what is gone goes, jumps do not pile up.
+    sync(&ns, "node-a", "iptables", &recorded()).expect("syncs");
+    sync(&ns, "node-b", "iptables", &recorded()).expect("syncs again");
+    for (tool, theirs) in [
+        ("iptables-save", include_str!("recorded/iptables-save")),
+        ("ip6tables-save", include_str!("recorded/ip6tables-save")),
+    ] {
+        let ours = chains(&shown(&ns, tool, &[]).expect("installed"));
+        for (chain, rules) in chains(theirs) {
+            assert_eq!(ours.get(&chain), Some(&rules), "{tool} {chain}");
+        }
+        let extra: Vec<_> = ours
+            .keys()
+            .filter(|c| !chains(theirs).contains_key(*c))
+            .collect();
+        assert!(extra.is_empty(), "{extra:?}");
+    }
+}
+
 #[test]
 fn other_modes_are_refused() {
     let ns = NetNs::new().expect("a namespace");
