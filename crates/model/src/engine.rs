@@ -2,7 +2,7 @@
 //! facts and answers give the same next step, whatever order the answers came in.
 
 use crate::cause::{self, Cause};
-use crate::check::{Check, Findings, View};
+use crate::check::{Check, Findings, View, describe};
 use crate::checks;
 use crate::compose;
 use crate::evidence::EvidenceSet;
@@ -85,6 +85,19 @@ pub fn think(case: &Case, topology: &Topology<'_>, evidence: &EvidenceSet) -> Ne
             return Next::Ask(batch);
         }
     }
+    for w in &mut walks {
+        // Open questions and no room for them: said, not passed over.
+        let open = if settled(w) {
+            BTreeSet::new()
+        } else {
+            w.wants.clone()
+        };
+        w.gaps.extend(unasked(
+            &open,
+            &format!("more than {} probes", case.most_probes),
+            "run it again with a larger --max-probes",
+        ));
+    }
     rank(&mut walks);
     Next::Done(Box::new(compose::report(case, topology, evidence, &walks)))
 }
@@ -129,7 +142,7 @@ pub fn walk<'a>(
     evidence: &'a EvidenceSet,
 ) -> Walked<'a> {
     let path = Path::new(topology, conversation.clone());
-    let (hurts, share, symptom, seen, findings, gaps, mut wants) = {
+    let (hurts, share, symptom, seen, findings, mut gaps, mut wants) = {
         let view = View::new(topology, &path, evidence, true);
         let findings: Vec<Finding> = checks::ALL.iter().flat_map(|c| run(c, &view)).collect();
         let o = view.observed();
@@ -144,7 +157,19 @@ pub fn walk<'a>(
             view.take_wants(),
         )
     };
-    wants.retain(|p| p.question.harm() <= case.most_harm && evidence.get(p).is_none());
+    wants.retain(|p| evidence.get(p).is_none());
+    let may = wants
+        .iter()
+        .filter(|p| p.question.harm() <= case.most_harm)
+        .cloned()
+        .collect();
+    let barred = wants.difference(&may).cloned().collect();
+    gaps.extend(unasked(
+        &barred,
+        "leave to send packets: the run was told to be passive",
+        "run it again without --passive",
+    ));
+    let wants: BTreeSet<Probe> = may;
     let (fine, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.state == State::Fine);
     Walked {
         hurts,
@@ -159,9 +184,70 @@ pub fn walk<'a>(
     }
 }
 
+/// The gap that questions leave which may not be asked; none where there are none.
+fn unasked(probes: &BTreeSet<Probe>, missing: &str, how_to_get: &str) -> Option<Gap> {
+    let first = describe(&probes.first()?.question);
+    let more = probes.len() - 1;
+    let what = match more {
+        0 => first,
+        n => format!("{first}, and {n} more questions"),
+    };
+    Some(Gap {
+        what,
+        missing: missing.into(),
+        how_to_get: how_to_get.into(),
+    })
+}
+
 /// Runs one check.
 pub fn run(check: &'static Check, view: &View<'_>) -> Vec<Finding> {
     let mut out = Findings::of(check.id);
     (check.run)(view, &mut out);
     out.into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::Destination;
+    use crate::report::Verdict;
+    use crate::snapshot::ClusterSnapshot;
+
+    fn case(most_harm: Harm, most_probes: usize) -> Case {
+        Case {
+            understood: Understood::default(),
+            conversations: vec![Conversation {
+                from: None,
+                to: Destination::Host("192.0.2.1".into()),
+                port: 80,
+                protocol: "TCP".into(),
+                tls: false,
+                http: None,
+            }],
+            most_harm,
+            most_probes,
+        }
+    }
+
+    #[test]
+    fn questions_that_may_not_be_asked_are_named() {
+        let snapshot = ClusterSnapshot::new("this host", "you", 0);
+        let topology = Topology::new(&snapshot);
+        for (case, missing) in [
+            (case(Harm::None, 400), "passive"),
+            (case(Harm::Series, 0), "more than 0 probes"),
+        ] {
+            let Next::Done(report) = think(&case, &topology, &EvidenceSet::default()) else {
+                panic!("nothing may be asked, so it must be done");
+            };
+            assert_eq!(report.verdict, Verdict::Unknown);
+            let named = report.unknown.iter().any(|g| g.missing.contains(missing));
+            assert!(named, "{missing}: {:?}", report.unknown);
+        }
+        let free = case(Harm::Series, 400);
+        assert!(matches!(
+            think(&free, &topology, &EvidenceSet::default()),
+            Next::Ask(_)
+        ));
+    }
 }
