@@ -241,6 +241,8 @@ fn side(policies: &[&Object], c: &Conversation<'_>) -> Side {
 }
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;

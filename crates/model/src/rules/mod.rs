@@ -158,4 +158,6 @@ pub(crate) fn fits(table: Family, address: IpAddr) -> bool {
 }
 
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod tests;
