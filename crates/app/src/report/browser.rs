@@ -16,7 +16,7 @@ const LISTEN: &str = "<script>window.alert=()=>{window.owned=true};window.failed
 const FRAME: &str = "<!doctype html><body><script>addEventListener('message',e=>{const p=document.createElement('pre');p.id='measured';p.textContent=e.data;document.body.append(p)})</script>";
 
 /// Last in the page: measures and tells the frame what it found.
-const MEASURE: &str = r#"<script>
+const MEASURE: &str = r##"<script>
 for(const d of document.querySelectorAll('details'))d.open=true;
 const seen=e=>{const r=e.getBoundingClientRect();return r.width>0&&r.height>0};
 const picture=[...document.querySelectorAll('#picture-wide,#picture-narrow')].filter(seen);
@@ -24,8 +24,8 @@ const texts=picture.flatMap(p=>[...p.querySelectorAll('text')]).map(t=>[t.textCo
 const overlaps=[];
 texts.forEach(([a,r],i)=>texts.slice(i+1).forEach(([b,q])=>{if(r.left<q.right-1&&q.left<r.right-1&&r.top<q.bottom-4&&q.top<r.bottom-4)overlaps.push(a+' / '+b)}));
 const wide=[...document.querySelectorAll('body *')].filter(e=>!e.closest('.scroll')&&seen(e)&&e.getBoundingClientRect().right>innerWidth+1).map(e=>e.tagName+'.'+e.className+': '+e.textContent.slice(0,40));
-parent.postMessage(JSON.stringify({inner:innerWidth,scroll:document.documentElement.scrollWidth,wide,overlaps,pictures:picture.map(p=>p.id),broken:picture.reduce((n,p)=>n+[...p.querySelectorAll('.s-broken')].filter(seen).length,0),stations:picture.reduce((n,p)=>n+p.querySelectorAll('a').length,0),owned:!!window.owned,failed}),'*');
-</script>"#;
+parent.postMessage(JSON.stringify({inner:innerWidth,scroll:document.documentElement.scrollWidth,wide,overlaps,pictures:picture.map(p=>p.id),broken:picture.reduce((n,p)=>n+[...p.querySelectorAll('.s-broken')].filter(seen).length,0),lost:[...document.querySelectorAll('a[href^="#"]')].map(a=>a.getAttribute('href').slice(1)).filter(i=>!document.getElementById(i)),stations:picture.reduce((n,p)=>n+p.querySelectorAll('.station').length,0),owned:!!window.owned,failed}),'*');
+</script>"##;
 
 fn chromium() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"]
@@ -96,6 +96,11 @@ fn is_sound(browser: &str, name: &str, r: &Report, html: &str, width: u32) {
     assert_eq!(m["wide"], serde_json::json!([]), "{at}");
     assert_eq!(m["overlaps"], serde_json::json!([]), "{at}");
     assert_eq!(m["owned"], false, "{at}");
+    assert_eq!(
+        m["lost"],
+        serde_json::json!([]),
+        "links that lead nowhere: {at}"
+    );
     assert_eq!(m["failed"], serde_json::json!([]), "{at}");
     assert_eq!(console, Vec::<String>::new(), "{at}");
     let picture = if width < 760 {

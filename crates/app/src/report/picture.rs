@@ -135,6 +135,16 @@ fn name_class(h: &HopReport) -> &'static str {
     }
 }
 
+/// A station leads to its evidence, where there is some.
+fn linked(r: &Report, h: &HopReport, inside: &str) -> String {
+    if r.evidence.iter().any(|e| e.hop == h.hop) {
+        let hop = escape(&h.hop);
+        format!("<a class=station href=\"#hop-{hop}\">{inside}</a>")
+    } else {
+        format!("<g class=station>{inside}</g>")
+    }
+}
+
 /// From left to right, for wide windows.
 pub fn wide(r: &Report, w: &Words) -> String {
     let n = r.path.len().max(1) as f32;
@@ -165,13 +175,8 @@ pub fn wide(r: &Report, w: &Words) -> String {
             row(&l, "small", 13.0);
         }
         bottom = bottom.max(down);
-        let _ = write!(
-            stations,
-            "<a href=\"#hop-{}\">{}{}{labels}</a>",
-            escape(&h.hop),
-            title(h, w),
-            station(x, y, &h.state)
-        );
+        let inside = format!("{}{}{labels}", title(h, w), station(x, y, &h.state));
+        stations.push_str(&linked(r, h, &inside));
     }
     let tracks = tracks(r, |i, class| {
         format!(
@@ -211,10 +216,8 @@ pub fn narrow(r: &Report, w: &Words) -> String {
         } else {
             42
         };
-        let _ = write!(
-            b,
-            "<a href=\"#hop-{0}\">{1}{2}<text x=46 y={3} class=\"{name}\">{4}</text><text x=46 y={5} class=small>{6}</text></a>",
-            escape(&h.hop),
+        let inside = format!(
+            "{}{}<text x=46 y={} class=\"{name}\">{}</text><text x=46 y={} class=small>{}</text>",
             title(h, w),
             station(20.0, y, &h.state),
             y - 1.0,
@@ -222,6 +225,7 @@ pub fn narrow(r: &Report, w: &Words) -> String {
             y + 14.0,
             escape(&short(&super::safe(&h.label), most))
         );
+        b.push_str(&linked(r, h, &inside));
     }
     b.push_str("</svg>");
     b

@@ -8,6 +8,9 @@ use netshoot_model::evidence::Evidence;
 use netshoot_model::report::{CauseReport, Report, Verdict};
 use serde_json::Value;
 
+/// A terminal is at least so wide, less what lines begin with.
+const COLUMNS: usize = 76;
+
 struct Paint {
     on: bool,
 }
@@ -130,7 +133,25 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
         })
         .collect();
     writeln!(io.out)?;
-    writeln!(io.out, "  {}", stations.join(" ─ "))?;
+    let mut line = String::new();
+    let mut wide = 0;
+    for (i, (h, painted)) in r.path.iter().zip(&stations).enumerate() {
+        // Sign, space, word; Chinese letters take two columns.
+        let word = w.hop(&h.hop).chars();
+        let own = 2 + word
+            .map(|c| if c.is_ascii() { 1 } else { 2 })
+            .sum::<usize>();
+        if i > 0 && wide + own + 3 > COLUMNS {
+            writeln!(io.out, "  {line} ─")?;
+            line = format!("  {painted}");
+            wide = own + 2;
+        } else {
+            let joint = if i > 0 { " ─ " } else { "" };
+            line.push_str(&format!("{joint}{painted}"));
+            wide += own + 3;
+        }
+    }
+    writeln!(io.out, "  {line}")?;
     if let Some(h) = r.path.iter().find(|h| h.state == "broken") {
         writeln!(
             io.out,
