@@ -360,7 +360,8 @@ fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<HopReport> {
             let evidence: Vec<&Evidence> =
                 book.evidence.iter().filter(|e| e.hop == k.word()).collect();
             let looked = w.fine.iter().any(|f| f.hop == *k)
-                || w.seen.iter().any(|s| s.hop == *k && went_well(s));
+                || w.seen.iter().any(|s| s.hop == *k && went_well(s))
+                || (w.got_through && *k <= HopKind::Listener);
             let weak = w.causes.iter().any(|c| c.root.hop == *k);
             let state = if broken == Some(*k) {
                 "broken"

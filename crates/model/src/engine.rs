@@ -47,6 +47,8 @@ pub struct Walked<'a> {
     pub hurts: Option<bool>,
     /// Failed and tried.
     pub share: (usize, usize),
+    /// At least one try came through to the listener: everything before it can be passed.
+    pub got_through: bool,
     /// What the client sees, in sentences.
     pub symptom: Vec<String>,
     /// Observations of the symptom.
@@ -142,7 +144,7 @@ pub fn walk<'a>(
     evidence: &'a EvidenceSet,
 ) -> Walked<'a> {
     let path = Path::new(topology, conversation.clone());
-    let (hurts, share, symptom, seen, findings, mut gaps, mut wants) = {
+    let (hurts, share, got_through, symptom, seen, findings, mut gaps, mut wants) = {
         let view = View::new(topology, &path, evidence, true);
         let findings: Vec<Finding> = checks::ALL.iter().flat_map(|c| run(c, &view)).collect();
         let o = view.observed();
@@ -150,6 +152,7 @@ pub fn walk<'a>(
         (
             o.hurts(),
             o.share(),
+            o.some_connect(crate::probe::Outcome::Answered),
             symptom,
             seen,
             findings,
@@ -174,6 +177,7 @@ pub fn walk<'a>(
     Walked {
         hurts,
         share,
+        got_through,
         symptom,
         seen,
         causes: cause::group(checks::ALL, rest),

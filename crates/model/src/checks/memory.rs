@@ -1,6 +1,6 @@
 //! What the two memory checks share: is it memory that hurts here, and how does it grow?
 
-use crate::check::View;
+use crate::check::{Findings, View};
 use crate::finding::{Finding, Seen};
 use crate::growth::{Growth, judge, mebibytes, parse_quantity};
 use crate::object::{Object, ObjectRef, at};
@@ -32,6 +32,8 @@ pub struct Pressure {
     pub first: Seen,
     /// Everything else, in order of the chain.
     pub more: Vec<Seen>,
+    /// ICMP to the same pods, when all of it was answered.
+    pub clean: Vec<Seen>,
     /// The chain from root to the lost SYN.
     pub chain: Vec<String>,
 }
@@ -52,7 +54,7 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         .collect();
     let (mut around, mut then) = (Vec::new(), Vec::new());
     queues(view, &pods, &mut around, &mut then);
-    network_is_clean(view, &pods, &mut around, &mut then);
+    let clean = network_is_clean(view, &pods, &mut then);
     let close: Vec<&(&Object, &ContainerMemory)> =
         memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
     if close.is_empty() {
@@ -104,8 +106,21 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         growth,
         first,
         more,
+        clean,
         chain,
     })
+}
+
+/// Lost SYNs and retransmissions look like a bad network. Says why that reading is wrong here.
+pub fn rule_out_the_network(out: &mut Findings, p: &Pressure) {
+    let [first, rest @ ..] = p.clean.as_slice() else {
+        return;
+    };
+    let says = "not a lossy network: ICMP to the very pods whose SYNs are lost is answered every time, and their accept queues count the losses";
+    let f = out.fine(p.owner.clone(), HopKind::Path, says, first.clone());
+    for seen in rest {
+        f.and(seen.clone());
+    }
 }
 
 /// Adds what was seen to a finding.
@@ -290,14 +305,11 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
     }
 }
 
-/// ICMP to the same pods, to tell a stalled process from a lossy network.
-fn network_is_clean(
-    view: &View<'_>,
-    pods: &[&Object],
-    more: &mut Vec<Seen>,
-    chain: &mut Vec<String>,
-) {
+/// ICMP to the same pods, to tell a stalled process from a lossy network; nothing unless all of it
+/// was answered.
+fn network_is_clean(view: &View<'_>, pods: &[&Object], chain: &mut Vec<String>) -> Vec<Seen> {
     let mut outcomes = Vec::new();
+    let mut seen = Vec::new();
     for b in view.path.backends.iter().take(pods.len().max(1)) {
         let question = Question::Echo {
             to: b.address,
@@ -307,7 +319,7 @@ fn network_is_clean(
         if let Some(a) = view.ask(view.path.vantage(), question) {
             let all = attempts(a);
             outcomes.extend(all.iter().map(|t| t.outcome));
-            more.push(view.saw(
+            seen.push(view.saw(
                 HopKind::Path,
                 a,
                 format!(
@@ -318,10 +330,12 @@ fn network_is_clean(
             ));
         }
     }
-    if !outcomes.is_empty() && outcomes.iter().all(|o| *o == Outcome::Answered) {
-        chain.push(
-            "ICMP to the same pods is answered every time: the network is not what loses the SYNs"
-                .into(),
-        );
+    if outcomes.is_empty() || outcomes.iter().any(|o| *o != Outcome::Answered) {
+        return Vec::new();
     }
+    chain.push(
+        "ICMP to the same pods is answered every time: the network is not what loses the SYNs"
+            .into(),
+    );
+    seen
 }

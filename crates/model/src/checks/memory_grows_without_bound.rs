@@ -38,6 +38,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         mebibytes(speed),
         mebibytes(p.limit)
     );
+    memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
     memory::tell(f, &p);
     let proposed = memory::round_up(p.limit * 2);

@@ -40,6 +40,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         mebibytes(p.limit),
         p.owner
     );
+    memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
     memory::tell(f, &p);
     remedy(f, &p, bound);
@@ -48,12 +49,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
 fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
     let (at_least, proposed, because) = match bound {
         Some(b) => {
-            let proposed = memory::round_up(b + b / 4);
+            let proposed = memory::round_up(b + b / 2);
             (
                 b,
                 proposed,
                 format!(
-                    "the growth bends towards {}; a quarter more as head room",
+                    "the growth bends towards {}; half as much again, since processes stall long before their limit",
                     mebibytes(b)
                 ),
             )
