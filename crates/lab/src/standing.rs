@@ -123,6 +123,8 @@ impl Standing {
             .list("Pod")
             .iter()
             .filter(|p| p.pointer("/metadata/deletionTimestamp").is_none())
+            // In the middle of a rollout some pods have no network yet.
+            .filter(|p| self.ground.pod(&text(p, "/metadata/uid")).is_some())
             .map(|p| (text(p, "/metadata/namespace"), text(p, "/metadata/name")))
             .find(|(namespace, name)| of_owner(client, namespace, name))
             .ok_or_else(|| {

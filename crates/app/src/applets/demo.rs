@@ -51,6 +51,7 @@ fn run(_: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         world,
         labs: None,
         seed: 0,
+        hashed: false,
         twin: String::new(),
         place: String::new(),
     };

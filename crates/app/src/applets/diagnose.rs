@@ -116,6 +116,26 @@ fn arguments(c: Command, lang: Lang) -> Command {
             "（在实验世界中）执行修复并验证",
         ),
     ))
+    .arg(text(
+        "remedy",
+        "REPORT",
+        lang.pick(
+            "With --verify: apply the remedy of this earlier report (-o json)",
+            "配合 --verify：执行此前报告（-o json）中的修复",
+        ),
+    ))
+    .arg(
+        text(
+            "patience",
+            "SECONDS",
+            lang.pick(
+                "With --verify: how long the remedy may take to show",
+                "配合 --verify：等待修复生效的时间",
+            ),
+        )
+        .value_parser(clap::value_parser!(u64))
+        .default_value("40"),
+    )
     .arg(
         text(
             "max-probes",
@@ -154,6 +174,10 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         plan: m.get_flag("plan"),
         runbook: m.get_flag("runbook"),
         verify: m.get_flag("verify"),
+        remedy_of: path("remedy"),
+        patience: std::time::Duration::from_secs(
+            m.get_one::<u64>("patience").copied().unwrap_or(40),
+        ),
         most_probes: m.get_one::<usize>("max-probes").copied().unwrap_or(400),
         format: Format::named(&text("output")),
     };

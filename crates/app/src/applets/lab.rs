@@ -117,6 +117,15 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 .arg(seed())
                 .arg(twin())
                 .arg(place())
+                .arg(
+                    Arg::new("hashed")
+                        .long("hashed")
+                        .action(ArgAction::SetTrue)
+                        .help(lang.pick(
+                            "Replace every name by a hash: a diagnosis must not read names",
+                            "将所有名称替换为哈希：诊断不得依赖名称",
+                        )),
+                )
                 .arg(words()),
         )
         .subcommand(
@@ -215,6 +224,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         world: lab::named(&worlds, &text("name"))?,
         labs,
         seed: number("seed"),
+        hashed: word == "run" && m.get_flag("hashed"),
         twin: text("twin"),
         place: text("in"),
     };

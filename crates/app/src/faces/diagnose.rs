@@ -42,6 +42,10 @@ pub struct Options {
     pub runbook: bool,
     /// Apply the remedy (worlds only) and show that it worked.
     pub verify: bool,
+    /// Apply the remedy of this report instead of one's own finding.
+    pub remedy_of: Option<PathBuf>,
+    /// How long a remedy may take to show.
+    pub patience: std::time::Duration,
     /// The most probes.
     pub most_probes: usize,
     /// How to print.
@@ -105,6 +109,9 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         io.out.flush()?;
     }
     if verify {
+        if let Some(path) = &options.remedy_of {
+            report.remedy = super::verify::remedy_of(path)?;
+        }
         let verified = super::verify::run(&report, &snapshot, options, access.as_mut(), io)?;
         if first {
             super::verify::print(&verified, io)?;

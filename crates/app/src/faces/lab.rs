@@ -24,6 +24,8 @@ pub struct Chosen<'a> {
     pub labs: Option<PathBuf>,
     /// How it is varied.
     pub seed: u64,
+    /// Every name replaced by a hash: a diagnosis must not read names.
+    pub hashed: bool,
     /// `healthy`, `near-miss` or empty.
     pub twin: String,
     /// `pod/X`, `pod/NAMESPACE/X`, `node/Y`, or empty for the first client pod.
@@ -125,7 +127,11 @@ pub fn list(worlds: &[World], json: bool, io: &mut Io<'_>) -> Result<i32> {
 
 /// Builds a world and waits until it is ready.
 fn build(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<(Held, World)> {
-    let varied = vary::vary(c.world, c.seed);
+    let varied = if c.hashed {
+        vary::hashed(c.world).0
+    } else {
+        vary::vary(c.world, c.seed)
+    };
     let asked = if c.twin.is_empty() {
         varied.clone()
     } else {

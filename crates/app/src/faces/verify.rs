@@ -5,26 +5,33 @@ use super::diagnose::{Options, case, think};
 use crate::access::Access;
 use crate::io::Io;
 use crate::report;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use netshoot_model::engine::Case;
 use netshoot_model::object::at;
 use netshoot_model::observe::{CONNECT_MS, HTTP_MS, PADDING, attempts, requests};
 use netshoot_model::path::Path;
 use netshoot_model::probe::{Outcome, Probe, Question};
 use netshoot_model::remedy::Step;
-use netshoot_model::report::{Report, Verdict, Verified};
+use netshoot_model::report::{RemedyReport, Report, Verdict, Verified};
 use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::time;
 use netshoot_model::topology::Topology;
 use std::time::{Duration, Instant};
 
-/// How long a remedy may take to show: a rollout, a restart.
-const PATIENCE: Duration = Duration::from_secs(40);
 /// Requests that must all be answered.
 const REQUESTS: u32 = 200;
 /// Over at least this long.
 const SHORTEST: Duration = Duration::from_millis(1500);
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// The remedy that an earlier report (`-o json`) showed.
+pub fn remedy_of(path: &std::path::Path) -> Result<Option<RemedyReport>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("read report {name}"))?;
+    let report: Report = serde_json::from_str(&text)
+        .with_context(|| format!("{name} is not a report of netshoot diagnose -o json"))?;
+    Ok(report.remedy)
+}
 
 /// Carries the remedy out, step by step, and tries the conversation until it holds.
 pub fn run(
@@ -91,7 +98,7 @@ fn wait_healthy(
     access: &mut dyn Access,
     io: &mut Io<'_>,
 ) -> Result<Option<(ClusterSnapshot, Case)>> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + options.patience;
     while Instant::now() < end {
         io.progress(
             io.lang

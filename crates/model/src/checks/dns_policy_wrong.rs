@@ -4,10 +4,10 @@ use crate::check::{Check, Findings, View};
 use crate::checks::places::{dns_addresses, template_patch};
 use crate::object::Object;
 use crate::path::HopKind;
-use crate::probe::{Answer, Outcome, Question, Transport};
+use crate::probe::{Answer, Answered, DnsReply, Outcome, Question, Transport};
 use crate::remedy::{Remedy, Step};
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -60,53 +60,79 @@ fn run(view: &View<'_>, out: &mut Findings) {
         );
         return;
     }
-    // The decider: the same name at the cluster DNS, from the same pod.
-    for server in servers {
-        let record = if server.is_ipv4() { "A" } else { "AAAA" };
-        let question = Question::Resolve {
-            name: view.path.name.clone(),
-            record: record.into(),
-            server,
-            over: Transport::Udp,
-            timeout_ms: 700,
-        };
-        let Some(direct) = view.ask(view.path.vantage(), question) else {
-            continue;
-        };
-        let Answer::Resolve(reply) = &direct.answer else {
-            continue;
-        };
-        if reply.outcome != Outcome::Answered || reply.rcode != "NOERROR" {
-            continue;
-        }
-        let owner = view.topology.owner_of(client);
-        let policy = client.str("spec.dnsPolicy");
-        let says = format!(
-            "{owner} asks {nameservers} for names, not the cluster DNS {}: dnsPolicy {policy}",
-            server.ip()
-        );
-        let f = out.broken(owner.clone(), HopKind::Name, says, seen);
-        f.and(view.fact(HopKind::Name, client, "spec.dnsPolicy", describe(client)));
+    // What decides: the wrong server itself says that there is no such name while the Service exists,
+    // or the cluster DNS, asked from the same pod, knows it.
+    let denied = denial(lookup);
+    let direct = servers.iter().find_map(|server| direct(view, *server));
+    if direct.is_none() && (denied.is_none() || view.path.service.is_none()) {
+        return;
+    }
+    let owner = view.topology.owner_of(client);
+    let policy = client.str("spec.dnsPolicy");
+    let cluster = servers
+        .iter()
+        .map(|s| s.ip().to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let says = format!(
+        "{owner} asks {nameservers} for names, not the cluster DNS {cluster}: dnsPolicy {policy}"
+    );
+    let f = out.broken(owner.clone(), HopKind::Name, says, seen);
+    f.and(view.fact(HopKind::Name, client, "spec.dnsPolicy", describe(client)));
+    f.and(view.saw(
+        HopKind::Name,
+        lookup,
+        format!(
+            "{} does not resolve: {}",
+            view.path.name,
+            denied.unwrap_or_else(|| "no answer".into())
+        ),
+    ));
+    if let Some((answered, reply)) = direct {
         f.and(view.saw(
             HopKind::Name,
-            lookup,
-            format!("{} does not resolve", view.path.name),
-        ));
-        f.and(view.saw(
-            HopKind::Name,
-            direct,
+            answered,
             format!(
                 "the same name at {}: {} {}",
-                server.ip(),
+                reply.server.ip(),
                 reply.rcode,
                 reply.answers.join(", ")
             ),
         ));
-        f.then(format!("dnsPolicy {policy}"))
-            .then(format!("resolv.conf names {nameservers}"))
-            .then("that server does not know cluster names");
-        f.remedy(remedy(view, client));
-        return;
+    }
+    f.then(format!("dnsPolicy {policy}"))
+        .then(format!("resolv.conf names {nameservers}"))
+        .then("that server does not know cluster names");
+    f.remedy(remedy(view, client));
+}
+
+/// `NXDOMAIN from 198.51.100.53`, if a server denied the name.
+fn denial(lookup: &Answered) -> Option<String> {
+    let Answer::Lookup { queries, .. } = &lookup.answer else {
+        return None;
+    };
+    let no = queries
+        .iter()
+        .find(|q| q.outcome == Outcome::Answered && q.rcode == "NXDOMAIN")?;
+    Some(format!("{} from {}", no.rcode, no.server.ip()))
+}
+
+/// The same name at the cluster DNS, from the same pod, where that works.
+fn direct<'a>(view: &View<'a>, server: SocketAddr) -> Option<(&'a Answered, &'a DnsReply)> {
+    let record = if server.is_ipv4() { "A" } else { "AAAA" };
+    let question = Question::Resolve {
+        name: view.path.name.clone(),
+        record: record.into(),
+        server,
+        over: Transport::Udp,
+        timeout_ms: 700,
+    };
+    let answered = view.ask(view.path.vantage(), question)?;
+    match &answered.answer {
+        Answer::Resolve(r) if r.outcome == Outcome::Answered && r.rcode == "NOERROR" => {
+            Some((answered, r))
+        }
+        _ => None,
     }
 }
 
