@@ -294,7 +294,7 @@ impl Writer<'_> {
         for port in ports {
             if let Some(Port::Name(protocol, name)) = &port {
                 for (number, within) in self.named_port(pod, direction, peers, (*protocol, name)) {
-                    for peer in self.to_peers(
+                    for peer in self.peer_rules(
                         direction,
                         within,
                         &format!("{about}-{name}-{protocol}-{number}"),
@@ -306,7 +306,7 @@ impl Writer<'_> {
                 continue;
             }
             let within = (!peers.is_empty()).then(|| self.world.peers(&pod.namespace, peers));
-            for peer in self.to_peers(direction, within, about) {
+            for peer in self.peer_rules(direction, within, about) {
                 out.push(comment(to_port(peer, port.as_ref())));
             }
         }
@@ -348,7 +348,12 @@ impl Writer<'_> {
     }
 
     /// One rule a family that some peer has an address of; one for both when it is everybody.
-    fn to_peers(&mut self, direction: Direction, within: Option<Ranges>, about: &str) -> Vec<Rule> {
+    fn peer_rules(
+        &mut self,
+        direction: Direction,
+        within: Option<Ranges>,
+        about: &str,
+    ) -> Vec<Rule> {
         let Some(within) = within else {
             return vec![Rule::new()];
         };

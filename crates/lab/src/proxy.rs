@@ -16,6 +16,7 @@ pub(crate) mod tests;
 pub(crate) mod town;
 
 use crate::Error;
+use netshoot_host::diag::conntrack;
 use netshoot_host::netns::NetNs;
 use serde_json::Value;
 
@@ -34,6 +35,52 @@ pub fn sync(ns: &NetNs, node: &str, mode: &str, objects: &[Value]) -> Result<(),
                 file: "world.yaml".into(),
                 why: format!("wiring.proxy is {other:?}, not nftables or iptables"),
             });
+        }
+    }
+    ns.enter(|| forget_stale(&views))??;
+    Ok(())
+}
+
+/// Most connections looked at when stale ones are sought.
+const MOST: usize = 100_000;
+
+/// UDP has no end of a connection: a client that keeps sending would be led to a backend that is
+/// gone, or, where there was none, go on being led nowhere. Such connections are forgotten.
+fn forget_stale(views: &[View]) -> Result<(), netshoot_host::Error> {
+    let udp = |v: &View| v.services.iter().any(|s| s.protocol == "udp");
+    if !views.iter().any(udp) {
+        return Ok(());
+    }
+    for entry in conntrack::conntrack(None, MOST)?.entries {
+        let (to, node_port) = (entry.destination, |v: &View| {
+            v.node_addresses.contains(&entry.destination.ip())
+        });
+        let service = views
+            .iter()
+            .flat_map(|v| v.services.iter().map(move |s| (v, s)))
+            .filter(|(_, s)| s.protocol == entry.protocol && s.protocol == "udp")
+            .find(|(view, s)| {
+                let own = s
+                    .cluster_ip
+                    .into_iter()
+                    .chain(s.outside_ips())
+                    .any(|a| a == to.ip());
+                own && s.port == to.port() || node_port(view) && s.node_port == to.port()
+            });
+        let Some((_, service)) = service else {
+            continue;
+        };
+        let alive = service
+            .backends
+            .iter()
+            .any(|b| b.address == entry.reply_source.ip() && b.port == entry.reply_source.port());
+        // Without a backend there is nothing better to be led to.
+        if !alive && (entry.reply_source != to || !service.backends.is_empty()) {
+            match conntrack::delete(&entry) {
+                // It ended by itself meanwhile.
+                Err(error) if error.errno() == Some(libc::ENOENT) => {}
+                other => other?,
+            }
         }
     }
     Ok(())

@@ -65,7 +65,13 @@ mod tests {
 
     #[test]
     fn blocks_with_holes() {
-        let cases: &[(&str, &[&str], &[(&str, &str)])] = &[
+        /// Block, holes, what is left.
+        type Case = (
+            &'static str,
+            &'static [&'static str],
+            &'static [(&'static str, &'static str)],
+        );
+        let cases: &[Case] = &[
             ("10.0.0.0/30", &[], &[("10.0.0.0", "10.0.0.3")]),
             (
                 "10.0.0.0/24",

@@ -415,3 +415,99 @@ fn the_same_instructions_as_a_real_kube_proxys() {
     sync(&ours, "node-a", "nftables", &recorded()).expect("syncs");
     assert_eq!(rules(&ours), rules(&theirs));
 }
+
+#[test]
+fn what_iptables_wrote_is_understood() {
+    if !iptables_is_here() {
+        return;
+    }
+    use netshoot_wire::nft::{Expr, xt::XtMeaning};
+    let ns = NetNs::new().expect("a namespace");
+    sync(&ns, "node-a", "iptables", &recorded()).expect("syncs");
+    let (mut known, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    for table in ns
+        .enter(netshoot_host::nft::dump)
+        .expect("inside")
+        .expect("dumps")
+    {
+        for expr in table
+            .chains
+            .iter()
+            .flat_map(|c| &c.rules)
+            .flat_map(|r| &r.exprs)
+        {
+            let (name, meaning) = match expr {
+                Expr::Match(xt) => (&xt.name, xt.read_match(table.family)),
+                Expr::Target(xt) => (&xt.name, xt.read_target(table.family)),
+                Expr::Other { name, .. } => (name, XtMeaning::Unknown),
+                _ => continue,
+            };
+            let known = if meaning == XtMeaning::Unknown {
+                &mut unknown
+            } else {
+                &mut known
+            };
+            known.insert(name.clone());
+        }
+    }
+    assert_eq!(unknown, BTreeSet::from(["recent".to_string()]));
+    for name in [
+        "comment",
+        "conntrack",
+        "statistic",
+        "addrtype",
+        "MARK",
+        "DNAT",
+        "MASQUERADE",
+    ] {
+        assert!(known.contains(name), "{name} is not among {known:?}");
+    }
+}
+
+#[test]
+fn udp_goes_to_the_new_backend_when_the_old_one_is_gone() {
+    let town = Town::new();
+    let client = town.pod(1, 10);
+    for (node, n) in [(1, 20), (2, 20)] {
+        let network = town.pod(node, n);
+        let socket = network
+            .enter(|| std::net::UdpSocket::bind(("::", 8080)))
+            .expect("inside")
+            .expect("bound");
+        std::thread::spawn(move || {
+            for _ in 0..1000 {
+                let Ok((_, from)) = socket.recv_from(&mut [0; 8]) else {
+                    return;
+                };
+                let _ = socket.send_to(&[node], from);
+            }
+        });
+    }
+    for v6 in [false, true] {
+        let spec = json!({"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]});
+        let set = |conditions: [Value; 2]| {
+            let mut slice = both("web", v6, conditions);
+            slice["ports"][0]["protocol"] = json!("UDP");
+            sync_all(&town, "nftables", &[clusters(v6, spec.clone()), slice]);
+        };
+        let socket =
+            client.enter(|| std::net::UdpSocket::bind(if v6 { "[::]:0" } else { "0.0.0.0:0" }));
+        let socket = socket.expect("inside").expect("bound");
+        socket
+            .set_read_timeout(Some(std::time::Duration::from_secs(2)))
+            .expect("set");
+        let ask = || {
+            socket.send_to(b"?", (ip(10, v6), 80)).expect("sent");
+            let mut who = [0];
+            socket.recv(&mut who).map(|_| who[0])
+        };
+        set([ready(), gone()]);
+        assert_eq!(ask().expect("an answer"), 1);
+        set([gone(), ready()]);
+        assert_eq!(
+            ask().expect("an answer"),
+            2,
+            "the old backend is remembered"
+        );
+    }
+}
