@@ -561,6 +561,13 @@ fn objects(r: &Report) -> String {
     }
     if let Some(c) = &r.cause {
         lines.push(describe_object(&c.subject));
+        let kind = c.subject.kind.to_lowercase();
+        if ["deployment", "statefulset", "daemonset", "pod"].contains(&kind.as_str()) {
+            let (owner, namespace) = (format!("{kind}/{}", c.subject.name), &c.subject.namespace);
+            let logs = ["kubectl", "logs", &owner, "-n", namespace, "--tail=50"];
+            lines.push(line(&logs));
+            lines.push(format!("{} --previous", line(&logs)));
+        }
     }
     if r.conversation.is_some() {
         lines.push("kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide".into());

@@ -60,6 +60,8 @@ kubectl get events -n crm --sort-by=.lastTimestamp
 kubectl get endpointslices -n crm -l kubernetes.io/service-name=contacts -o yaml
 kubectl describe service contacts -n crm
 kubectl describe deployment contacts -n crm
+kubectl logs deployment/contacts -n crm --tail=50
+kubectl logs deployment/contacts -n crm --tail=50 --previous
 kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
 
 step 6 'Inside the pods and this host'
