@@ -120,11 +120,7 @@ fn rank(walks: &mut [Walked<'_>]) {
             .causes
             .first()
             .is_some_and(|c| c.root.state == State::Broken);
-        let share = if w.share.1 == 0 {
-            0
-        } else {
-            1000 * w.share.0 / w.share.1
-        };
+        let share = (1000 * w.share.0).checked_div(w.share.1).unwrap_or(0);
         match (w.hurts, broken) {
             (Some(true), true) => (0, 1000 - share),
             (Some(true), false) => (1, 1000 - share),

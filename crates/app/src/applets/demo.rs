@@ -49,7 +49,6 @@ fn run(_: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let world = lab::named(&worlds, WORLD)?;
     let chosen = lab::Chosen {
         world,
-        labs: None,
         seed: 0,
         hashed: false,
         twin: String::new(),

@@ -222,7 +222,6 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     }
     let chosen = lab::Chosen {
         world: lab::named(&worlds, &text("name"))?,
-        labs,
         seed: number("seed"),
         hashed: word == "run" && m.get_flag("hashed"),
         twin: text("twin"),

@@ -20,8 +20,6 @@ const READY: Duration = Duration::from_secs(60);
 pub struct Chosen<'a> {
     /// As written.
     pub world: &'a World,
-    /// The folder it came from, if not built in.
-    pub labs: Option<PathBuf>,
     /// How it is varied.
     pub seed: u64,
     /// Every name replaced by a hash: a diagnosis must not read names.

@@ -68,9 +68,9 @@ pub fn render(r: &Report, lang: Lang) -> String {
         r.understood.asked_back.iter().map(|q| escape(q)).collect(),
     );
     timings(&mut b, r, &w);
-    let _ = write!(
+    let _ = writeln!(
         b,
-        "</main><footer>netshoot {} · {} · {}</footer><script>{SCRIPT}</script></body></html>\n",
+        "</main><footer>netshoot {} · {} · {}</footer><script>{SCRIPT}</script></body></html>",
         crate::version::SHORT,
         escape(&r.source),
         escape(&r.taken_at)
