@@ -10,7 +10,7 @@ use netshoot_lab::{labs, vary};
 use netshoot_model::symptom::nearest;
 use serde_json::json;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A world may take this long to stand.
