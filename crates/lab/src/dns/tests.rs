@@ -252,6 +252,9 @@ fn a_dead_upstream_fails_and_the_cache_hides_it_for_a_while() {
         &[],
     );
     let kept = Kept::default();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     let serving = std::thread::spawn(move || {
         let mut bytes = [0; 512];
         let (n, from) = socket.recv_from(&mut bytes).unwrap();
