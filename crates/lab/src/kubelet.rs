@@ -23,6 +23,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// From a pod's deletion to the signal: kubelet and runtime take this long, and rules follow
+/// endpoints in that time.
+const SIGNAL_MS: u64 = 150;
 /// How long a sandbox stays after its last process ended: its runtime needs that too.
 const TEARDOWN_MS: u64 = 300;
 /// Pods admitted within this time were there when the world began.
@@ -58,6 +61,8 @@ pub(crate) struct Sandbox {
     /// Since when it is on its way out, and since when nothing runs there any more.
     ending: Option<u64>,
     empty: Option<u64>,
+    /// Its processes were asked to end.
+    asked: bool,
     /// Was ready at least once.
     pub was_ready: bool,
 }
@@ -215,6 +220,7 @@ impl Kubelets {
             containers,
             ending: None,
             empty: None,
+            asked: false,
             was_ready: false,
         };
         self.pods.insert(uid, pod);
@@ -292,26 +298,20 @@ impl Kubelets {
 
     /// Takes a pod down step by step; true when it is gone.
     fn end(&self, pod: &mut Sandbox, object: &Value, round: &Round<'_>) -> bool {
-        let since = match pod.ending {
-            Some(since) => since,
-            None => {
-                for container in &pod.containers {
-                    if let Some(pid) = container.pid() {
-                        let about = container::part(object, &container.name);
-                        round.store.event(
-                            &about,
-                            "Normal",
-                            "Killing",
-                            &format!("Stopping container {}", container.name),
-                            ("kubelet", &pod.node),
-                        );
-                        self.ground.stop(pid, false);
-                    }
+        let since = *pod.ending.get_or_insert(round.now_ms);
+        if !pod.asked && round.now_ms.saturating_sub(since) >= SIGNAL_MS {
+            pod.asked = true;
+            for container in &pod.containers {
+                if let Some(pid) = container.pid() {
+                    let about = container::part(object, &container.name);
+                    let words = format!("Stopping container {}", container.name);
+                    round
+                        .store
+                        .event(&about, "Normal", "Killing", &words, ("kubelet", &pod.node));
+                    self.ground.stop(pid, false);
                 }
-                pod.ending = Some(round.now_ms);
-                round.now_ms
             }
-        };
+        }
         let grace = (shape::int(object, "metadata.deletionGracePeriodSeconds")
             .unwrap_or(30)
             .unsigned_abs()
