@@ -161,9 +161,17 @@ impl<'a> Observed<'a> {
                 .iter()
                 .all(|(_, a)| requests(a).iter().all(answered));
         if fine {
-            for (to, _) in self.http.clone() {
-                self.series
-                    .extend(view.ask(from.clone(), request(to, SERIES)).map(|a| (to, a)));
+            let front: Vec<SocketAddr> = self.http.iter().map(|(to, _)| *to).collect();
+            for to in front {
+                for more in 0..=patience(view) {
+                    let Some(a) = view.ask(from.clone(), request(to, SERIES + more)) else {
+                        break;
+                    };
+                    self.series.push((to, a));
+                    if !requests(a).iter().all(answered) {
+                        break;
+                    }
+                }
             }
         }
     }

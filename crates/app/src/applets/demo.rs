@@ -54,7 +54,7 @@ fn run(_: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         twin: String::new(),
         place: String::new(),
     };
-    let code = lab::solve(&chosen, io)?;
+    let code = lab::ask(&chosen, &["--verify"], io)?;
     writeln!(io.out)?;
     writeln!(
         io.out,

@@ -58,6 +58,15 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 "无故障的同一世界，或仅有无害的相似特征",
             ))
     };
+    let hashed = || {
+        Arg::new("hashed")
+            .long("hashed")
+            .action(ArgAction::SetTrue)
+            .help(lang.pick(
+                "Replace every name by a hash: a diagnosis must not read names",
+                "将所有名称替换为哈希：诊断不得依赖名称",
+            ))
+    };
     let place = || {
         Arg::new("in")
             .long("in")
@@ -117,16 +126,28 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 .arg(seed())
                 .arg(twin())
                 .arg(place())
-                .arg(
-                    Arg::new("hashed")
-                        .long("hashed")
-                        .action(ArgAction::SetTrue)
-                        .help(lang.pick(
-                            "Replace every name by a hash: a diagnosis must not read names",
-                            "将所有名称替换为哈希：诊断不得依赖名称",
-                        )),
-                )
+                .arg(hashed())
                 .arg(words()),
+        )
+        .subcommand(
+            Command::new("ask")
+                .about(lang.pick(
+                    "Build a world and put its victim's question to the diagnosis",
+                    "搭建世界，并以受影响者的原话发起诊断",
+                ))
+                .arg(name())
+                .arg(seed())
+                .arg(twin())
+                .arg(hashed())
+                .arg(
+                    Arg::new("output")
+                        .short('o')
+                        .long("output")
+                        .value_name("FORMAT")
+                        .value_parser(["text", "json", "markdown", "html"])
+                        .default_value("text")
+                        .help(lang.pick("How to print", "输出格式")),
+                ),
         )
         .subcommand(
             Command::new("solve")
@@ -223,7 +244,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let chosen = lab::Chosen {
         world: lab::named(&worlds, &text("name"))?,
         seed: number("seed"),
-        hashed: word == "run" && m.get_flag("hashed"),
+        hashed: ["run", "ask"].contains(&word) && m.get_flag("hashed"),
         twin: text("twin"),
         place: text("in"),
     };
@@ -236,6 +257,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
                 .unwrap_or_default();
             lab::run(&chosen, &command, io)
         }
-        _ => lab::solve(&chosen, io),
+        "ask" => lab::ask(&chosen, &["-o", &text("output")], io),
+        _ => lab::ask(&chosen, &["--verify"], io),
     }
 }

@@ -200,8 +200,8 @@ pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
     Ok(0)
 }
 
-/// `lab solve NAME`.
-pub fn solve(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
+/// `lab ask NAME` and `lab solve NAME`: the victim's question, asked inside; `more` goes to `diagnose`.
+pub fn ask(c: &Chosen<'_>, more: &[&str], io: &mut Io<'_>) -> Result<i32> {
     let (held, world) = build(c, io)?;
     let ask = &world.plan.ask;
     let said = io
@@ -217,9 +217,9 @@ pub fn solve(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
         said,
         "-n",
         &ask.namespace,
-        "--verify",
     ];
+    let words: Vec<String> = words.iter().chain(more).map(|w| w.to_string()).collect();
     io.out.flush()?;
-    held.run(c.place(), &words.map(String::from))
+    held.run(c.place(), &words)
         .context("diagnose inside the world")
 }
