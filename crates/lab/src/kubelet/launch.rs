@@ -296,17 +296,16 @@ fn field(site: &Site<'_>, path: &str) -> String {
     }
 }
 
+/// Servers, search suffixes, and options with their values.
+type Lines = (Vec<String>, Vec<String>, Vec<(String, Option<String>)>);
+
 /// resolv.conf as a kubelet writes it for the pod's dnsPolicy and dnsConfig.
 pub(crate) fn resolv_conf(site: &Site<'_>) -> String {
     let pod = site.pod;
     let host = shape::truth(pod, "spec.hostNetwork");
     let nodes_own = || -> Vec<String> { site.outside.iter().map(ToString::to_string).collect() };
     let space = shape::namespace(pod);
-    let (mut servers, mut searches, mut options): (
-        Vec<String>,
-        Vec<String>,
-        Vec<(String, Option<String>)>,
-    ) = match text(pod, "spec.dnsPolicy") {
+    let (mut servers, mut searches, mut options): Lines = match text(pod, "spec.dnsPolicy") {
         "None" => (Vec::new(), Vec::new(), Vec::new()),
         "Default" => (nodes_own(), Vec::new(), Vec::new()),
         // On the host's network only the longer word means the cluster's DNS.

@@ -280,9 +280,7 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
         ]
         .iter()
         .any(said)
-        {
-            t.role = Role::Server;
-        } else if after.starts_with('被')
+            || after.starts_with('被')
             || after.starts_with("is unreachable from")
             || after.starts_with("cannot be reached")
         {
