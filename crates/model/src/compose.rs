@@ -47,13 +47,18 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
         says.push(text.clone());
         seen.push(view.saw(HopKind::Name, a, text));
     }
-    for (to, a) in o.connect.iter() {
+    let front = if o.outside {
+        HopKind::Listener
+    } else {
+        HopKind::Service
+    };
+    for (to, a) in o.passed_over.iter().chain(&o.connect) {
         let text = format!(
             "TCP connect to {to}: {}",
             tally(attempts(a).iter().map(|t| t.outcome))
         );
         says.push(text.clone());
-        seen.push(view.saw(HopKind::Service, a, text));
+        seen.push(view.saw(front, a, text));
     }
     for (e, a) in &o.endpoints {
         let pod = e
@@ -314,6 +319,7 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
     let to = match &c.to {
         Destination::Service(r) => format!("svc/{}.{}:{}", r.name, r.namespace, c.port),
         Destination::Pod(r) => format!("pod/{}.{}:{}", r.name, r.namespace, c.port),
+        Destination::Host(h) if h.contains(':') => format!("[{h}]:{}", c.port),
         Destination::Host(h) => format!("{h}:{}", c.port),
     };
     RemedyReport {
@@ -392,6 +398,8 @@ fn went_well(s: &Seen) -> bool {
         "garbled",
         "does not resolve",
         "expired",
+        "unknown issuer",
+        "not valid for",
     ]
     .iter()
     .any(|bad| s.value.contains(bad))
@@ -405,6 +413,7 @@ fn applies(w: &Walked<'_>, k: HopKind) -> bool {
         HopKind::EgressPolicy | HopKind::IngressPolicy => w.path.client.is_some(),
         HopKind::Tls => c.tls,
         HopKind::Http => c.http.is_some(),
+        HopKind::Path if matches!(c.to, Destination::Host(_)) => true,
         HopKind::Path | HopKind::ServerNode | HopKind::Backend => !w.path.backends.is_empty(),
         _ => true,
     }
@@ -440,6 +449,7 @@ fn label(w: &Walked<'_>, k: HopKind) -> String {
                 format!("node {}", p.client_node)
             }
         }
+        HopKind::Path if matches!(c.to, Destination::Host(_)) => "the way there".into(),
         HopKind::Path => "between nodes".into(),
         HopKind::ServerNode => format!("node {}", nodes.join(", ")),
         HopKind::IngressPolicy => "policies on receiving".into(),

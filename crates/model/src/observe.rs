@@ -3,7 +3,9 @@
 
 use crate::check::View;
 use crate::path::Destination;
-use crate::probe::{Answer, Answered, Attempt, HttpAttempt, Outcome, Question, TlsHandshake};
+use crate::probe::{
+    Answer, Answered, Attempt, Certificate, HttpAttempt, Outcome, Question, TlsHandshake,
+};
 use crate::topology::Endpoint;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,6 +18,9 @@ pub const HTTP_MS: u32 = 900;
 pub const DNS_MS: u32 = 700;
 /// Request bytes that fill at least one segment of any usual MTU.
 pub const PADDING: u32 = 4000;
+/// Patience for each step with a host outside a cluster: across the world, and with name servers
+/// that must ask others first.
+pub const FAR_MS: u32 = 2000;
 /// How many handshakes a share is measured with.
 pub const SERIES: u32 = 24;
 /// Endpoints asked one by one; more are sampled.
@@ -28,6 +33,13 @@ pub struct Observed<'a> {
     pub lookup: Option<&'a Answered>,
     /// Addresses the name gave, or the known ones when there is no name.
     pub fronts: Vec<SocketAddr>,
+    /// The conversation leads to a name or address that no object stands for.
+    pub outside: bool,
+    /// Handshakes with addresses of a host that cannot be reached at all while another can, so
+    /// that a client takes the other (RFC 8305).
+    pub passed_over: Vec<(SocketAddr, &'a Answered)>,
+    /// The certificate is for none of the names that a client would use.
+    pub wrong_name: bool,
     /// Handshakes with each front address: a few.
     pub connect: Vec<(SocketAddr, &'a Answered)>,
     /// A handshake with each endpoint itself.
@@ -47,19 +59,27 @@ impl<'a> Observed<'a> {
     pub fn of(view: &View<'a>) -> Self {
         let path = view.path;
         let from = path.vantage();
-        let mut o = Observed::default();
+        let mut o = Observed {
+            outside: matches!(path.conversation.to, Destination::Host(_)),
+            ..Observed::default()
+        };
         if !path.name.is_empty() {
-            let name = format!("{}.", path.name.trim_end_matches('.'));
+            // A host is looked up as it was said: its name may need a search suffix.
+            let name = if o.outside {
+                path.name.clone()
+            } else {
+                format!("{}.", path.name.trim_end_matches('.'))
+            };
             o.lookup = view.ask(
                 from.clone(),
                 Question::Lookup {
                     name,
-                    timeout_ms: DNS_MS,
+                    timeout_ms: o.patience(DNS_MS),
                 },
             );
         }
         o.fronts = path.front.clone();
-        if o.fronts.is_empty() && matches!(path.conversation.to, Destination::Host(_)) {
+        if o.fronts.is_empty() && o.outside {
             o.fronts = o
                 .addresses()
                 .into_iter()
@@ -83,10 +103,11 @@ impl<'a> Observed<'a> {
             let q = Question::TcpConnect {
                 to,
                 tries: 5,
-                timeout_ms: CONNECT_MS,
+                timeout_ms: o.patience(CONNECT_MS),
             };
             o.connect.extend(view.ask(from.clone(), q).map(|a| (to, a)));
         }
+        o.pass_over();
         if path.service.is_some() {
             for e in path
                 .backends
@@ -106,6 +127,23 @@ impl<'a> Observed<'a> {
         }
         o.requests(view);
         o
+    }
+
+    fn patience(&self, near: u32) -> u32 {
+        if self.outside { FAR_MS } else { near }
+    }
+
+    /// Puts aside the addresses that cannot be reached at all, if another one can.
+    fn pass_over(&mut self) {
+        let cannot = |(_, a): &(SocketAddr, &Answered)| {
+            let all = attempts(a);
+            !all.is_empty() && all.iter().all(|t| t.outcome == Outcome::Unreachable)
+        };
+        if self.outside && !self.connect.iter().all(cannot) {
+            (self.passed_over, self.connect) = std::mem::take(&mut self.connect)
+                .into_iter()
+                .partition(cannot);
+        }
     }
 
     /// TLS and HTTP, once a handshake has worked.
@@ -130,14 +168,19 @@ impl<'a> Observed<'a> {
                 to: *to,
                 server_name: host.clone(),
                 authorities: String::new(),
-                timeout_ms: HTTP_MS,
+                timeout_ms: self.patience(HTTP_MS),
             };
             self.tls = view.ask(from.clone(), q);
+            self.wrong_name = self
+                .chain()
+                .and_then(|(_, t)| t.chain.first())
+                .is_some_and(|leaf| !host.is_empty() && !is_for(leaf, &host, self.outside));
         }
         let Some(path) = &c.http else {
             self.connects_in_series(view, &open);
             return;
         };
+        let timeout_ms = self.patience(HTTP_MS);
         let request = |to: SocketAddr, tries: u32| Question::Http {
             to,
             host: if host.is_empty() {
@@ -149,7 +192,7 @@ impl<'a> Observed<'a> {
             tls: c.tls,
             padding: PADDING,
             tries,
-            timeout_ms: HTTP_MS,
+            timeout_ms,
         };
         for to in &open {
             self.http
@@ -185,7 +228,7 @@ impl<'a> Observed<'a> {
             let q = Question::TcpConnect {
                 to: *to,
                 tries: SERIES,
-                timeout_ms: CONNECT_MS,
+                timeout_ms: self.patience(CONNECT_MS),
             };
             self.series
                 .extend(view.ask(view.path.vantage(), q).map(|a| (*to, a)));
@@ -250,9 +293,13 @@ impl<'a> Observed<'a> {
         let name = self.name_fails();
         let connects = self.connects();
         let requests = self.requests_made();
-        let tls_bad = self
-            .chain()
-            .map(|(_, t)| t.outcome != Outcome::Answered || names_real_trouble(&t.problem));
+        let tls_bad = self.chain().map(|(_, t)| {
+            let distrusted = self.outside && !t.problem.is_empty();
+            t.outcome != Outcome::Answered
+                || names_real_trouble(&t.problem)
+                || distrusted
+                || self.wrong_name
+        });
         let udp = match self.udp.map(|a| &a.answer) {
             Some(Answer::UdpExchange { attempt, .. }) => Some(matches!(
                 attempt.outcome,
@@ -320,6 +367,24 @@ fn patience(view: &View<'_>) -> u32 {
 /// cluster's own bundle: not a failure of the conversation.
 fn names_real_trouble(problem: &str) -> bool {
     !problem.is_empty() && !problem.contains("unknown issuer")
+}
+
+/// The certificate names the host (RFC 6125, section 6.4). A Service may be called by any of its
+/// names: `cart`, `cart.shop`, `cart.shop.svc`, the full one.
+pub fn is_for(leaf: &Certificate, host: &str, outside: bool) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let labels: Vec<&str> = host.split('.').collect();
+    let shortest = if outside { labels.len() } else { 1 };
+    let called: Vec<String> = (shortest..=labels.len())
+        .filter_map(|n| Some(labels.get(..n)?.join(".")))
+        .collect();
+    leaf.names.iter().any(|n| {
+        let n = n.trim_end_matches('.').to_ascii_lowercase();
+        called.iter().any(|c| match n.strip_prefix("*.") {
+            Some(domain) => c.split_once('.').is_some_and(|(_, rest)| rest == domain),
+            None => *c == n,
+        })
+    })
 }
 
 /// The request came back.

@@ -255,6 +255,7 @@ impl<'a> Path<'a> {
             .unwrap_or_else(|| "this host".into());
         let to = match &c.to {
             Destination::Service(r) | Destination::Pod(r) => r.to_string(),
+            Destination::Host(h) if h.contains(':') => format!("[{h}]"),
             Destination::Host(h) => h.clone(),
         };
         format!("{from} to {to}:{} ({})", c.port, c.protocol)

@@ -87,11 +87,15 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
 /// The page of a check, Markdown.
 pub fn check_page(c: &Check, lang: Lang) -> String {
     let mut b = format!(
-        "# {}\n\n{} ({}, {})\n",
+        "# {}\n\n{} ({})\n",
         c.id,
         lang.pick(c.title, c.title_zh),
-        c.catalogue.join(", "),
-        c.layer
+        c.catalogue
+            .iter()
+            .chain([&c.layer])
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     let _ = writeln!(b, "\n{}\n", c.page.trim());
     let _ = writeln!(b, "## {}\n", lang.pick("Rights it needs", "所需权限"));

@@ -176,11 +176,15 @@ fn pages() -> BTreeMap<String, String> {
     for c in checks::ALL {
         let _ = writeln!(
             index,
-            "- [{0}](checks/{0}.md): {1} ({2}, {3})",
+            "- [{0}](checks/{0}.md): {1} ({2})",
             c.id,
             c.title,
-            c.catalogue.join(", "),
-            c.layer
+            c.catalogue
+                .iter()
+                .chain([&c.layer])
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
         );
         pages.insert(
             format!("checks/{}.md", c.id),

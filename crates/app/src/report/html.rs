@@ -136,17 +136,26 @@ fn links(ids: &[String]) -> String {
     }
 }
 
+/// The catalogue number behind what parts it from the word before; nothing for a check without one.
+fn numbered(catalogue: &str, before: &str) -> String {
+    if catalogue.is_empty() {
+        String::new()
+    } else {
+        format!("{before}{}", escape(catalogue))
+    }
+}
+
 fn cause(c: &CauseReport, w: &Words) -> String {
     let mut b = String::new();
     let _ = write!(
         b,
-        "<p class=lead>{}</p><dl><dt>{}</dt><dd><code>{}</code></dd><dt>{}</dt><dd>{} · {} · <code>{}</code></dd><dt>{}</dt><dd>{:.0} %</dd></dl>",
+        "<p class=lead>{}</p><dl><dt>{}</dt><dd><code>{}</code></dd><dt>{}</dt><dd>{}{} · <code>{}</code></dd><dt>{}</dt><dd>{:.0} %</dd></dl>",
         escape(&c.says),
         w.subject,
         escape(&c.subject.to_string()),
         w.kind,
         escape(w.title(c)),
-        escape(&c.catalogue),
+        numbered(&c.catalogue, " · "),
         escape(&c.id),
         w.confidence,
         c.confidence * 100.0
@@ -240,9 +249,10 @@ fn command(text: &str, w: &Words) -> String {
 fn also(b: &mut String, r: &Report, w: &Words) {
     let items = r.also.iter().map(|c| {
         format!(
-            "<b>{}</b> ({}, <code>{}</code>): {}{}",
+            "<b>{}</b> ({}<code>{}</code>): {}{}",
             escape(w.title(c)),
-            escape(&c.catalogue),
+            escape(c.catalogue.as_str()).to_string()
+                + if c.catalogue.is_empty() { "" } else { ", " },
             escape(&c.subject.to_string()),
             escape(&c.says),
             links(&c.evidence)

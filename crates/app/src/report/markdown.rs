@@ -66,11 +66,10 @@ pub fn render(r: &Report, lang: Lang) -> String {
     if let Some(c) = &r.cause {
         let _ = writeln!(
             b,
-            "## {}\n\n**{}** ({}, {}), {}: {}\n",
+            "## {}\n\n**{}** ({}), {}: {}\n",
             w.cause,
             escape(w.title(c)),
-            c.catalogue,
-            escape(&c.id),
+            numbered(&c.catalogue, &escape(&c.id), ", "),
             w.subject,
             escape(&c.subject.to_string())
         );
@@ -110,7 +109,13 @@ pub fn render(r: &Report, lang: Lang) -> String {
         w.also,
         r.also
             .iter()
-            .map(|a| format!("{} {}: {}", a.catalogue, escape(&a.id), escape(&a.says)))
+            .map(|a| {
+                format!(
+                    "{}: {}",
+                    numbered(&a.catalogue, &escape(&a.id), " "),
+                    escape(&a.says)
+                )
+            })
             .collect(),
     );
     if !r.evidence.is_empty() {
@@ -161,4 +166,13 @@ fn bullets(b: &mut String, title: &str, items: Vec<String>) {
         let _ = writeln!(b, "- {i}");
     }
     b.push('\n');
+}
+
+/// A check's id behind its catalogue number, if it has one.
+fn numbered(catalogue: &str, id: &str, between: &str) -> String {
+    if catalogue.is_empty() {
+        id.to_string()
+    } else {
+        format!("{catalogue}{between}{id}")
+    }
 }

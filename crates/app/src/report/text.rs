@@ -67,8 +67,8 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
         for a in &r.also {
             writeln!(
                 io.out,
-                "  {} {}: {}",
-                a.catalogue,
+                "  {}{}: {}",
+                numbered(&a.catalogue, " "),
                 safe(&a.id),
                 safe(&a.says)
             )?;
@@ -164,13 +164,22 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The catalogue number with what parts it from the next word; nothing for a check without one.
+fn numbered(catalogue: &str, then: &str) -> String {
+    if catalogue.is_empty() {
+        String::new()
+    } else {
+        format!("{catalogue}{then}")
+    }
+}
+
 fn cause(c: &CauseReport, r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
     heading(w.cause, p, io)?;
     writeln!(
         io.out,
-        "  {} ({}, {}, {:.0} %)",
+        "  {} ({}{}, {:.0} %)",
         safe(w.title(c)),
-        c.catalogue,
+        numbered(&c.catalogue, ", "),
         safe(&c.id),
         c.confidence * 100.0
     )?;

@@ -1,6 +1,7 @@
 use super::{Kind, Need, Place, could_not_ask, gap, not_mine};
 use crate::{dns, resolv};
 use netshoot_model::probe::{Answer, Harm, Question};
+use std::net::IpAddr;
 
 /// A resolver library's walk; the function is [`dns::lookup`].
 pub const PROBE: Kind = Kind {
@@ -25,10 +26,42 @@ fn run(question: &Question, place: &Place) -> Answer {
             Err(e) => return could_not_ask(format!("read /etc/resolv.conf: {e}")),
         },
     };
+    // A place with a resolv.conf of its own has a hosts file of its own, which is not at hand.
+    let known = match &place.resolv_conf {
+        Some(_) => Vec::new(),
+        None => in_hosts(
+            name,
+            &std::fs::read_to_string("/etc/hosts").unwrap_or_default(),
+        ),
+    };
+    if !known.is_empty() {
+        return Answer::Lookup {
+            queries: Vec::new(),
+            addresses: known,
+        };
+    }
     match dns::lookup(name, &resolv::parse(&text), *timeout_ms) {
         Ok((queries, addresses)) => Answer::Lookup { queries, addresses },
         Err(e) => gap(&e, Need::None),
     }
+}
+
+/// Addresses that a hosts(5) file gives a name, IPv4 first as resolvers ask.
+fn in_hosts(name: &str, text: &str) -> Vec<IpAddr> {
+    let name = name.trim_end_matches('.');
+    let mut found: Vec<IpAddr> = text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let address = words.next()?.parse().ok()?;
+            words
+                .any(|w| w.eq_ignore_ascii_case(name))
+                .then_some(address)
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 const PAGE: &str = "\
@@ -50,7 +83,8 @@ more patience.
 - `addresses` is what the application gets; empty is what it calls \"name does not resolve\".
 - `queries` has every query with its outcome and `rcode`: suffixes that nobody needs, a server
   that does not answer, `SERVFAIL` from one of two servers can all be seen there.
-- `/etc/hosts` is not looked at.
+- A name of this host's `/etc/hosts` has its addresses from there, and no queries. The hosts files
+  of pods are not looked at.
 ";
 
 #[cfg(test)]
@@ -60,8 +94,22 @@ mod tests {
     use crate::testground::alone;
     use netshoot_model::probe::{DnsReply, Outcome};
     use netshoot_wire::dns::{Data, Record, rcode, rtype};
-    use std::net::{IpAddr, UdpSocket};
+    use std::net::UdpSocket;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_hosts_file_knows_names_without_asking() {
+        let text = "127.0.0.1 localhost\n::1 localhost ip6\n# 10.0.0.1 box\n10.0.0.2\tbox Box.Example # old\nnonsense box\n";
+        for (name, found) in [
+            ("localhost", "127.0.0.1 ::1"),
+            ("box.example.", "10.0.0.2"),
+            ("old", ""),
+            ("", ""),
+        ] {
+            let got: Vec<String> = in_hosts(name, text).iter().map(|a| a.to_string()).collect();
+            assert_eq!(got.join(" "), found, "{name}");
+        }
+    }
 
     /// Looks `name` up at servers that know `web.shop.cluster.local`, with both families.
     fn lookup(name: &str, conf: &str, servers: &[&str]) -> (Vec<DnsReply>, Vec<IpAddr>) {

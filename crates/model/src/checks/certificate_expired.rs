@@ -74,7 +74,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
 }
 
 /// The Secret that the server's pods mount it from, else the Service or host.
-fn subject(view: &View<'_>) -> ObjectRef {
+pub(super) fn subject(view: &View<'_>) -> ObjectRef {
     for b in &view.path.backends {
         let Some(pod) = b.pod.as_ref().and_then(|p| view.topology.get(p)) else {
             continue;

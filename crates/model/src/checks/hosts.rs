@@ -1,0 +1,78 @@
+//! What the checks of conversations to plain hosts share.
+
+use crate::check::{View, place};
+use crate::object::ObjectRef;
+use crate::path::Destination;
+use crate::policy::Cidr;
+use crate::probe::{Answer, Answered, Link, Outcome, Question, Route};
+use crate::remedy::{Remedy, Step};
+use std::net::{IpAddr, SocketAddr};
+
+/// The name or address of the host, if the conversation leads to one.
+pub fn host<'v>(view: &'v View<'_>) -> Option<&'v str> {
+    match &view.path.conversation.to {
+        Destination::Host(h) => Some(h),
+        Destination::Service(_) | Destination::Pod(_) => None,
+    }
+}
+
+/// The host as a subject.
+pub fn subject(host: &str) -> ObjectRef {
+    ObjectRef::new("Host", "", host)
+}
+
+/// Where the client stands, in words.
+pub fn here(view: &View<'_>) -> String {
+    place(&view.path.vantage())
+}
+
+/// The first front address whose handshakes all ended in this way, if those of every front did.
+pub fn all_ended<'a>(view: &View<'a>, how: Outcome) -> Option<(SocketAddr, &'a Answered)> {
+    let o = view.observed();
+    (o.every_connect(how) && !o.connect.is_empty())
+        .then(|| o.connect.first().copied())
+        .flatten()
+}
+
+/// The route decision from the client for an address; inside it none means that none leads there.
+pub fn route<'a>(view: &View<'a>, to: IpAddr) -> Option<(&'a Answered, Option<&'a Route>)> {
+    let answered = view.ask(view.path.vantage(), Question::RouteTo { to })?;
+    match &answered.answer {
+        Answer::RouteTo(r) => Some((answered, r.as_ref())),
+        _ => None,
+    }
+}
+
+/// The client's links.
+pub fn links<'a>(view: &View<'a>) -> Option<(&'a Answered, &'a [Link])> {
+    let answered = view.ask(view.path.vantage(), Question::Links)?;
+    match &answered.answer {
+        Answer::Links(all) => Some((answered, all)),
+        _ => None,
+    }
+}
+
+/// The block holds the address. `default` holds every address of its family, which is not written.
+pub fn holds(block: &str, address: IpAddr) -> bool {
+    block.parse::<Cidr>().is_ok_and(|c| c.contains(address))
+}
+
+/// `eth0 by way of 10.0.0.1`.
+pub fn way(r: &Route) -> String {
+    match r.via {
+        Some(via) => format!("{} by way of {via}", r.interface),
+        None => r.interface.clone(),
+    }
+}
+
+/// A remedy that a person has to carry out.
+pub fn ask(because: impl Into<String>, questions: Vec<String>) -> Remedy {
+    Remedy {
+        safe: false,
+        because: because.into(),
+        steps: questions
+            .into_iter()
+            .map(|question| Step::Ask { question })
+            .collect(),
+    }
+}

@@ -1,0 +1,140 @@
+//! The host is there and refuses the port.
+
+use crate::check::{Check, Findings, View};
+use crate::checks::hosts::{all_ended, ask, here, host, route, subject};
+use crate::checks::listeners::list;
+use crate::path::HopKind;
+use crate::probe::{Answer, Answered, Outcome, Question, Socket};
+use std::net::SocketAddr;
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "port-refuses",
+    title: "Nothing listens on the host's port",
+    title_zh: "主机拒绝该端口的连接",
+    catalogue: &[],
+    layer: "L4",
+    looks_at: &[],
+    after: &["policy-denies-by-default"],
+    run,
+    page: PAGE,
+};
+
+fn run(view: &View<'_>, out: &mut Findings) {
+    let Some(name) = host(view) else { return };
+    let Some((to, connect)) = all_ended(view, Outcome::Refused) else {
+        return;
+    };
+    let own = route(view, to.ip())
+        .and_then(|(_, r)| r)
+        .is_some_and(|r| r.kind == "local");
+    let refused = view.saw(
+        HopKind::Listener,
+        connect,
+        format!("TCP connect to {to}: refused"),
+    );
+    let port = to.port();
+    if own && let Some((answered, all)) = listening(view) {
+        let (why, shown) = instead(&all, to);
+        let says = format!("{to} refuses: {why} on {}", here(view));
+        let seen = view.saw(HopKind::Listener, answered, shown);
+        let f = out.broken(subject(name), HopKind::Listener, says, seen);
+        f.and(refused)
+            .then(why)
+            .then("the kernel refuses the SYN with a RST");
+        f.remedy(ask(
+            "the address is this machine's own: the server has to listen on it",
+            vec![format!(
+                "does the server run, and with which address and port? ss -ltnp | grep ':{port} '"
+            )],
+        ));
+        return;
+    }
+    let says = format!(
+        "{to} refuses every connection: the host is there, and nothing listens on port {port} (or its firewall rejects it)"
+    );
+    let f = out.broken(subject(name), HopKind::Listener, says, refused);
+    f.then(format!("nothing takes connections on {to}"))
+        .then("the SYN comes back as a RST");
+    f.remedy(ask(
+        "the way there and back is proven good by the refusal",
+        vec![format!(
+            "does the server run, and on which port? On the host: ss -ltnp | grep ':{port} '; its firewall: nft list ruleset"
+        )],
+    ));
+}
+
+fn listening<'a>(view: &View<'a>) -> Option<(&'a Answered, Vec<&'a Socket>)> {
+    let answered = view.ask(view.path.vantage(), Question::Sockets)?;
+    let Answer::Sockets(all) = &answered.answer else {
+        return None;
+    };
+    let tcp = all
+        .iter()
+        .filter(|s| s.protocol == "tcp" && s.state == "LISTEN");
+    Some((answered, tcp.collect()))
+}
+
+/// What listens instead: the port on another address, other ports, or nothing.
+fn instead(all: &[&Socket], to: SocketAddr) -> (String, String) {
+    let port = to.port();
+    let mut elsewhere: Vec<String> = all
+        .iter()
+        .filter(|s| s.local.port() == port)
+        .map(|s| s.local.to_string())
+        .collect();
+    elsewhere.sort();
+    elsewhere.dedup();
+    if !elsewhere.is_empty() {
+        let text = elsewhere.join(", ");
+        return (
+            format!("port {port} is listened on only at {text}"),
+            format!("LISTEN on {text}; none on {}", to.ip()),
+        );
+    }
+    let mut ports: Vec<u16> = all.iter().map(|s| s.local.port()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    (
+        format!("nothing listens on port {port}"),
+        format!("no LISTEN on {port}; listening: {}", list(&ports)),
+    )
+}
+
+const PAGE: &str = r#"
+## What it looks at
+
+Handshakes with the host; where the address is the machine's own, its sockets.
+
+## What proves it
+
+Every connection is refused. Where the address is the machine's own: no socket listens there, and what listens elsewhere is named.
+
+## What to do
+
+Start the server, or make it listen on that address and port.
+
+## Examples
+
+```cluster
+ask: {to: Host 192.0.2.7, port: 443, tls: true}
+```
+```evidence
+- {from: here, question: {tcp_connect: {to: "192.0.2.7:443", tries: 5, timeout_ms: 2000}}, answer: {tcp_connect: [{outcome: refused, took_us: 30}]}}
+- {from: here, question: {route_to: {to: 192.0.2.7}}, answer: {route_to: {to: 192.0.2.7/32, interface: lo, kind: local}}}
+- {from: here, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "127.0.0.1:443", remote: "0.0.0.0:0", recv_q: 0, send_q: 128}]}}
+```
+```finding
+port-refuses Host/192.0.2.7
+  because 192.0.2.7:443 refuses: port 443 is listened on only at 127.0.0.1:443 on this host
+```
+
+```cluster
+ask: {to: Host 192.0.2.7, port: 443, tls: true}
+```
+```evidence
+- {from: here, question: {tcp_connect: {to: "192.0.2.7:443", tries: 5, timeout_ms: 2000}}, answer: {tcp_connect: [{outcome: silent, took_us: 2000000}]}}
+```
+```finding
+```
+"#;
