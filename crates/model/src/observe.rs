@@ -52,6 +52,16 @@ pub struct Observed<'a> {
     pub series: Vec<(SocketAddr, &'a Answered)>,
     /// A UDP exchange, for UDP.
     pub udp: Option<&'a Answered>,
+    /// The steps that belong to the conversation.
+    wants: Wants,
+}
+
+/// Steps beyond the handshake that a conversation has.
+#[derive(Debug, Default)]
+struct Wants {
+    name: bool,
+    tls: bool,
+    http: bool,
 }
 
 impl<'a> Observed<'a> {
@@ -59,8 +69,14 @@ impl<'a> Observed<'a> {
     pub fn of(view: &View<'a>) -> Self {
         let path = view.path;
         let from = path.vantage();
+        let c = &path.conversation;
         let mut o = Observed {
             outside: matches!(path.conversation.to, Destination::Host(_)),
+            wants: Wants {
+                name: !path.name.is_empty(),
+                tls: c.tls,
+                http: c.http.is_some(),
+            },
             ..Observed::default()
         };
         if !path.name.is_empty() {
@@ -321,7 +337,17 @@ impl<'a> Observed<'a> {
             || requests.iter().any(|r| !answered(r))
             || tls_bad == Some(true)
             || udp == Some(true);
-        Some(broken)
+        // Nothing is fine that was not looked at: a step that belongs to the conversation and could not
+        // be asked leaves the answer open.
+        (broken || !self.blind()).then_some(broken)
+    }
+
+    /// A step of the conversation has no answer.
+    fn blind(&self) -> bool {
+        let came_through = self.some_connect(Outcome::Answered);
+        (self.wants.name && self.lookup.is_none())
+            || (self.wants.tls && came_through && self.tls.is_none())
+            || (self.wants.http && came_through && self.http.is_empty())
     }
 
     /// Failed and all tries of the last step that was tried.

@@ -76,7 +76,10 @@ pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
         let Some(pod) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else {
             continue;
         };
-        if out.iter().any(|r| r.pod.reference() == pod.reference()) || !endpoint.ready {
+        if out.iter().any(|r| r.pod.reference() == pod.reference())
+            || !endpoint.ready
+            || came_and_went(view, pod)
+        {
             continue;
         }
         let Some(sockets) = view.ask(view.pod(&pod.reference()), Question::Sockets) else {
@@ -98,6 +101,20 @@ pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
         });
     }
     out
+}
+
+/// A process of the pod is not running, or was started within the last minute: then a missing listener
+/// says nothing about what the application is told to do.
+fn came_and_went(view: &View<'_>, pod: &Object) -> bool {
+    let now = view.topology.snapshot().taken_at_ms as i64;
+    pod.list("status.containerStatuses").iter().any(|s| {
+        let ended = at(s, "lastState.terminated.finishedAt")
+            .as_str()
+            .and_then(crate::time::parse);
+        !at(s, "state.terminated").is_null()
+            || !at(s, "state.waiting").is_null()
+            || ended.is_some_and(|t| now - t < 60_000)
+    })
 }
 
 /// `8080, 9090`, or `nothing`.

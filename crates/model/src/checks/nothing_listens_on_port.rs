@@ -22,7 +22,11 @@ pub const CHECK: Check = Check {
         "Deployment",
         "ReplicaSet",
     ],
-    after: &["target-port-wrong"],
+    after: &[
+        "target-port-wrong",
+        "memory-limit-below-working-set",
+        "memory-grows-without-bound",
+    ],
     run,
     page: PAGE,
 };
