@@ -11,6 +11,22 @@ use std::time::UNIX_EPOCH;
 /// Files larger than this are not read.
 const MOST_BYTES: u64 = 128 << 20;
 
+/// Files with more brackets open at once are refused unread: the time that the YAML scanner takes
+/// grows with the square of it. Brackets in texts count too, so the limit is far above any nesting.
+const MOST_DEPTH: usize = 20_000;
+
+fn too_deep(text: &str) -> bool {
+    let mut depth = 0usize;
+    text.bytes().any(|b| {
+        match b {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MOST_DEPTH
+    })
+}
+
 /// Why a dump could not be read.
 #[derive(Debug)]
 pub enum Error {
@@ -57,6 +73,11 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Object>, Error> {
         path: name.into(),
         why,
     };
+    if too_deep(text) {
+        return Err(syntax(format!(
+            "brackets nested more than {MOST_DEPTH} deep: not a Kubernetes object"
+        )));
+    }
     let mut out = Vec::new();
     for doc in serde_yaml_ng::Deserializer::from_str(text) {
         let value = Value::deserialize(doc).map_err(|e| syntax(e.to_string()))?;

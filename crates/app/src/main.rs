@@ -26,10 +26,29 @@ const NOBODY_READS: i32 = 141;
 
 fn main() -> ExitCode {
     netshoot_host::nss::pin();
-    let args: Vec<String> = std::env::args_os()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let (mut args, mut strange) = (Vec::new(), Vec::new());
+    for word in std::env::args_os() {
+        let shown = word.to_string_lossy().into_owned();
+        // The own name may be anything; a word with guessed letters would name another file.
+        if word.to_str().is_none() && !args.is_empty() {
+            strange.push(shown.clone());
+        }
+        args.push(shown);
+    }
+    if let Some(word) = strange.first() {
+        let lang = Lang::choose(asked_lang(&args));
+        return ExitCode::from(Io::standard(lang, |io| not_text(word, io)));
+    }
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
+}
+
+/// Says which word of the command line is not UTF-8.
+fn not_text(word: &str, io: &mut Io<'_>) -> u8 {
+    let said = io
+        .lang
+        .pick("this word is not UTF-8 text:", "该参数不是 UTF-8 文本：");
+    let _ = writeln!(io.err, "netshoot: {said} {}", report::safe(word));
+    USAGE as u8
 }
 
 fn start(args: &[String]) -> i32 {

@@ -60,7 +60,9 @@ fn files_that_are_not_what_they_should_be() {
     std::fs::create_dir(dir.path("empty")).unwrap();
     let nothing = dir.path("nothing");
     let (broken, words, empty) = (dir.path("broken"), dir.path("words"), dir.path("empty"));
-    let cases: [(&[&str], &str, i32); 12] = [
+    dir.file("deep/x.yaml", &format!("a: {}", "[".repeat(200_000)));
+    let (deep, unused) = (dir.path("deep"), "unused".to_string());
+    let cases: [(&[&str], &str, i32); 22] = [
         (&["--snapshot", &nothing], "No such file", 65),
         (&["--snapshot", &cut], "cut off", 65),
         (&["--snapshot", &foreign], "other/7", 65),
@@ -77,6 +79,16 @@ fn files_that_are_not_what_they_should_be() {
         ),
         (&["--max-probes", "many"], "many", 64),
         (&["-o", "pdf"], "pdf", 64),
+        (&["--dump", &deep], "nested", 65),
+        (&["--snapshot", "/dev/zero"], "endless", 65),
+        (&["--snapshot", ""], "--snapshot", 64),
+        (&["--dump", ""], "--dump", 64),
+        (&["--to", ""], "--to", 64),
+        (&["--from", ""], "--from", 64),
+        (&["--record", ""], "--record", 64),
+        (&["--remedy", &unused], "--verify", 64),
+        (&["--verify", "--snapshot", &cut], "--snapshot", 64),
+        (&["--verify", "--passive"], "--passive", 64),
     ];
     for (words, said, code) in cases {
         let all: Vec<&str> = ["diagnose"].iter().chain(words).copied().collect();
@@ -100,14 +112,76 @@ fn files_that_are_not_what_they_should_be() {
 }
 
 #[test]
+fn words_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let word = std::ffi::OsStr::from_bytes(b"/tmp/\xff");
+    for words in [vec!["diagnose", "--snapshot"], vec!["lab", "run", "x"]] {
+        let out = Command::new(PROGRAM)
+            .args(words)
+            .arg(word)
+            .output()
+            .unwrap();
+        let err = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(64), "{err}");
+        assert!(err.contains("UTF-8"), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn worlds_that_are_none_are_refused_before_anything_is_built() {
+    let dir = Folder::new("worlds");
+    dir.file("broken/w/world.yaml", "a: [\n");
+    dir.file("broken/w/objects.yaml", "");
+    std::fs::create_dir(dir.path("empty")).unwrap();
+    let (broken, empty) = (dir.path("broken"), dir.path("empty"));
+    let cases: [(&[&str], &str, i32); 6] = [
+        (&["list", "--labs", &empty], "no world in", 65),
+        (&["list", "--labs", &broken], "world.yaml", 65),
+        (&["bench", "--only", "ghost"], "ghost", 64),
+        (&["bench", "--seeds", "0"], "seeds", 64),
+        (&["bench", "--jobs", "99999"], "jobs", 64),
+        (&["bench", "--seeds", "18446744073709551615"], "seeds", 64),
+    ];
+    for (words, said, code) in cases {
+        let all: Vec<&str> = ["lab"].iter().chain(words).copied().collect();
+        let out = run(&all);
+        let err = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{words:?}: {err}");
+        assert!(err.contains(said), "{words:?}: {err}");
+        assert!(out.stdout.is_empty(), "{words:?}: {}", text(&out.stdout));
+    }
+}
+
+#[test]
+fn a_world_that_is_gone_is_named_and_an_empty_name_is_none() {
+    for (world, said, code) in [("/nowhere", "NETSHOOT_WORLD", 2), ("", "this host", 2)] {
+        let out = Command::new(PROGRAM)
+            .args(["diagnose", "--passive", "--to", "127.0.0.1:1"])
+            .env("NETSHOOT_WORLD", world)
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        let all = text(&out.stdout) + &text(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{all}");
+        assert!(all.contains(said), "{all}");
+    }
+}
+
+#[test]
 fn questions_that_cannot_be_understood_are_asked_back() {
     let dir = Folder::new("asked");
     dir.file(
         "d/x.yaml",
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}\n",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: cart-1, namespace: shop}\nstatus: {podIP: 10.0.0.9}\n",
     );
     let dump = dir.path("d");
-    let cases: [(&[&str], &str); 5] = [
+    // What the report gives as "shows that it worked" is understood.
+    let out = run(&["diagnose", "--dump", &dump, "--to", "pod/cart-1.shop:80"]);
+    let printed = text(&out.stdout);
+    assert!(printed.contains("shop/Pod/cart-1:80"), "{printed}");
+    assert!(!printed.contains("? "), "{printed}");
+    let cases: [(&[&str], &str); 11] = [
         (&["-n", "nowhere"], "nowhere"),
         (
             &["-n", "shop", "--from", "pod/ghost", "--to", "svc/cart:80"],
@@ -116,6 +190,12 @@ fn questions_that_cannot_be_understood_are_asked_back() {
         (&["-n", "shop", "--to", "svc/cart:99999"], "99999"),
         (&["-n", "shop", "--symptom", "purple elephants"], "cart"),
         (&[], "which conversation"),
+        (&["--to", "pod/"], "'pod/' names no host"),
+        (&["--to", "svc/:80"], "'svc/:80' names no host"),
+        (&["--to", "[::1"], "'[::1' names no host"),
+        (&["--to", "::1"], "[::1]:PORT"),
+        (&["--to", " "], "names no host"),
+        (&["--from", "pod/", "--to", "svc/cart:80"], "names nobody"),
     ];
     for (words, said) in cases {
         let all: Vec<&str> = ["diagnose", "--dump", &dump]
@@ -141,6 +221,11 @@ fn a_recording_that_cannot_be_written_is_said_and_a_good_one_is_whole() {
     let out = run(&["diagnose", "--to", "127.0.0.1:1", "--record", &nowhere]);
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains("write recording"), "{out:?}");
+    let shown = text(&out.stdout);
+    assert!(
+        shown.contains("127.0.0.1:1"),
+        "the report is shown: {shown}"
+    );
     let file = dir.path("x.json");
     let live = run(&[
         "diagnose",

@@ -9,7 +9,7 @@ use crate::finding::{Finding, Seen, State};
 use crate::observe::{Observed, attempts, tally};
 use crate::path::{Destination, HopKind, Path};
 use crate::probe::{Answer, Outcome};
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, quote};
 use crate::report::{
     AuditLine, CauseReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA, Verdict, Verify,
 };
@@ -309,10 +309,9 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
         .as_ref()
         .map(|r| {
             format!(
-                " --from {}/{} -n {}",
-                r.kind.to_lowercase(),
-                r.name,
-                r.namespace
+                " --from {} -n {}",
+                quote(&format!("{}/{}", r.kind.to_lowercase(), r.name)),
+                quote(&r.namespace)
             )
         })
         .unwrap_or_default();
@@ -322,6 +321,7 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
         Destination::Host(h) if h.contains(':') => format!("[{h}]:{}", c.port),
         Destination::Host(h) => format!("{h}:{}", c.port),
     };
+    let to = quote(&to);
     RemedyReport {
         safe: remedy.safe,
         because: remedy.because.clone(),

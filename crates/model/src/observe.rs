@@ -449,10 +449,14 @@ pub fn tally(outcomes: impl Iterator<Item = Outcome>) -> String {
         .iter()
         .map(|(o, n)| format!("{n} {}", word(*o)))
         .collect();
-    if parts.is_empty() {
-        "nothing tried".into()
-    } else {
-        format!("of {total}: {}", parts.join(", "))
+    match parts.as_slice() {
+        [] => "nothing tried".into(),
+        [_] if total == 1 => counts.iter().map(|(o, _)| word(*o)).collect(),
+        [one] => match one.split_once(' ') {
+            Some((n, how)) => format!("{n} of {total} {how}"),
+            None => one.clone(),
+        },
+        _ => format!("of {total}: {}", parts.join(", ")),
     }
 }
 

@@ -63,9 +63,8 @@ impl Step {
                 patch,
             } => Some(set_resources(object, patch).unwrap_or_else(|| {
                 format!(
-                    "kubectl patch {}/{}{} --type {} -p {}",
-                    object.kind.to_lowercase(),
-                    object.name,
+                    "kubectl patch {}{} --type {} -p {}",
+                    named(object),
                     namespace_flag(object),
                     if *strategic { "strategic" } else { "merge" },
                     quote(&patch.to_string())
@@ -73,15 +72,15 @@ impl Step {
             })),
             Step::Create { object } => Some(format!("kubectl apply -f - <<'EOF'\n{object}\nEOF")),
             Step::Delete { object } => Some(format!(
-                "kubectl delete {}/{}{}",
-                object.kind.to_lowercase(),
-                object.name,
+                "kubectl delete {}{}",
+                named(object),
                 namespace_flag(object)
             )),
             Step::OnNode { node, argv } => {
                 let words: Vec<String> = argv.iter().map(|w| quote(w)).collect();
                 Some(format!(
-                    "kubectl debug node/{node} -it --image=netshoot --profile=sysadmin -- chroot /host {}",
+                    "kubectl debug {} -it --image=busybox --profile=sysadmin -- chroot /host {}",
+                    quote(&format!("node/{node}")),
                     words.join(" ")
                 ))
             }
@@ -115,8 +114,13 @@ fn namespace_flag(object: &ObjectRef) -> String {
     if object.namespace.is_empty() {
         String::new()
     } else {
-        format!(" -n {}", object.namespace)
+        format!(" -n {}", quote(&object.namespace))
     }
+}
+
+/// `kind/name` as a shell needs it: a name of a recording may be anything.
+fn named(object: &ObjectRef) -> String {
+    quote(&format!("{}/{}", object.kind.to_lowercase(), object.name))
 }
 
 /// `kubectl set resources`, where the patch is nothing but that.
@@ -133,13 +137,13 @@ fn set_resources(object: &ObjectRef, patch: &Value) -> Option<String> {
     let name = map.get("name")?.as_str()?;
     let flag = |kind: &str| {
         let memory = resources.get(kind)?.get("memory")?.as_str()?;
-        Some(format!(" --{kind}=memory={memory}"))
+        Some(format!(" --{kind}={}", quote(&format!("memory={memory}"))))
     };
     Some(format!(
-        "kubectl set resources {}/{}{} -c {name}{}{}",
-        object.kind.to_lowercase(),
-        object.name,
+        "kubectl set resources {}{} -c {}{}{}",
+        named(object),
         namespace_flag(object),
+        quote(name),
         flag("limits").unwrap_or_default(),
         flag("requests").unwrap_or_default()
     ))
@@ -155,5 +159,55 @@ pub fn quote(word: &str) -> String {
         word.to_string()
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_a_command_stays_a_name() {
+        let hostile = "x$(id)`id`;id\n'";
+        let object = ObjectRef {
+            kind: "Deployment".into(),
+            namespace: hostile.into(),
+            name: hostile.into(),
+        };
+        let resources = serde_json::json!({"spec": {"template": {"spec": {"containers": [
+            {"name": hostile, "resources": {"limits": {"memory": hostile}}}
+        ]}}}});
+        let steps = [
+            Step::Delete {
+                object: object.clone(),
+            },
+            Step::Patch {
+                object: object.clone(),
+                strategic: true,
+                patch: serde_json::json!({"spec": hostile}),
+            },
+            Step::Patch {
+                object,
+                strategic: true,
+                patch: resources,
+            },
+            Step::OnNode {
+                node: hostile.into(),
+                argv: vec![hostile.into()],
+            },
+        ];
+        for step in steps {
+            let command = step.command().unwrap_or_default();
+            // What stands outside single quotes, as a shell reads it.
+            let outside: String = command
+                .replace("'\\''", "")
+                .split('\'')
+                .step_by(2)
+                .collect();
+            assert!(
+                command.contains("$(id)") && !outside.contains("id"),
+                "{command}"
+            );
+        }
     }
 }

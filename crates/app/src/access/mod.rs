@@ -25,6 +25,7 @@ pub trait Access {
 
     /// Carries out one step of a remedy.
     fn apply(&mut self, step: &Step) -> Result<()> {
-        anyhow::bail!("apply {step:?}: only a world can be changed from here")
+        let what = step.command().unwrap_or_default();
+        anyhow::bail!("apply: {what}: only a world can be changed from here; see netshoot lab list")
     }
 }

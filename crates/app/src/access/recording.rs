@@ -8,6 +8,7 @@ use netshoot_model::probe::{Answer, Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 /// The schema word.
@@ -49,8 +50,14 @@ impl Recording {
         if size > MOST_BYTES {
             bail!("recording {name} has {size} bytes; more than {MOST_BYTES} is not read");
         }
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("read recording {name}"))?;
+        // A device or a pipe tells no size: never more than the limit is taken from it.
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|f| f.take(MOST_BYTES + 1).read_to_string(&mut text))
+            .with_context(|| format!("read recording {name}"))?;
+        if text.len() as u64 > MOST_BYTES {
+            bail!("recording {name} is endless; more than {MOST_BYTES} bytes is not read");
+        }
         let value: serde_json::Value = serde_json::from_str(&text)
             .with_context(|| format!("{name} is not a recording (broken JSON, perhaps cut off)"))?;
         match value.get("schema").and_then(|s| s.as_str()) {
@@ -68,7 +75,7 @@ impl Recording {
         netshoot_api::redact_texts(&mut value);
         let text = serde_json::to_string_pretty(&value)?;
         std::fs::write(&temporary, text)
-            .with_context(|| format!("write recording {}", temporary.display()))?;
+            .with_context(|| format!("write recording {}", path.display()))?;
         std::fs::rename(&temporary, path)
             .with_context(|| format!("write recording {}", path.display()))
     }

@@ -23,13 +23,19 @@ pub struct World {
 impl World {
     /// The world that this process was started in, if any.
     pub fn around() -> Option<World> {
-        std::env::var_os(SOCKET).map(|s| World { socket: s.into() })
+        std::env::var_os(SOCKET)
+            .filter(|s| !s.is_empty())
+            .map(|s| World { socket: s.into() })
     }
 
     /// One request, one reply.
     pub fn request(&self, request: &Value) -> Result<Value> {
-        let mut stream = UnixStream::connect(&self.socket)
-            .with_context(|| format!("connect to the world's socket {}", self.socket.display()))?;
+        let mut stream = UnixStream::connect(&self.socket).with_context(|| {
+            format!(
+                "no world answers at {}, which {SOCKET} names (unset it to look at this host)",
+                self.socket.display()
+            )
+        })?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream
             .write_all(format!("{request}\n").as_bytes())

@@ -5,6 +5,7 @@ use crate::faces::diagnose::{Options, Source, run as diagnose};
 use crate::io::{Io, Lang};
 use crate::report::Format;
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use netshoot_model::symptom::Request;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ fn arguments(c: Command, lang: Lang) -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
+    // An empty word here is a variable that was never set: another question than the one meant.
+    let filled = NonEmptyStringValueParser::new;
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name)
             .long(name)
@@ -38,7 +41,8 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 "用自然语言描述的症状（中文或英文）",
             ),
         )
-        .short('s'),
+        .short('s')
+        .value_parser(filled()),
     )
     .arg(
         text(
@@ -48,30 +52,39 @@ fn arguments(c: Command, lang: Lang) -> Command {
         )
         .short('n'),
     )
-    .arg(text(
-        "from",
-        "pod/NAME",
-        lang.pick(
-            "Who cannot reach: pod/NAME, deploy/NAME, node/NAME",
-            "访问方：pod/NAME、deploy/NAME、node/NAME",
-        ),
-    ))
-    .arg(text(
-        "to",
-        "svc/NAME:PORT",
-        lang.pick(
-            "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL",
-            "访问目标：svc/NAME:PORT、pod/NAME:PORT、HOST:PORT、URL",
-        ),
-    ))
-    .arg(text(
-        "snapshot",
-        "FILE",
-        lang.pick(
-            "Answer from a recording instead of the network",
-            "基于录制文件诊断，不访问网络",
-        ),
-    ))
+    .arg(
+        text(
+            "from",
+            "pod/NAME",
+            lang.pick(
+                "Who cannot reach: pod/NAME, deploy/NAME, node/NAME",
+                "访问方：pod/NAME、deploy/NAME、node/NAME",
+            ),
+        )
+        .value_parser(filled()),
+    )
+    .arg(
+        text(
+            "to",
+            "svc/NAME:PORT",
+            lang.pick(
+                "What cannot be reached: svc/NAME:PORT, pod/NAME:PORT, HOST:PORT, URL",
+                "访问目标：svc/NAME:PORT、pod/NAME:PORT、HOST:PORT、URL",
+            ),
+        )
+        .value_parser(filled()),
+    )
+    .arg(
+        text(
+            "snapshot",
+            "FILE",
+            lang.pick(
+                "Answer from a recording instead of the network",
+                "基于录制文件诊断，不访问网络",
+            ),
+        )
+        .value_parser(filled()),
+    )
     .arg(
         text(
             "dump",
@@ -81,16 +94,20 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 "从 kubectl get -o yaml|json 的输出目录读取对象",
             ),
         )
-        .conflicts_with("snapshot"),
+        .conflicts_with("snapshot")
+        .value_parser(filled()),
     )
-    .arg(text(
-        "record",
-        "FILE",
-        lang.pick(
-            "Keep everything that was seen, for --snapshot",
-            "保存全部所见，供 --snapshot 使用",
-        ),
-    ))
+    .arg(
+        text(
+            "record",
+            "FILE",
+            lang.pick(
+                "Keep everything that was seen, for --snapshot",
+                "保存全部所见，供 --snapshot 使用",
+            ),
+        )
+        .value_parser(filled()),
+    )
     .arg(flag(
         "passive",
         lang.pick("Send nothing to the network", "不发送任何报文"),
@@ -109,21 +126,28 @@ fn arguments(c: Command, lang: Lang) -> Command {
             "输出等价的常用工具脚本",
         ),
     ))
-    .arg(flag(
-        "verify",
-        lang.pick(
-            "Apply the remedy (in a world) and show that it worked",
-            "（在实验世界中）执行修复并验证",
-        ),
-    ))
-    .arg(text(
-        "remedy",
-        "REPORT",
-        lang.pick(
-            "With --verify: apply the remedy of this earlier report (-o json)",
-            "配合 --verify：执行此前报告（-o json）中的修复",
-        ),
-    ))
+    .arg(
+        flag(
+            "verify",
+            lang.pick(
+                "Apply the remedy (in a world) and show that it worked",
+                "（在实验世界中）执行修复并验证",
+            ),
+        )
+        .conflicts_with_all(["snapshot", "dump", "plan", "passive"]),
+    )
+    .arg(
+        text(
+            "remedy",
+            "REPORT",
+            lang.pick(
+                "With --verify: apply the remedy of this earlier report (-o json)",
+                "配合 --verify：执行此前报告（-o json）中的修复",
+            ),
+        )
+        .requires("verify")
+        .value_parser(filled()),
+    )
     .arg(
         text(
             "patience",

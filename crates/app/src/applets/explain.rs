@@ -43,7 +43,8 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         .collect();
     if !found.is_empty() {
         for c in found {
-            write!(io.out, "{}", check_page(c, io.lang))?;
+            let page = for_people(c.page, io.lang);
+            write!(io.out, "{}", with_rights(c, &page, io.lang))?;
         }
         return Ok(0);
     }
@@ -84,8 +85,37 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     Ok(USAGE)
 }
 
-/// The page of a check, Markdown.
+/// Headings of the pages, English and Chinese.
+const HEADINGS: [(&str, &str); 3] = [
+    ("## What it looks at", "## 检查内容"),
+    ("## What proves it", "## 判定依据"),
+    ("## What to do", "## 处理方法"),
+];
+
+/// A page as people read it: without the examples, which are there for the tests and the docs.
+fn for_people(page: &str, lang: Lang) -> String {
+    let mut shown = String::new();
+    let mut example = false;
+    for line in page.lines() {
+        if line.starts_with("## ") {
+            example = line == "## Examples";
+        }
+        if !example {
+            let heading = HEADINGS.iter().find(|(en, _)| *en == line);
+            shown.push_str(heading.map_or(line, |(en, zh)| lang.pick(en, zh)));
+            shown.push('\n');
+        }
+    }
+    shown
+}
+
+/// The page of a check, Markdown, with its examples, as the docs hold it.
+#[cfg(test)]
 pub fn check_page(c: &Check, lang: Lang) -> String {
+    with_rights(c, c.page, lang)
+}
+
+fn with_rights(c: &Check, page: &str, lang: Lang) -> String {
     let mut b = format!(
         "# {}\n\n{} ({})\n",
         c.id,
@@ -97,7 +127,7 @@ pub fn check_page(c: &Check, lang: Lang) -> String {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    let _ = writeln!(b, "\n{}\n", c.page.trim());
+    let _ = writeln!(b, "\n{}\n", page.trim());
     let _ = writeln!(b, "## {}\n", lang.pick("Rights it needs", "所需权限"));
     for r in rights::of(c) {
         let group = r.api_groups.join(",");

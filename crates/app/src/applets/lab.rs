@@ -86,14 +86,15 @@ fn arguments(c: Command, lang: Lang) -> Command {
             .help(lang.pick("What to run inside", "在其中运行的命令"))
     };
     let output = || output(lang);
-    let number = |n: &'static str, d: &'static str, h: &'static str| {
-        Arg::new(n)
-            .long(n)
-            .value_name("N")
-            .value_parser(value_parser!(u64))
-            .default_value(d)
-            .help(h)
-    };
+    let number =
+        |n: &'static str, most: std::ops::RangeInclusive<u64>, d: &'static str, h: &'static str| {
+            Arg::new(n)
+                .long(n)
+                .value_name("N")
+                .value_parser(value_parser!(u64).range(most))
+                .default_value(d)
+                .help(h)
+        };
     c.arg(labs())
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -176,16 +177,19 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 )
                 .arg(number(
                     "seeds",
+                    1..=10_000,
                     "1",
                     lang.pick("How many seeds", "种子个数"),
                 ))
                 .arg(number(
                     "first-seed",
+                    0..=u64::MAX / 2,
                     "1",
                     lang.pick("The first seed", "起始种子"),
                 ))
                 .arg(number(
                     "jobs",
+                    1..=64,
                     "2",
                     lang.pick("Worlds at once", "同时搭建的世界数"),
                 ))

@@ -15,6 +15,8 @@ mod laws;
 mod man;
 mod probes;
 
+pub use probes::harm;
+
 use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};

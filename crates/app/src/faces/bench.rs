@@ -3,6 +3,7 @@
 //! user would start it.
 
 use crate::io::Io;
+use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use netshoot_lab::vary;
 use netshoot_lab::world::{Expect, World};
@@ -103,14 +104,17 @@ pub fn run(worlds: &[World], options: &Options, io: &mut Io<'_>) -> Result<i32> 
         .filter(|i| wanted(worlds.get(*i), &options.only))
         .collect();
     if chosen.is_empty() {
-        anyhow::bail!("no world is called {}: see netshoot lab list", options.only);
+        return Err(Wrong::usage(format!(
+            "no world is called {}; see netshoot lab list",
+            options.only
+        )));
     }
     let runs = plan(&chosen, worlds, options);
     let done = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let progress = Mutex::new(&mut *io);
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.max(1) {
+        for _ in 0..options.jobs.clamp(1, runs.len().max(1)) {
             scope.spawn(|| {
                 while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = one(worlds, run, options);
@@ -161,7 +165,7 @@ fn wanted(world: Option<&World>, only: &str) -> bool {
 
 fn plan(chosen: &[usize], worlds: &[World], options: &Options) -> Vec<Run> {
     let mut runs = Vec::new();
-    for seed in options.first_seed..options.first_seed + options.seeds.max(1) {
+    for seed in options.first_seed..options.first_seed.saturating_add(options.seeds) {
         for world in chosen {
             let has = |t: &str| {
                 worlds

@@ -86,6 +86,8 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     }
     let (report, batches) = think(&case, &topology, access.as_mut(), io)?;
     let mut report = without_secrets(&report)?;
+    // What was found is printed even where it cannot be kept.
+    let mut kept = Ok(());
     if let Some(path) = &options.record {
         let schema = crate::access::RECORDING_SCHEMA.to_string();
         let recording = Recording {
@@ -95,10 +97,11 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
             snapshot: snapshot.clone(),
             batches,
         };
-        recording.write(path)?;
+        kept = recording.write(path);
     }
     if options.runbook {
         write!(io.out, "{}", report::runbook(&report, io.lang))?;
+        kept?;
         return Ok(code(&report));
     }
     let verify = options.verify && report.verdict == Verdict::Broken;
@@ -121,6 +124,8 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     if !first {
         report::write(&report, options.format, io)?;
     }
+    io.out.flush()?;
+    kept?;
     if std::env::var_os("NETSHOOT_STATS").is_some() {
         writeln!(
             io.err,
@@ -227,9 +232,10 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
         for p in probes {
             writeln!(
                 io.out,
-                "  {:?}: {} from {}",
-                p.question.harm(),
+                "  {}: {} {} {}",
+                crate::applets::harm(p.question.harm(), io.lang),
                 report::safe(&describe(&p.question)),
+                io.lang.pick("from", "，发自"),
                 report::safe(&place(&p.from))
             )?;
         }
@@ -237,8 +243,13 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
     writeln!(io.out, "{}", io.lang.pick("At most:", "上限："))?;
     writeln!(
         io.out,
-        "  {} probes, harm at most {:?}; nothing is changed",
-        case.most_probes, case.most_harm
+        "  {} {}{} {}{}",
+        case.most_probes,
+        io.lang.pick("questions, each", "次探测，每次"),
+        io.lang.pick(":", "："),
+        crate::applets::harm(case.most_harm, io.lang),
+        io.lang
+            .pick(" at most; nothing is changed", "；不做任何更改")
     )?;
     Ok(0)
 }

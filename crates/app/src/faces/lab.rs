@@ -44,9 +44,17 @@ impl Chosen<'_> {
 /// The built-in worlds, or those of a folder.
 pub fn worlds(dir: Option<&Path>) -> Result<Vec<World>> {
     match dir {
-        Some(dir) => netshoot_lab::world::load::all_in(dir)
-            .with_context(|| format!("read worlds in {}", dir.display()))
-            .map_err(Wrong::input),
+        Some(dir) => {
+            let found = netshoot_lab::world::load::all_in(dir)
+                .with_context(|| format!("read worlds in {}", dir.display()))
+                .map_err(Wrong::input)?;
+            if found.is_empty() {
+                let dir = dir.display();
+                let says = format!("no world in {dir}: none of its folders has a world.yaml");
+                return Err(Wrong::input(anyhow::anyhow!(says)));
+            }
+            Ok(found)
+        }
         None => labs::labs().context("read the built-in worlds"),
     }
 }

@@ -137,6 +137,11 @@ fn named_client(
     namespace: &str,
 ) -> Result<Vec<ObjectRef>, String> {
     let (kind, rest) = text.split_once('/').unwrap_or(("", text));
+    if rest.trim().is_empty() {
+        return Err(format!(
+            "'{text}' names nobody; say --from pod/NAME, deploy/NAME or node/NAME"
+        ));
+    }
     let (name, ns) = match rest.split_once('.') {
         Some((n, ns)) if topology.find("Namespace", "", ns).is_some() => (n, ns),
         _ => (rest, namespace),
@@ -253,6 +258,12 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
         ),
         None => None,
     };
+    let host = host.trim();
+    if host.is_empty() || authority.starts_with('[') != authority.contains(']') {
+        return Err(format!(
+            "'{text}' names no host; say svc/NAME:PORT, pod/NAME:PORT, HOST:PORT or [IPV6]:PORT"
+        ));
+    }
     let target = |to: Destination| Target {
         to,
         port,
@@ -263,7 +274,11 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
         let found = topology
             .all("Pod")
             .iter()
-            .find(|p| p.name() == host && (namespace.is_empty() || p.namespace() == namespace));
+            .find(|p| match host.strip_prefix(p.name()) {
+                Some("") => namespace.is_empty() || p.namespace() == namespace,
+                Some(tail) => tail.strip_prefix('.') == Some(p.namespace()),
+                None => false,
+            });
         return found
             .map(|p| target(Destination::Pod(p.reference())))
             .ok_or_else(|| {
@@ -286,10 +301,12 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
             did_you_mean(host, &names)
         ));
     }
-    if host.is_empty() {
-        return Err(format!("'{text}' names no host"));
-    }
     if port.is_none() && scheme.is_empty() {
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_string()
+        };
         return Err(format!("which port of {host}? say --to {host}:PORT"));
     }
     Ok(target(Destination::Host(host.to_string())))
