@@ -2,6 +2,7 @@
 
 use netshoot_model::object::Object;
 use netshoot_model::snapshot::{ClusterSnapshot, Gap};
+use netshoot_model::time;
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;
@@ -161,8 +162,9 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
         .file_name()
         .map(|n| n.to_string_lossy().into_owned())
         .unwrap_or_default();
+    let taken = told_time(&objects).unwrap_or(newest);
     let mut snapshot =
-        ClusterSnapshot::new(&format!("dump {name}"), "whoever made the dump", newest);
+        ClusterSnapshot::new(&format!("dump {name}"), "whoever made the dump", taken);
     for kind in [
         "Pod",
         "Service",
@@ -186,6 +188,24 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
     snapshot.objects = objects;
     crate::tidy(&mut snapshot);
     Ok(snapshot)
+}
+
+/// When a dump was taken, as its heartbeats tell (Leases of nodes are renewed every 10 s, `kubelet`
+/// posts node conditions at least every 5 minutes), milliseconds since 1970. A file's own time is
+/// only that of its last copy. None for a dump without heartbeats.
+fn told_time(objects: &[Object]) -> Option<u64> {
+    let heartbeats = objects.iter().flat_map(|o| match o.kind() {
+        "Lease" => vec![o.str("spec.renewTime")],
+        "Node" => o
+            .list("status.conditions")
+            .iter()
+            .filter_map(|c| c.get("lastHeartbeatTime")?.as_str())
+            .collect(),
+        _ => Vec::new(),
+    });
+    heartbeats
+        .filter_map(|t| u64::try_from(time::parse(t)?).ok())
+        .max()
 }
 
 fn list(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Error> {

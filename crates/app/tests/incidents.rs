@@ -262,6 +262,33 @@ fn question_id(question: &Value) -> &'static str {
     }
 }
 
+/// Worlds with two causes, or none of the ways above to withhold the evidence: only what a recording
+/// tells is looked at.
+const MORE_WORLDS: &[&str] = &[
+    "dns-without-endpoints",
+    "mtu-hole-under-the-tunnel",
+    "no-dns-and-loopback",
+    "no-dns-egress-and-wrong-selector",
+    "wrong-resolver-and-forward-drop",
+];
+
+#[test]
+fn more_recordings_tell_the_same() {
+    assert!(WORLDS.len() + MORE_WORLDS.len() >= 20);
+    let dir = Folder::new("more-incidents");
+    for world in MORE_WORLDS {
+        let file = dir.file(&format!("{world}.json"));
+        let report = ask(world, &["--record", &file]);
+        assert_eq!(
+            report["verdict"],
+            json!("broken"),
+            "{world}: {}",
+            report["summary"]
+        );
+        same_from_the_recording(world, &file, report);
+    }
+}
+
 #[test]
 fn another_kinds_remedy_leaves_the_symptom() {
     let dir = Folder::new("foreign");

@@ -296,6 +296,7 @@ fn cause_report(w: &Walked<'_>, c: &Cause, book: &mut Book) -> CauseReport {
         subject: c.root.subject.clone(),
         hop: c.root.hop.word().into(),
         confidence: confidence(w, &c.root),
+        at_risk: c.root.state == State::AtRisk,
         chain: c.root.chain.clone(),
         evidence: book.enter(&c.root.evidence),
         echoes: c.echoes.iter().map(|e| e.says.clone()).collect(),

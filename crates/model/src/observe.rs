@@ -162,6 +162,18 @@ impl<'a> Observed<'a> {
         }
     }
 
+    /// Nothing was sent towards the destination: there was no network to ask, or no leave.
+    pub fn untried(&self) -> bool {
+        self.lookup.is_none()
+            && self.connect.is_empty()
+            && self.endpoints.is_empty()
+            && self.http.is_empty()
+            && self.tls.is_none()
+            && self.series.is_empty()
+            && self.udp.is_none()
+            && self.passed_over.is_empty()
+    }
+
     /// TLS and HTTP, once a handshake has worked.
     fn requests(&mut self, view: &View<'a>) {
         let c = &view.path.conversation;

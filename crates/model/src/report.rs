@@ -121,6 +121,9 @@ pub struct CauseReport {
     pub hop: String,
     /// 0 to 1: computed from the evidence.
     pub confidence: f64,
+    /// It may break or weigh on others; it was not seen to hurt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_risk: bool,
     /// From root to symptom.
     pub chain: Vec<String>,
     /// Ids of its evidence.

@@ -247,18 +247,23 @@ fn command(text: &str, w: &Words) -> String {
 }
 
 fn also(b: &mut String, r: &Report, w: &Words) {
-    let items = r.also.iter().map(|c| {
-        format!(
-            "<b>{}</b> ({}<code>{}</code>): {}{}",
-            escape(w.title(c)),
-            escape(c.catalogue.as_str()).to_string()
-                + if c.catalogue.is_empty() { "" } else { ", " },
-            escape(&c.subject.to_string()),
-            escape(&c.says),
-            links(&c.evidence)
-        )
-    });
-    list(b, "also", w.also, items.collect());
+    let lines = |at_risk: bool| {
+        let some = r.also.iter().filter(|c| c.at_risk == at_risk);
+        some.map(|c| {
+            format!(
+                "<b>{}</b> ({}<code>{}</code>): {}{}",
+                escape(w.title(c)),
+                escape(c.catalogue.as_str()).to_string()
+                    + if c.catalogue.is_empty() { "" } else { ", " },
+                escape(&c.subject.to_string()),
+                escape(&c.says),
+                links(&c.evidence)
+            )
+        })
+        .collect()
+    };
+    list(b, "also", w.also, lines(false));
+    list(b, "at-risk", w.at_risk, lines(true));
 }
 
 fn evidence(b: &mut String, r: &Report, w: &Words) {

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use crate::io::Lang;
-use netshoot_model::report::Report;
+use netshoot_model::report::{CauseReport, Report};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -104,20 +104,17 @@ pub fn render(r: &Report, lang: Lang) -> String {
         w.symptom,
         r.symptom.iter().map(|s| escape(s)).collect(),
     );
-    bullets(
-        &mut b,
-        w.also,
-        r.also
-            .iter()
-            .map(|a| {
-                format!(
-                    "{}: {}",
-                    numbered(&a.catalogue, &escape(&a.id), " "),
-                    escape(&a.says)
-                )
-            })
-            .collect(),
-    );
+    for (title, at_risk) in [(w.also, false), (w.at_risk, true)] {
+        let some = r.also.iter().filter(|a| a.at_risk == at_risk);
+        let line = |a: &CauseReport| {
+            format!(
+                "{}: {}",
+                numbered(&a.catalogue, &escape(&a.id), " "),
+                escape(&a.says)
+            )
+        };
+        bullets(&mut b, title, some.map(line).collect());
+    }
     if !r.evidence.is_empty() {
         let _ = writeln!(b, "## {}\n\n| | | | |\n|---|---|---|---|", w.evidence);
         for e in &r.evidence {

@@ -62,9 +62,12 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
         }
     }
     remedy(r, &w, &p, io)?;
-    if !r.also.is_empty() {
-        heading(w.also, &p, io)?;
-        for a in &r.also {
+    for (title, at_risk) in [(w.also, false), (w.at_risk, true)] {
+        let mut some = r.also.iter().filter(|a| a.at_risk == at_risk).peekable();
+        if some.peek().is_some() {
+            heading(title, &p, io)?;
+        }
+        for a in some {
             writeln!(
                 io.out,
                 "  {}{}: {}",

@@ -111,6 +111,50 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     })
 }
 
+/// Recent kills behind a Service that could not be tried: what the objects alone suggest. None as
+/// soon as anything was tried: then [`pressure`] decides.
+pub fn suspect(view: &View<'_>, out: &mut Findings) {
+    if !view.observed().untried() {
+        return;
+    }
+    let pods = pods(view);
+    let killed: Vec<(&Object, Kill)> = pods
+        .iter()
+        .filter_map(|p| Some((*p, kills(view, p).into_iter().min_by_key(|k| k.ago_ms)?)))
+        .collect();
+    let Some((pod, last)) = killed.iter().min_by_key(|(_, k)| k.ago_ms) else {
+        return;
+    };
+    let owner = view.topology.owner_of(pod);
+    let limit = limit_of(pod, &last.container)
+        .map(|l| format!(" at the memory limit {}", mebibytes(l)))
+        .unwrap_or_default();
+    let field = "status.containerStatuses.lastState";
+    let seen = |p: &Object, k: &Kill| {
+        let text = format!(
+            "pod {}: OOMKilled {} ago, {} restarts",
+            p.name(),
+            time::age(k.ago_ms),
+            k.restarts
+        );
+        view.fact(HopKind::Backend, p, field, text)
+    };
+    let f = out.at_risk(
+        owner.clone(),
+        HopKind::Backend,
+        format!(
+            "{} of {} pods of {owner} were OOMKilled{limit}, the last one {} ago: each time they are away, and stall before",
+            killed.len(),
+            pods.len(),
+            time::age(last.ago_ms)
+        ),
+        seen(pod, last),
+    );
+    for (p, k) in killed.iter().filter(|(p, _)| p.name() != pod.name()) {
+        f.and(seen(p, k));
+    }
+}
+
 /// Lost SYNs and retransmissions look like a bad network. Says why that reading is wrong here.
 pub fn rule_out_the_network(out: &mut Findings, p: &Pressure) {
     let [first, rest @ ..] = p.clean.as_slice() else {

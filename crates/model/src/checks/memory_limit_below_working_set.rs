@@ -28,7 +28,7 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let Some(p) = memory::pressure(view) else {
-        return;
+        return memory::suspect(view, out);
     };
     let bound = match p.growth {
         Growth::Unbounded(_) => return,
@@ -89,7 +89,8 @@ the living ones, and whether their accept queues overflow.
 
 All of these together: a container of a pod behind the Service was OOMKilled within the last ten minutes;
 a living sibling stands above 80 % of the limit (or hit it); handshakes or requests fail now; and the
-growth of memory bends towards a bound. ICMP that is answered by the same pods rules the network out.
+growth of memory bends towards a bound. Where there is no network to ask (a dump), recent kills are told as a
+risk. ICMP that is answered by the same pods rules the network out.
 
 ## What to do
 

@@ -1,7 +1,7 @@
 //! A policy lets a namespace in by a label that no namespace carries (F61).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::policies::{denied, hop, lacking_label, steps};
+use crate::checks::policies::{denied, hop, lacking_label, peer, steps, suspected};
 use crate::object::ObjectRef;
 use crate::policy::{Miss, mend};
 use crate::remedy::{Remedy, Step};
@@ -27,14 +27,9 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let (Some(client), Some(d)) = (view.path.client, denied(view)) else {
-        return;
+        return suspect(view, out);
     };
-    // The peer of an ingress rule is the client, of an egress rule the server.
-    let peer = if d.direction.word() == "Egress" {
-        d.server.namespace()
-    } else {
-        client.namespace()
-    };
+    let peer = peer(d.direction, client, d.server);
     let Some(near) = lacking_label(&d.side, peer) else {
         return;
     };
@@ -106,6 +101,38 @@ fn run(view: &View<'_>, out: &mut Findings) {
     });
 }
 
+/// No network to ask: what the objects suggest, and no more.
+fn suspect(view: &View<'_>, out: &mut Findings) {
+    let (Some(client), Some(s)) = (view.path.client, suspected(view)) else {
+        return;
+    };
+    let peer = peer(s.direction, client, s.server);
+    let Some(near) = lacking_label(&s.side, peer) else {
+        return;
+    };
+    let (Some(Miss::Namespace { selector, .. }), Some(policy)) =
+        (near.misses.first(), view.topology.get(&near.policy))
+    else {
+        return;
+    };
+    let at = hop(s.direction);
+    out.at_risk(
+        ObjectRef::new("Namespace", "", peer),
+        at,
+        format!(
+            "{} would be denied by NetworkPolicy {}: it lets namespaces with {selector} in, and no namespace carries that, {peer} neither",
+            s.conversation(client),
+            near.policy.name
+        ),
+        view.fact(
+            at,
+            policy,
+            &format!("spec.{}[{}]", s.direction.word().to_lowercase(), near.rule),
+            format!("namespaceSelector {selector} selects 0 namespaces"),
+        ),
+    );
+}
+
 const PAGE: &str = r#"
 ## What it looks at
 
@@ -116,7 +143,7 @@ namespaces have.
 
 The conversation is denied, and one rule would allow it but for its namespaceSelector, which selects no
 namespace at all. A selector that selects another namespace is meant for somebody else: then it is
-`policy-denies-by-default`.
+`policy-denies-by-default`. Where there is no network to ask (a dump), it is told as a risk: "would be denied".
 
 ## What to do
 

@@ -60,35 +60,108 @@ pub fn client_end<'a>(view: &View<'a>, like: IpAddr) -> Option<End<'a>> {
     })
 }
 
+/// What the policies say of one endpoint.
+fn verdict_on<'a>(
+    view: &View<'a>,
+    endpoint: &Endpoint,
+) -> Option<Option<(&'a Object, Direction, Side)>> {
+    let server = endpoint.pod.as_ref().and_then(|p| view.topology.get(p))?;
+    let from = client_end(view, endpoint.address)?;
+    let to = End {
+        pod: Some(server),
+        address: endpoint.address,
+    };
+    let (policies, namespaces, pods) = facts(view);
+    let v = verdict(
+        policies,
+        namespaces,
+        pods,
+        &from,
+        &to,
+        &view.path.conversation.protocol,
+        endpoint.port,
+    );
+    let direction = if !v.egress.allowed {
+        Direction::Egress
+    } else if !v.ingress.allowed {
+        Direction::Ingress
+    } else {
+        return Some(None);
+    };
+    Some(Some((server, direction, v.side(direction).clone())))
+}
+
+/// A conversation that policies would deny, as the objects say; nobody could try it.
+pub struct Suspected<'v, 'a> {
+    /// The first such endpoint.
+    pub endpoint: &'v Endpoint,
+    /// Its pod.
+    pub server: &'a Object,
+    /// Which side denies.
+    pub direction: Direction,
+    /// That side.
+    pub side: Side,
+    /// Endpoints denied, and endpoints judged.
+    pub share: (usize, usize),
+}
+
+impl Suspected<'_, '_> {
+    /// `pod client-a to port 8080 of pod web-1 (all 3 endpoints)`.
+    pub fn conversation(&self, client: &Object) -> String {
+        let (denied, of) = self.share;
+        let share = match of {
+            0 | 1 => String::new(),
+            n if n == denied => format!(" (all {n} endpoints)"),
+            n => format!(" ({denied} of {n} endpoints)"),
+        };
+        format!(
+            "pod {} to port {} of pod {}{share}",
+            client.name(),
+            self.endpoint.port,
+            self.server.name()
+        )
+    }
+}
+
+/// What policies would deny, where the conversation could not be tried: a suspicion for want of a
+/// network, never a proof. None as soon as anything was tried: then [`denied`] decides.
+pub fn suspected<'v, 'a>(view: &'v View<'a>) -> Option<Suspected<'v, 'a>> {
+    view.path.client?;
+    if !view.observed().untried() {
+        return None;
+    }
+    let judged: Vec<_> = view
+        .path
+        .backends
+        .iter()
+        .filter_map(|e| Some((e, verdict_on(view, e)?)))
+        .collect();
+    let of = judged.len();
+    let denied = judged.iter().filter(|(_, v)| v.is_some()).count();
+    let (endpoint, (server, direction, side)) =
+        judged.into_iter().find_map(|(e, v)| Some((e, v?)))?;
+    Some(Suspected {
+        endpoint,
+        server,
+        direction,
+        side,
+        share: (denied, of),
+    })
+}
+
+/// The namespace that a rule of that direction would have to let in.
+pub fn peer<'o>(direction: Direction, client: &'o Object, server: &'o Object) -> &'o str {
+    match direction {
+        Direction::Egress => server.namespace(),
+        Direction::Ingress => client.namespace(),
+    }
+}
+
 /// The first lost endpoint that policies deny, with the proof; egress is looked at first.
 pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
     view.path.client?;
     for (endpoint, connect) in lost(view) {
-        let Some(server) = endpoint.pod.as_ref().and_then(|p| view.topology.get(p)) else {
-            continue;
-        };
-        let Some(from) = client_end(view, endpoint.address) else {
-            continue;
-        };
-        let to = End {
-            pod: Some(server),
-            address: endpoint.address,
-        };
-        let (policies, namespaces, pods) = facts(view);
-        let v = verdict(
-            policies,
-            namespaces,
-            pods,
-            &from,
-            &to,
-            &view.path.conversation.protocol,
-            endpoint.port,
-        );
-        let direction = if !v.egress.allowed {
-            Direction::Egress
-        } else if !v.ingress.allowed {
-            Direction::Ingress
-        } else {
+        let Some(Some((server, direction, side))) = verdict_on(view, endpoint) else {
             continue;
         };
         let node = if direction == Direction::Egress {
@@ -124,18 +197,18 @@ pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
             server,
             connect,
             direction,
-            side: v.side(direction).clone(),
+            side,
             from_node,
         });
     }
     None
 }
 
-/// The rule that would let the client in if only its namespace carried a label that no namespace
+/// The rule that would let the peer in if only its namespace carried a label that no namespace
 /// carries.
-pub fn lacking_label<'s>(side: &'s Side, client_namespace: &str) -> Option<&'s NearMiss> {
+pub fn lacking_label<'s>(side: &'s Side, peer: &str) -> Option<&'s NearMiss> {
     side.near_misses.iter().find(|n| {
-        matches!(n.misses.as_slice(), [Miss::Namespace { namespace, selects: 0, .. }] if namespace == client_namespace)
+        matches!(n.misses.as_slice(), [Miss::Namespace { namespace, selects: 0, .. }] if namespace == peer)
     })
 }
 

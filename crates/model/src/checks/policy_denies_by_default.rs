@@ -1,7 +1,9 @@
 //! Policies select the pod, and none of their rules lets this conversation through (F60).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::policies::{client_end, denied, facts, hop, lacking_label, names, steps};
+use crate::checks::policies::{
+    client_end, denied, facts, hop, lacking_label, names, peer, steps, suspected,
+};
 use crate::object::ObjectRef;
 use crate::policy::{End, suggest_allow};
 use crate::remedy::Remedy;
@@ -27,9 +29,9 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let (Some(client), Some(d)) = (view.path.client, denied(view)) else {
-        return;
+        return suspect(view, out);
     };
-    if lacking_label(&d.side, client.namespace()).is_some() {
+    if lacking_label(&d.side, peer(d.direction, client, d.server)).is_some() {
         return;
     }
     let word = d.direction.word().to_lowercase();
@@ -105,6 +107,49 @@ fn run(view: &View<'_>, out: &mut Findings) {
     f.remedy(remedy(view, &d, &first));
 }
 
+/// No network to ask: what the objects suggest, and no more.
+fn suspect(view: &View<'_>, out: &mut Findings) {
+    let (Some(client), Some(s)) = (view.path.client, suspected(view)) else {
+        return;
+    };
+    if lacking_label(&s.side, peer(s.direction, client, s.server)).is_some() {
+        return;
+    }
+    let Some(policy) = s.side.selecting.first().and_then(|p| view.topology.get(p)) else {
+        return;
+    };
+    let word = s.direction.word().to_lowercase();
+    let own = if word == "egress" { client } else { s.server };
+    let field = format!("spec.{word}");
+    let at = hop(s.direction);
+    let f = out.at_risk(
+        policy.reference(),
+        at,
+        format!(
+            "{} would be denied by NetworkPolicy {}: {word} of {} is isolated and no rule allows this",
+            s.conversation(client),
+            names(&s.side.selecting),
+            own.name()
+        ),
+        view.fact(
+            at,
+            policy,
+            &field,
+            format!(
+                "selects {}; none of its {} rules fits",
+                own.name(),
+                policy.list(&field).len()
+            ),
+        ),
+    );
+    for n in s.side.near_misses.iter().take(2) {
+        if let Some(p) = view.topology.get(&n.policy) {
+            let misses: Vec<String> = n.misses.iter().map(ToString::to_string).collect();
+            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), misses.join("; ")));
+        }
+    }
+}
+
 fn remedy(
     view: &View<'_>,
     d: &crate::checks::policies::Denied<'_, '_>,
@@ -147,6 +192,8 @@ they ask for.
 
 The handshake from the client is silent; the verdict of the policies is "denied"; and the same handshake from
 a node, which policies do not stop, is answered.
+
+Where there is no network to ask (a dump), the verdict alone is told as a risk: "would be denied".
 
 ## What to do
 

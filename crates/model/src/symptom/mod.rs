@@ -4,6 +4,8 @@
 //! understood is asked back, never guessed.
 
 mod clients;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use clients::{Reference, clients_of, references};
@@ -175,11 +177,10 @@ fn named_client(
             return Ok(found);
         }
     }
-    let names: Vec<&str> = topology
-        .all("Pod")
+    let names: Vec<&str> = ["Deployment", "StatefulSet", "DaemonSet", "Pod"]
         .iter()
-        .filter(here)
-        .map(|p| p.name())
+        .flat_map(|k| topology.all(k).iter().filter(here))
+        .map(|o| o.name())
         .collect();
     Err(format!(
         "there is no {text}{}{}",
@@ -256,7 +257,11 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
                 .filter(|p| *p > 0)
                 .ok_or_else(|| format!("'{p}' in '{text}' is not a port (1 to 65535)"))?,
         ),
-        None => None,
+        None => match scheme {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        },
     };
     let host = host.trim();
     if host.is_empty() || authority.starts_with('[') != authority.contains(']') {
@@ -343,7 +348,7 @@ fn from_words(
         }
     }
     let known = words::known_names(topology);
-    for word in words::strange_names(&request.said, &known) {
+    for word in words::strange_names(&request.said, &known, all.len() < 2) {
         u.asked_back.push(format!(
             "there is nothing called {word}{}{}",
             in_namespace(&request.namespace),

@@ -31,6 +31,13 @@ const SYMPTOMS: &[(&str, &[&str])] = &[
             "cannot reach",
             "can't reach",
             "can not reach",
+            "cannot be reached",
+            "can't be reached",
+            "can not be reached",
+            "nobody can reach",
+            "nobody reaches",
+            "不可达",
+            "无法被",
             "no route",
             "not reachable",
             "访问不了",
@@ -129,7 +136,8 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 /// Names of things that exist, found in a text.
 pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::new();
-    for (at, word) in words(text) {
+    for (at, written) in words(text) {
+        let word = &as_named(written);
         let bare = bare_name(word);
         let service = service_named(topology, bare, namespace)
             .or_else(|| service_named(topology, bare, ""))
@@ -140,8 +148,8 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
             .any(exists)
             || word.starts_with("node/");
         let host = !service && !other && (word.contains("://") || is_host_port(word));
-        let ambiguous_word = ENGLISH.contains(&bare);
-        if (service || other || host) && !ambiguous_word && !out.iter().any(|t| t.text == word) {
+        let only_a_word = ENGLISH.contains(&word.as_str()) && !quoted(text, at);
+        if (service || other || host) && !only_a_word && !out.iter().any(|t| t.text == *word) {
             out.push(Token {
                 text: word.to_string(),
                 at,
@@ -150,7 +158,34 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
             });
         }
     }
+    // "An error when web calls cart" has its two ends without a Service called error; "client
+    // cannot reach server" has not.
+    let may_be_a_word = |t: &Token| SOMETIMES.contains(&t.text.as_str()) && !quoted(text, t.at);
+    if out.iter().filter(|t| !may_be_a_word(t)).count() >= 2 {
+        out.retain(|t| !may_be_a_word(t));
+    }
     out
+}
+
+/// The word with the capital of a sentence's first word taken back: names have none.
+fn as_named(word: &str) -> String {
+    let bare = bare_name(word);
+    let mut chars = bare.chars();
+    let title = chars.next().is_some_and(|c| c.is_ascii_uppercase())
+        && chars.as_str().chars().any(|c| c.is_ascii_lowercase())
+        && !chars.as_str().chars().any(|c| c.is_ascii_uppercase());
+    if title {
+        word.replacen(bare, &bare.to_ascii_lowercase(), 1)
+    } else {
+        word.to_string()
+    }
+}
+
+/// A quotation mark stands right before.
+fn quoted(text: &str, at: usize) -> bool {
+    at.checked_sub(1)
+        .and_then(|i| text.as_bytes().get(i))
+        .is_some_and(|c| matches!(c, b'`' | b'\'' | b'"'))
 }
 
 /// Words that people use as words even when an object has the name.
@@ -165,6 +200,46 @@ const ENGLISH: &[&str] = &[
     "pod",
     "production-like",
 ];
+
+/// Words that are a name only where the sentence has no two others.
+const SOMETIMES: &[&str] = &[
+    "client",
+    "cluster",
+    "connection",
+    "error",
+    "errors",
+    "network",
+    "node",
+    "request",
+    "requests",
+    "server",
+];
+
+/// Words right before the name of the one who is asked.
+const ASKED: &[&str] = &[
+    " to",
+    "reach",
+    "reaching",
+    "calling",
+    "call",
+    "calls",
+    "connect",
+    "访问",
+    "调用",
+    "连接",
+    "到",
+    "请求",
+    "访问不了",
+    "连不上",
+    "解析",
+];
+
+/// What the one who is asked does: the answer goes *to* the client.
+const ANSWERS: &[&str] = &["returns", "answers", "replies", "responds", "sends"];
+/// What the client does with answers: they come *from* the one who is asked.
+const RECEIVES: &[&str] = &["gets", "get", "got", "receives", "received", "sees", "saw"];
+/// ... unless these are what is got: they come from a client.
+const ASKING: &[&str] = &["request", "call", "traffic", "connections"];
 
 /// The name in `svc/cart.shop:80` or `http://cart:80/x`: `cart.shop`, `cart`.
 fn bare_name(word: &str) -> &str {
@@ -244,7 +319,18 @@ pub fn service_named(topology: &Topology<'_>, host: &str, namespace: &str) -> Op
 /// can be a client asks the next that can be a server.
 pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
     let lower = text.to_lowercase();
-    for t in &mut all {
+    let mut last = 0;
+    for (i, t) in all.iter_mut().enumerate() {
+        let between = lower.get(last..t.at).unwrap_or("");
+        last = t.at + t.text.len();
+        let verb = |all: &[&str]| {
+            i > 0
+                && between
+                    .split(|c: char| !c.is_ascii_alphabetic())
+                    .any(|w| all.contains(&w))
+        };
+        let answered = verb(ANSWERS);
+        let received = verb(RECEIVES) && !ASKING.iter().any(|w| between.contains(w));
         let before = lower
             .get(..t.at)
             .unwrap_or("")
@@ -254,32 +340,18 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
             .unwrap_or("")
             .trim_start_matches(['`', '\'', '"', ' ']);
         let said = |w: &&str| before.ends_with(*w) && boundary(before, w);
-        if [
+        if (received && said(&" from")) || ANSWERS.iter().any(|w| after.starts_with(w)) {
+            t.role = Role::Server;
+        } else if answered && said(&" to") {
+            t.role = Role::Client;
+        } else if [
             " from", " by", " for", "from", "从", "来自", "被", "由", "在",
         ]
         .iter()
         .any(said)
         {
             t.role = Role::Client;
-        } else if [
-            " to",
-            "reach",
-            "reaching",
-            "calling",
-            "call",
-            "calls",
-            "connect",
-            "访问",
-            "调用",
-            "连接",
-            "到",
-            "请求",
-            "访问不了",
-            "连不上",
-            "解析",
-        ]
-        .iter()
-        .any(said)
+        } else if ASKED.iter().any(said)
             || after.starts_with('被')
             || after.starts_with("is unreachable from")
             || after.starts_with("cannot be reached")
@@ -359,14 +431,25 @@ pub fn known_names(topology: &Topology<'_>) -> BTreeSet<String> {
     .collect()
 }
 
-/// Words that look like an object's name (two parts joined by a dash, or quoted) and are none.
-pub fn strange_names(text: &str, known: &BTreeSet<String>) -> Vec<String> {
+/// Words that look like an object's name and are none: two parts joined by a dash, quoted, with a
+/// kind before them (`svc/x`), or, with `asked`, almost a name where the one who is asked stands.
+pub fn strange_names(text: &str, known: &BTreeSet<String>, asked: bool) -> Vec<String> {
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let mut out = Vec::new();
     for (at, word) in words(text) {
-        let quoted = at
-            .checked_sub(1)
-            .and_then(|i| text.as_bytes().get(i))
-            .is_some_and(|c| matches!(c, b'`' | b'\'' | b'"'));
+        let quoted = quoted(text, at);
+        let explicit = word.split_once('/').is_some_and(|(k, _)| is_kind(k));
+        let before = text.get(..at).unwrap_or("").to_lowercase();
+        let before = before.trim_end();
+        let almost = asked
+            && ASKED
+                .iter()
+                .any(|w| before.ends_with(w) && boundary(before, w))
+            && word.len() > 3
+            && word
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && !nearest(word, &names).is_empty();
         let bare = bare_name(word);
         let looks = bare.contains('-')
             && bare.split('-').all(|p| !p.is_empty())
@@ -383,20 +466,18 @@ pub fn strange_names(text: &str, known: &BTreeSet<String>) -> Vec<String> {
             "in-cluster",
         ]
         .contains(&bare);
-        if (looks || (quoted && bare.len() > 2))
-            && !usual
-            && !known.contains(plain)
-            && !known.contains(bare)
-            && !word.contains("://")
-            && !is_host_port(word)
-        {
+        let plainly_none = !word.contains("://") && !is_host_port(word);
+        let suspicious =
+            explicit || (plainly_none && (looks || almost || quoted && bare.len() > 2));
+        if suspicious && !usual && !known.contains(plain) && !known.contains(bare) {
             out.push(bare.to_string());
         }
     }
     out
 }
 
-/// The names nearest to a word: at most two, within a third of its length (Levenshtein distance).
+/// The names nearest to a word: at most two, within a third of its length (Levenshtein distance,
+/// two neighbours swapped counting as one).
 pub fn nearest(word: &str, names: &[&str]) -> Vec<String> {
     let mut scored: Vec<(usize, &str)> = names
         .iter()
@@ -417,6 +498,7 @@ pub fn nearest(word: &str, names: &[&str]) -> Vec<String> {
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut earlier: (char, Vec<usize>) = ('\0', Vec::new());
     for (i, ca) in a.chars().take(64).enumerate() {
         let mut next = vec![i + 1];
         for (j, cb) in b.iter().enumerate() {
@@ -424,9 +506,15 @@ fn distance(a: &str, b: &str) -> usize {
             let keep = row.get(j).copied().unwrap_or(0) + cost;
             let up = row.get(j + 1).copied().unwrap_or(0) + 1;
             let left = next.last().copied().unwrap_or(0) + 1;
-            next.push(keep.min(up).min(left));
+            let swapped = match j.checked_sub(1) {
+                Some(k) if b.get(k) == Some(&ca) && earlier.0 == *cb => {
+                    earlier.1.get(k).map_or(usize::MAX, |d| d + 1)
+                }
+                _ => usize::MAX,
+            };
+            next.push(keep.min(up).min(left).min(swapped));
         }
-        row = next;
+        earlier = (ca, std::mem::replace(&mut row, next));
     }
     row.last().copied().unwrap_or(0)
 }

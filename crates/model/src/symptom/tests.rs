@@ -1,0 +1,493 @@
+//! Sentences, and what is understood of them.
+
+use super::{Request, understand};
+use crate::object::Object;
+use crate::path::{Conversation, Destination};
+use crate::snapshot::ClusterSnapshot;
+use crate::topology::Topology;
+use serde_json::{Value, json};
+
+fn deployment(namespace: &str, name: &str, env: Value) -> Vec<Value> {
+    let labels = json!({"app": name});
+    let set = format!("{name}-5f");
+    let owner = |kind: &str, name: &str| json!([{"kind": kind, "name": name, "controller": true}]);
+    let spec = json!({"nodeName": "node-a", "containers": [{"name": name, "env": env}]});
+    vec![
+        json!({"kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"selector": {"matchLabels": labels}}}),
+        json!({"kind": "ReplicaSet", "metadata": {"name": set, "namespace": namespace, "labels": labels,
+            "ownerReferences": owner("Deployment", name)}}),
+        json!({"kind": "Pod", "metadata": {"name": format!("{set}-x1"), "namespace": namespace, "labels": labels,
+            "ownerReferences": owner("ReplicaSet", &set)}, "spec": spec,
+            "status": {"phase": "Running", "podIP": "10.244.1.2"}}),
+    ]
+}
+
+fn service(namespace: &str, name: &str, port: u16) -> Value {
+    json!({"kind": "Service", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": name}, "ports": [{"port": port, "targetPort": 8080}]}})
+}
+
+/// A shop: `web` and `frontend` call `cart` (8080) and `api` (80); `worker` has no Service; `stock`
+/// lives in another namespace; `in` and `error` are names that are words too.
+fn shop() -> ClusterSnapshot {
+    let mut all: Vec<Value> = ["shop", "warehouse", "quiet"]
+        .iter()
+        .map(|n| json!({"kind": "Namespace", "metadata": {"name": n}}))
+        .collect();
+    all.push(json!({"kind": "Node", "metadata": {"name": "node-a"}}));
+    let calls = |urls: &[&str]| {
+        let env = urls.iter().map(|u| json!({"name": "URL", "value": u}));
+        Value::Array(env.collect())
+    };
+    for (ns, name, port, urls) in [
+        ("shop", "web", 80, calls(&["http://cart:8080/x"])),
+        ("shop", "frontend", 80, calls(&[])),
+        ("shop", "cart", 8080, calls(&[])),
+        ("shop", "api", 80, calls(&[])),
+        ("shop", "worker", 0, calls(&["http://cart:8080"])),
+        ("shop", "error", 80, calls(&[])),
+        ("shop", "user-service", 80, calls(&[])),
+        ("shop", "auth-service", 80, calls(&[])),
+        ("warehouse", "stock", 5432, calls(&[])),
+    ] {
+        all.extend(deployment(ns, name, urls));
+        if port > 0 {
+            all.push(service(ns, name, port));
+        }
+    }
+    let mut snapshot = ClusterSnapshot::new("test", "you", 0);
+    snapshot.objects = all.into_iter().map(Object).collect();
+    snapshot
+}
+
+fn words(c: &Conversation) -> String {
+    let from = c.from.as_ref().map_or("this host".into(), |r| {
+        r.name.split("-5f").next().unwrap_or("").to_string()
+    });
+    let to = match &c.to {
+        Destination::Service(r) if r.namespace == "shop" => r.name.clone(),
+        Destination::Service(r) => format!("{}.{}", r.name, r.namespace),
+        Destination::Pod(r) => format!("pod/{}", r.name),
+        Destination::Host(h) => h.clone(),
+    };
+    let path = c.http.as_deref().filter(|p| *p != "/").unwrap_or("");
+    let tls = if c.tls { "tls " } else { "" };
+    format!("{from} > {tls}{to}:{}{path}", c.port)
+}
+
+/// Sentence, the first conversation, the symptoms.
+const SENTENCES: &[(&str, &str, &str)] = &[
+    (
+        "connection refused from frontend to cart",
+        "frontend > cart:8080",
+        "refused",
+    ),
+    ("web cannot reach cart", "web > cart:8080", "unreachable"),
+    (
+        "frontend can't connect to cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "cart is unreachable from web",
+        "web > cart:8080",
+        "unreachable",
+    ),
+    (
+        "cart cannot be reached from frontend",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "cart is not reachable by frontend",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend to cart times out",
+        "frontend > cart:8080",
+        "timeout",
+    ),
+    (
+        "frontend -> cart times out",
+        "frontend > cart:8080",
+        "timeout",
+    ),
+    (
+        "user-service calls to auth-service time out",
+        "user-service > auth-service:80",
+        "timeout",
+    ),
+    (
+        "requests from user-service to auth-service hang",
+        "user-service > auth-service:80",
+        "timeout",
+    ),
+    (
+        "timeouts calling http://cart.shop:8080/x from frontend",
+        "frontend > cart:8080/x",
+        "timeout",
+    ),
+    (
+        "frontend gets 502 from cart",
+        "frontend > cart:8080",
+        "error",
+    ),
+    (
+        "frontend gets connection errors from api",
+        "frontend > api:80",
+        "error",
+    ),
+    (
+        "frontend receives resets from cart",
+        "frontend > cart:8080",
+        "reset",
+    ),
+    (
+        "cart returns 503 to frontend",
+        "frontend > cart:8080",
+        "error",
+    ),
+    ("web cannot resolve api", "web > api:80", "dns"),
+    ("from web, cart is slow", "web > cart:8080", "slow"),
+    (
+        "curl: (28) timeout when `frontend` calls `cart`",
+        "frontend > cart:8080",
+        "timeout",
+    ),
+    (
+        "frontend fails to talk to svc/api:80",
+        "frontend > api:80",
+        "error",
+    ),
+    (
+        "deploy/worker to svc/cart:8080 timed out",
+        "worker > cart:8080",
+        "timeout",
+    ),
+    (
+        "Frontend cannot reach Cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend cannot reach cart:9090",
+        "frontend > cart:9090",
+        "unreachable",
+    ),
+    (
+        "frontend cannot reach cart.shop.svc.cluster.local",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend cannot reach stock in warehouse",
+        "frontend > stock.warehouse:5432",
+        "unreachable",
+    ),
+    (
+        "frontend cannot reach stock.warehouse",
+        "frontend > stock.warehouse:5432",
+        "unreachable",
+    ),
+    (
+        "packet loss between frontend and cart",
+        "frontend > cart:8080",
+        "loss",
+    ),
+    ("worker gets errors", "worker > cart:8080", "error"),
+    ("nobody can reach cart", "web > cart:8080", "unreachable"),
+    (
+        "x509 certificate errors from web to https://api.shop:443/",
+        "web > tls api:443",
+        "tls,error",
+    ),
+    (
+        "frontend cannot reach https://example.com/health",
+        "frontend > tls example.com:443/health",
+        "unreachable",
+    ),
+    (
+        "an error occurs when frontend calls cart",
+        "frontend > cart:8080",
+        "error",
+    ),
+    (
+        "frontend 访问不了 cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend访问不了cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    ("从 web 到 cart 超时", "web > cart:8080", "timeout"),
+    ("cart 被 web 调用时报 502", "web > cart:8080", "error"),
+    (
+        "cart 无法被 frontend 访问",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend 调用 cart 被拒绝",
+        "frontend > cart:8080",
+        "refused",
+    ),
+    (
+        "frontend 连不上 cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    ("frontend 解析不了 api", "frontend > api:80", "dns"),
+    ("frontend 请求 cart 卡住", "frontend > cart:8080", "timeout"),
+    (
+        "frontend 访问 api 证书报错",
+        "frontend > api:80",
+        "tls,error",
+    ),
+    ("frontend 访问 cart 很慢", "frontend > cart:8080", "slow"),
+    ("frontend 到 cart 丢包", "frontend > cart:8080", "loss"),
+    (
+        "frontend 从今早起访问不了 cart",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
+        "frontend 访问不了 warehouse 的 stock",
+        "frontend > stock.warehouse:5432",
+        "unreachable",
+    ),
+    (
+        "在 frontend 里访问 cart 超时，其他 Pod 正常",
+        "frontend > cart:8080",
+        "timeout",
+    ),
+    (
+        "cart 从 frontend 访问超时",
+        "frontend > cart:8080",
+        "timeout",
+    ),
+    ("访问 cart 超时", "web > cart:8080", "timeout"),
+    (
+        "user-service 调用 auth-service 超时",
+        "user-service > auth-service:80",
+        "timeout",
+    ),
+    (
+        "frontend 连接 cart 时连接被重置",
+        "frontend > cart:8080",
+        "reset",
+    ),
+    (
+        "cart gets no requests from frontend",
+        "frontend > cart:8080",
+        "",
+    ),
+    (
+        "svc/error refused connections from frontend",
+        "frontend > error:80",
+        "refused,error",
+    ),
+    (
+        "error cannot reach cart",
+        "error > cart:8080",
+        "unreachable,error",
+    ),
+    // Only a namespace: everything that its workloads are configured to call.
+    ("service timeout", "web > cart:8080/x", "timeout"),
+    ("DNS 解析失败", "web > cart:8080/x", "dns,error"),
+];
+
+#[test]
+fn sentences_are_understood() {
+    let snapshot = shop();
+    let topology = Topology::new(&snapshot);
+    let mut wrong = Vec::new();
+    for (said, first, symptoms) in SENTENCES {
+        let request = Request {
+            said: said.to_string(),
+            namespace: "shop".into(),
+            ..Request::default()
+        };
+        let (u, all) = understand(&topology, &request);
+        let got = all
+            .first()
+            .map(words)
+            .unwrap_or_else(|| u.asked_back.join("; "));
+        // A sentence that names both ends means one conversation only.
+        let one = said.contains("service timeout") || said.contains("DNS") || all.len() <= 1;
+        if got != *first || u.symptom.join(",") != *symptoms || !one {
+            wrong.push(format!(
+                "{said}\n    {got} ({}), {} in all",
+                u.symptom.join(","),
+                all.len()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_not_understood_is_asked_back() {
+    let snapshot = shop();
+    let topology = Topology::new(&snapshot);
+    let mut wrong = Vec::new();
+    for (namespace, said, from, to, expected) in [
+        (
+            "shop",
+            "user-servise cannot reach auth-service",
+            "",
+            "",
+            "user-servise in namespace shop; did you mean user-service",
+        ),
+        (
+            "shop",
+            "user-service 访问不了 auth-servic",
+            "",
+            "",
+            "auth-servic in namespace shop; did you mean auth-service",
+        ),
+        (
+            "shop",
+            "frontend cannot reach 'crat'",
+            "",
+            "",
+            "crat in namespace shop; did you mean cart",
+        ),
+        (
+            "shop",
+            "frontend cannot reach svc/crat",
+            "",
+            "",
+            "crat in namespace shop; did you mean cart",
+        ),
+        (
+            "shop",
+            "frontend 访问不了 crat",
+            "",
+            "",
+            "crat in namespace shop; did you mean cart",
+        ),
+        (
+            "shop",
+            "frontend cannot reach crat",
+            "",
+            "",
+            "crat in namespace shop; did you mean cart",
+        ),
+        (
+            "shp",
+            "web cannot reach cart",
+            "",
+            "",
+            "there is no namespace shp; did you mean shop",
+        ),
+        (
+            "quiet",
+            "timeouts",
+            "",
+            "",
+            "there is no Service in that namespace",
+        ),
+        (
+            "",
+            "it does not work",
+            "",
+            "",
+            "which conversation is meant",
+        ),
+        (
+            "shop",
+            "",
+            "deploy/fronted",
+            "svc/cart",
+            "there is no deploy/fronted in namespace shop; did you mean frontend",
+        ),
+        (
+            "shop",
+            "",
+            "deploy/frontend",
+            "svc/crat:80",
+            "there is no Service crat in namespace shop; did you mean cart",
+        ),
+        ("shop", "", "deploy/frontend", "cart:99999", "not a port"),
+        (
+            "shop",
+            "",
+            "node/node-b",
+            "svc/cart",
+            "there is no node node-b; did you mean node-a",
+        ),
+        ("shop", "", "", "example.com", "which port of example.com"),
+    ] {
+        let request = Request {
+            said: said.into(),
+            namespace: namespace.into(),
+            from: from.into(),
+            to: to.into(),
+        };
+        let (u, all) = understand(&topology, &request);
+        let asked = u.asked_back.join("; ");
+        if !asked.contains(expected) || !all.is_empty() {
+            let got: Vec<String> = all.iter().map(words).collect();
+            wrong.push(format!(
+                "{namespace} {said} {from} {to}\n    {asked} {got:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn any_text_is_survived() {
+    let snapshot = shop();
+    let topology = Topology::new(&snapshot);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % (n as u64)).unwrap_or(0)
+    };
+    let odd = [
+        '\u{130}',
+        'İ',
+        'ß',
+        '被',
+        '`',
+        ':',
+        '/',
+        '[',
+        ']',
+        '@',
+        '.',
+        '-',
+        '\0',
+        '\u{1F600}',
+        ' ',
+    ];
+    for _ in 0..800 {
+        let (said, _, _) = SENTENCES[next(SENTENCES.len())];
+        let mut chars: Vec<char> = said.chars().collect();
+        for _ in 0..1 + next(4) {
+            let at = next(chars.len());
+            match next(3) {
+                0 => chars.insert(at, odd[next(odd.len())]),
+                1 => chars[at] = odd[next(odd.len())],
+                _ => chars.truncate(at.max(1)),
+            }
+        }
+        let said: String = chars.into_iter().collect();
+        for (namespace, to) in [("shop", ""), ("", said.as_str())] {
+            let request = Request {
+                said: said.clone(),
+                namespace: namespace.into(),
+                from: String::new(),
+                to: to.into(),
+            };
+            understand(&topology, &request);
+        }
+    }
+}
