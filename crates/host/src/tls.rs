@@ -24,6 +24,7 @@ pub struct Client {
     observer: Arc<Observer>,
     name: ServerName<'static>,
     nameless: bool,
+    public: bool,
 }
 
 /// Writes down what was presented and what a strict client would say.
@@ -126,6 +127,7 @@ impl Client {
             observer,
             name,
             nameless,
+            public: authorities.trim().is_empty(),
         })
     }
 
@@ -176,6 +178,15 @@ impl Client {
             E::NotValidForName | E::NotValidForNameContext { .. } => {
                 let names = leaf.map(|l| l.names.join(", ")).unwrap_or_default();
                 format!("not valid for {}, only for {names}", self.name.to_str())
+            }
+            // What `openssl req -x509` makes is an authority of its own, which comes out before the
+            // question of who signed it.
+            E::Other(e)
+                if self.public
+                    && leaf.is_some_and(|l| l.subject == l.issuer)
+                    && e.to_string().contains("CaUsedAsEndEntity") =>
+            {
+                "unknown issuer (self-signed)".into()
             }
             other => rustls::Error::InvalidCertificate(other.clone()).to_string(),
         }

@@ -411,6 +411,7 @@ fn applies(w: &Walked<'_>, k: HopKind) -> bool {
     match k {
         HopKind::Name => !w.path.name.is_empty(),
         HopKind::Service => w.path.service.is_some(),
+        HopKind::IngressPolicy if matches!(c.to, Destination::Host(_)) => false,
         HopKind::EgressPolicy | HopKind::IngressPolicy => w.path.client.is_some(),
         HopKind::Tls => c.tls,
         HopKind::Http => c.http.is_some(),

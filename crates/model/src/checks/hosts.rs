@@ -1,8 +1,9 @@
 //! What the checks of conversations to plain hosts share.
 
-use crate::check::{View, place};
+use crate::check::{Findings, View, place};
+use crate::finding::Seen;
 use crate::object::ObjectRef;
-use crate::path::Destination;
+use crate::path::{Destination, HopKind};
 use crate::policy::Cidr;
 use crate::probe::{Answer, Answered, Link, Outcome, Question, Route};
 use crate::remedy::{Remedy, Step};
@@ -50,6 +51,56 @@ pub fn links<'a>(view: &View<'a>) -> Option<(&'a Answered, &'a [Link])> {
         Answer::Links(all) => Some((answered, all)),
         _ => None,
     }
+}
+
+/// States and addresses of links in a line.
+pub fn states(links: &[Link]) -> String {
+    let each: Vec<String> = links
+        .iter()
+        .take(12)
+        .map(|l| {
+            let state = match (l.up, l.carrier) {
+                (false, _) => "down",
+                (true, false) => "no carrier",
+                (true, true) => "up",
+            };
+            format!("{} {state} {}", l.name, l.addresses.join(" "))
+                .trim_end()
+                .to_string()
+        })
+        .collect();
+    each.join("; ")
+}
+
+/// The route's own outgoing link is down or has no carrier: why, and what was seen.
+pub fn link_trouble(view: &View<'_>, r: &Route) -> Option<(String, Seen)> {
+    let (answered, all) = links(view)?;
+    let link = all.iter().find(|l| l.name == r.interface)?;
+    let why = match (link.up, link.carrier) {
+        (false, _) => format!("link {} is down", link.name),
+        (true, false) => format!("link {} has no carrier", link.name),
+        (true, true) => return None,
+    };
+    let seen = view.saw(
+        HopKind::ClientNode,
+        answered,
+        states(std::slice::from_ref(link)),
+    );
+    Some((why, seen))
+}
+
+/// Says that a route leads to the address: the client's own network is not the reason.
+pub fn route_is_there(
+    view: &View<'_>,
+    out: &mut Findings,
+    host: &str,
+    to: IpAddr,
+    decision: &Answered,
+    r: &Route,
+) {
+    let says = format!("a route leads to {to}: {}", way(r));
+    let seen = view.saw(HopKind::ClientNode, decision, says.clone());
+    out.fine(subject(host), HopKind::ClientNode, says, seen);
 }
 
 /// The block holds the address. `default` holds every address of its family, which is not written.

@@ -1,7 +1,9 @@
 //! No route leads to the host, or a router on the way says so.
 
 use crate::check::{Check, Findings, View};
-use crate::checks::hosts::{all_ended, ask, here, holds, host, links, route, subject, way};
+use crate::checks::hosts::{
+    all_ended, ask, here, holds, host, link_trouble, links, route, states, subject, way,
+};
 use crate::finding::Seen;
 use crate::observe::attempts;
 use crate::path::HopKind;
@@ -11,8 +13,8 @@ use std::net::IpAddr;
 /// The check.
 pub const CHECK: Check = Check {
     id: "no-route-to-destination",
-    title: "No route leads to the host",
-    title_zh: "没有到达该主机的路由",
+    title: "Host is unreachable: no route leads there",
+    title_zh: "主机不可达：没有到达它的路由",
     catalogue: &[],
     layer: "L3",
     looks_at: &[],
@@ -142,26 +144,14 @@ fn throws_away(kind: &str) -> bool {
     matches!(kind, "blackhole" | "unreachable" | "prohibit")
 }
 
-fn states(links: &[Link]) -> String {
-    let each: Vec<String> = links
-        .iter()
-        .take(12)
-        .map(|l| {
-            let state = match (l.up, l.carrier) {
-                (false, _) => "down",
-                (true, false) => "no carrier",
-                (true, true) => "up",
-            };
-            format!("{} {state} {}", l.name, l.addresses.join(" "))
-                .trim_end()
-                .to_string()
-        })
-        .collect();
-    each.join("; ")
-}
-
 /// A route is there: the neighbour does not answer, or somebody on the way says no.
 fn on_the_way(view: &View<'_>, to: IpAddr, r: &Route, error: &str) -> (String, Option<Seen>) {
+    if let Some((why, seen)) = link_trouble(view, r) {
+        return (
+            format!("{why}, and the route to {to} goes out there"),
+            Some(seen),
+        );
+    }
     let next = r.via.unwrap_or(to);
     if let Some(answered) = view.ask(view.path.vantage(), Question::Neighbours)
         && let Answer::Neighbours(all) = &answered.answer

@@ -1,7 +1,9 @@
 //! The host's port gives no answer at all, though a route leads there.
 
 use crate::check::{Check, Findings, View};
-use crate::checks::hosts::{all_ended, ask, host, route, subject, way};
+use crate::checks::hosts::{
+    all_ended, ask, host, link_trouble, route, route_is_there, subject, way,
+};
 use crate::observe::{attempts, tally};
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Neighbour, Outcome, Question, Route};
@@ -33,6 +35,25 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Some((decision, Some(r))) = route(view, to.ip()) else {
         return;
     };
+    if let Some((why, seen)) = link_trouble(view, r) {
+        let says = format!("{to} gives no answer: {why}, and the route there goes out of it");
+        let f = out.broken(subject(name), HopKind::ClientNode, says, seen);
+        f.and(view.saw(
+            HopKind::ClientNode,
+            decision,
+            format!("{} goes out {}", to.ip(), way(r)),
+        ));
+        f.then(why).then("no packet leaves by it");
+        f.remedy(ask(
+            "the link carries nothing",
+            vec![format!(
+                "is the cable in, the other end up? ip link show dev {0}; ip link set dev {0} up",
+                r.interface
+            )],
+        ));
+        return;
+    }
+    route_is_there(view, out, name, to.ip(), decision, r);
     let echo = view.ask(
         view.path.vantage(),
         Question::Echo {

@@ -1,7 +1,7 @@
 //! The host is there and refuses the port.
 
 use crate::check::{Check, Findings, View};
-use crate::checks::hosts::{all_ended, ask, here, host, route, subject};
+use crate::checks::hosts::{all_ended, ask, here, host, route, route_is_there, subject};
 use crate::checks::listeners::list;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
@@ -25,9 +25,11 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Some((to, connect)) = all_ended(view, Outcome::Refused) else {
         return;
     };
-    let own = route(view, to.ip())
-        .and_then(|(_, r)| r)
-        .is_some_and(|r| r.kind == "local");
+    let way = route(view, to.ip());
+    let own = matches!(way, Some((_, Some(r))) if r.kind == "local");
+    if let Some((decision, Some(r))) = way {
+        route_is_there(view, out, name, to.ip(), decision, r);
+    }
     let refused = view.saw(
         HopKind::Listener,
         connect,
