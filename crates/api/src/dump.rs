@@ -233,7 +233,7 @@ fn list(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, told_time};
 
     #[test]
     fn shapes() {
@@ -251,6 +251,30 @@ mod tests {
         ] {
             let e = parse("f.yaml", text).unwrap_err().to_string();
             assert!(e.contains("f.yaml") && e.contains(says), "{e}");
+        }
+    }
+
+    #[test]
+    fn heartbeats_tell_the_time() {
+        for (text, ms) in [
+            (
+                "{kind: Lease, metadata: {name: a}, spec: {renewTime: \"1970-01-01T00:00:05.250000Z\"}}",
+                Some(5250),
+            ),
+            (
+                "{kind: Node, metadata: {name: a}, status: {conditions: [{type: Ready, lastHeartbeatTime: \"1970-01-01T00:00:07Z\"}, {type: Disk}]}}\n---\n{kind: Lease, metadata: {name: a}, spec: {renewTime: \"1970-01-01T00:00:05Z\"}}",
+                Some(7000),
+            ),
+            (
+                "{kind: Lease, metadata: {name: a}, spec: {renewTime: yesterday}}",
+                None,
+            ),
+            (
+                "{kind: Pod, metadata: {name: a, creationTimestamp: \"1970-01-01T00:00:05Z\"}}",
+                None,
+            ),
+        ] {
+            assert_eq!(told_time(&parse("x", text).unwrap()), ms, "{text}");
         }
     }
 }

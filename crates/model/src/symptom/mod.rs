@@ -326,24 +326,28 @@ fn from_words(
 ) {
     let all = tokens(topology, &request.said, &request.namespace);
     let all = roles(&request.said, all);
-    for Token { role, text, .. } in &all {
+    for Token {
+        role, text, joined, ..
+    } in &all
+    {
         match role {
-            Role::Client if from.is_empty() && request.from.is_empty() => {
+            Role::Client if (from.is_empty() || *joined) && request.from.is_empty() => {
                 if let Ok(c) = named_client(topology, text, &request.namespace)
                     .or_else(|e| named_client(topology, text, "").map_err(|_| e))
                 {
-                    *from = c;
+                    from.extend(c);
                 }
             }
-            Role::Server if to.is_empty() => match named_target(topology, text, &request.namespace)
-            {
-                Ok(t) => to.push(t),
-                Err(_) => {
-                    if let Ok(t) = named_target(topology, text, "") {
-                        to.push(t);
+            Role::Server if (to.is_empty() || *joined) && request.to.is_empty() => {
+                match named_target(topology, text, &request.namespace) {
+                    Ok(t) => to.push(t),
+                    Err(_) => {
+                        if let Ok(t) = named_target(topology, text, "") {
+                            to.push(t);
+                        }
                     }
                 }
-            },
+            }
             _ => {}
         }
     }

@@ -330,6 +330,43 @@ fn sentences_are_understood() {
 }
 
 #[test]
+fn several_ends_are_all_looked_at() {
+    let snapshot = shop();
+    let topology = Topology::new(&snapshot);
+    for (said, expected) in [
+        (
+            "frontend cannot reach cart and api",
+            "frontend > cart:8080, frontend > api:80",
+        ),
+        (
+            "frontend 访问不了 cart、api 和 stock.warehouse",
+            "frontend > cart:8080, frontend > api:80, frontend > stock.warehouse:5432",
+        ),
+        (
+            "frontend and worker time out calling cart",
+            "frontend > cart:8080, worker > cart:8080",
+        ),
+        (
+            "packet loss between frontend and cart",
+            "frontend > cart:8080",
+        ),
+        (
+            "frontend cannot reach cart, web and worker work",
+            "frontend > cart:8080",
+        ),
+    ] {
+        let request = Request {
+            said: said.into(),
+            namespace: "shop".into(),
+            ..Request::default()
+        };
+        let (_, all) = understand(&topology, &request);
+        let got: Vec<String> = all.iter().map(words).collect();
+        assert_eq!(got.join(", "), expected, "{said}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_asked_back() {
     let snapshot = shop();
     let topology = Topology::new(&snapshot);

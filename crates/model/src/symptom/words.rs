@@ -108,6 +108,8 @@ pub struct Token {
     pub role: Role,
     /// It is a Service's name (a workload's only, otherwise).
     pub service: bool,
+    /// It plays the part of the name before: `cart and api`.
+    pub joined: bool,
 }
 
 /// Words of a text that may be names, with their offsets.
@@ -155,6 +157,7 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
                 at,
                 role: Role::Open,
                 service: service || host,
+                joined: false,
             });
         }
     }
@@ -370,6 +373,9 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
             first.role = Role::Client;
         }
     }
+    if has_server {
+        join(&lower, &mut all);
+    }
     if !has_server
         && let Some(t) = all
             .iter_mut()
@@ -398,6 +404,25 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
         };
     }
     all
+}
+
+/// Names joined by "and" play the same part: `web cannot reach cart and api`. A comma may begin
+/// another clause and joins nothing.
+fn join(text: &str, all: &mut [Token]) {
+    let mut before: Option<(usize, Role)> = None;
+    for t in all {
+        if let Some((end, role)) = before
+            && t.role == Role::Open
+            && role != Role::Open
+            && let Some(between) = text.get(end..t.at)
+            && ["and", "or", "和", "与", "及", "或", "、", "&"]
+                .contains(&between.trim_matches([' ', '`', '\'', '"']))
+        {
+            t.role = role;
+            t.joined = true;
+        }
+        before = Some((t.at + t.text.len(), t.role));
+    }
 }
 
 /// An ASCII word must not be the tail of a longer word.
