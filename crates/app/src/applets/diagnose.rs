@@ -175,6 +175,22 @@ fn arguments(c: Command, lang: Lang) -> Command {
             .value_parser(["text", "json", "markdown", "html"])
             .default_value("text"),
     )
+    .after_help(lang.pick(
+        "Examples:
+  netshoot diagnose -n shop --symptom 'web cannot reach cart'
+  netshoot diagnose --from pod/web-1 -n shop --to svc/cart:80
+  netshoot diagnose --to https://example.com/   from this host, without Kubernetes
+
+Outside a world and without --dump or --snapshot it looks at this host.
+Exit codes: 0 healthy, 1 cause found, 2 could not tell, 64 and up for a wrong command line or file.",
+        "示例：
+  netshoot diagnose -n shop --symptom 'web 访问不了 cart'
+  netshoot diagnose --from pod/web-1 -n shop --to svc/cart:80
+  netshoot diagnose --to https://example.com/   从本机出发，无需 Kubernetes
+
+不在实验世界中且未给出 --dump 或 --snapshot 时，诊断本机。
+退出码：0 正常，1 找到根因，2 无法判断，64 及以上为命令行或文件有误。",
+    ))
 }
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {

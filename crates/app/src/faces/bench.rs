@@ -36,6 +36,9 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
+/// How the outcome of a run begins whose world could not be built.
+const COULD_NOT_RUN: &str = "could not run";
+
 /// One world, one seed, one twin.
 #[derive(Clone, Debug)]
 struct Run {
@@ -144,6 +147,11 @@ pub fn run(worlds: &[World], options: &Options, io: &mut Io<'_>) -> Result<i32> 
     });
     io.progress_done();
     let done = done.into_inner().unwrap_or_else(|p| p.into_inner());
+    // No figure may come out of nothing: a machine that cannot build worlds measures none.
+    if done.iter().all(|(_, o)| o.word.starts_with(COULD_NOT_RUN)) {
+        let why = done.first().map_or("no run", |(_, o)| o.word.as_str());
+        anyhow::bail!("nothing was measured: {why}");
+    }
     let figures = count(worlds, &done);
     if options.json {
         writeln!(io.out, "{}", serde_json::to_string_pretty(&figures)?)?;
@@ -202,7 +210,7 @@ fn one(worlds: &[World], run: &Run, options: &Options) -> Outcome {
     match ask(world, run, options) {
         Ok((report, peak_kib)) => judge(world, run, &report, peak_kib, options),
         Err(e) => Outcome {
-            word: format!("could not run: {e:#}"),
+            word: format!("{COULD_NOT_RUN}: {e:#}"),
             ..Outcome::default()
         },
     }

@@ -232,10 +232,11 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
         for p in probes {
             writeln!(
                 io.out,
-                "  {}: {} {} {}",
+                "  {}{}{} {} {}",
                 crate::applets::harm(p.question.harm(), io.lang),
+                io.lang.pick(": ", "："),
                 report::safe(&describe(&p.question)),
-                io.lang.pick("from", "，发自"),
+                io.lang.pick("from", "发自"),
                 report::safe(&place(&p.from))
             )?;
         }
@@ -243,10 +244,10 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
     writeln!(io.out, "{}", io.lang.pick("At most:", "上限："))?;
     writeln!(
         io.out,
-        "  {} {}{} {}{}",
+        "  {}{}{}{}",
         case.most_probes,
-        io.lang.pick("questions, each", "次探测，每次"),
-        io.lang.pick(":", "："),
+        io.lang
+            .pick(" questions, each of them ", " 次探测，每次至多"),
         crate::applets::harm(case.most_harm, io.lang),
         io.lang
             .pick(" at most; nothing is changed", "；不做任何更改")

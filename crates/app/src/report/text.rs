@@ -155,6 +155,10 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
         }
     }
     writeln!(io.out, "  {line}")?;
+    if r.path.iter().any(|h| h.state == "not_looked_at") {
+        let legend = format!("· {}", w.state("not_looked_at"));
+        writeln!(io.out, "  {}", p.with("2", &legend))?;
+    }
     if let Some(h) = r.path.iter().find(|h| h.state == "broken") {
         writeln!(
             io.out,
