@@ -1,7 +1,7 @@
 //! A plain host without any cluster: each reason why another host cannot be reached is made in a
 //! network namespace of its own, and has to be named with proof.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -317,4 +317,27 @@ fn a_pod_of_a_world_asks_from_where_it_is() {
         "listener",
         "nothing listens on port 81",
     );
+}
+
+#[test]
+fn a_policy_that_stops_a_pod_is_named_before_the_silence() {
+    let out = Command::new(PROGRAM)
+        .args(["lab", "run", "egress-policy-forgets-dns", "--"])
+        .args([
+            "netshoot", "diagnose", "-n", "payments", "--from", "billing",
+        ])
+        .args(["--to", "10.90.0.1:81", "-o", "json"])
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    let cause = &report["cause"];
+    assert_eq!(
+        (&cause["id"], &cause["subject"]["name"]),
+        (&json!("policy-denies-by-default"), &json!("billing-egress")),
+        "{report:#}"
+    );
+    let echo = cause["echoes"][0].as_str().unwrap();
+    assert!(echo.starts_with("10.90.0.1:81 gives no answer"), "{echo}");
 }

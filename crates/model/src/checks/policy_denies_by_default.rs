@@ -1,12 +1,18 @@
 //! Policies select the pod, and none of their rules lets this conversation through (F60).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::hosts::{all_ended, host};
 use crate::checks::policies::{
     client_end, denied, facts, hop, lacking_label, names, peer, steps, suspected,
 };
 use crate::object::ObjectRef;
-use crate::policy::{End, suggest_allow};
-use crate::remedy::Remedy;
+use crate::observe::{FAR_MS, attempts, tally};
+use crate::path::HopKind;
+use crate::policy::{Cidr, End, suggest_allow, verdict};
+use crate::probe::{Outcome, Question};
+use crate::remedy::{Remedy, Step};
+use crate::topology::addresses_of_pod;
+use serde_json::json;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -28,6 +34,10 @@ pub const CHECK: Check = Check {
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
+    if host(view).is_some() {
+        outside(view, out);
+        return;
+    }
     let (Some(client), Some(d)) = (view.path.client, denied(view)) else {
         return suspect(view, out);
     };
@@ -105,6 +115,89 @@ fn run(view: &View<'_>, out: &mut Findings) {
     .then(format!("{word} that no rule allows is denied"))
     .then("the SYN is dropped without an answer");
     f.remedy(remedy(view, &d, &first));
+}
+
+/// To an address outside: the client's own egress policies drop it, and its node gets through.
+fn outside(view: &View<'_>, out: &mut Findings) -> Option<()> {
+    let client = view.path.client?;
+    let node = view.node(&view.path.client_node);
+    let (to, connect) = all_ended(view, Outcome::Silent)?;
+    let (policies, namespaces, pods) = facts(view);
+    let end = End {
+        pod: pods
+            .iter()
+            .copied()
+            .find(|p| addresses_of_pod(p).contains(&to.ip())),
+        address: to.ip(),
+    };
+    let from = client_end(view, to.ip())?;
+    let protocol = &view.path.conversation.protocol;
+    let v = verdict(policies, namespaces, pods, &from, &end, protocol, to.port());
+    if v.egress.allowed {
+        return None;
+    }
+    let policy = view.topology.get(v.egress.selecting.first()?)?;
+    let question = Question::TcpConnect {
+        to,
+        tries: 1,
+        timeout_ms: FAR_MS,
+    };
+    let decider = view.ask(node, question)?;
+    let outcomes = attempts(decider).iter().map(|t| t.outcome);
+    let through = |o: Outcome| matches!(o, Outcome::Answered | Outcome::Refused);
+    if !outcomes.clone().any(through) {
+        return None;
+    }
+    let at = HopKind::EgressPolicy;
+    let says = format!(
+        "egress of {} is isolated by NetworkPolicy {}, and no rule allows {to}",
+        client.name(),
+        names(&v.egress.selecting)
+    );
+    let rules = policy.list("spec.egress");
+    let fact = format!(
+        "selects {}; none of its {} rules fits",
+        client.name(),
+        rules.len()
+    );
+    let f = out.broken(
+        policy.reference(),
+        at,
+        says,
+        view.fact(at, policy, "spec.egress", fact),
+    );
+    f.and(view.saw(
+        at,
+        connect,
+        format!("TCP connect to {to} from the pod: no answer"),
+    ));
+    let node = &view.path.client_node;
+    let compared = format!("the same handshake from node {node}: {}", tally(outcomes));
+    f.and(view.saw(at, decider, compared));
+    f.then(format!(
+        "NetworkPolicy {} selects {}",
+        policy.name(),
+        client.name()
+    ))
+    .then("egress that no rule allows is denied")
+    .then("the SYN is dropped without an answer");
+    let mut all = rules.to_vec();
+    all.push(json!({
+        "to": [{"ipBlock": {"cidr": Cidr::host(to.ip()).to_string()}}],
+        "ports": [{"protocol": protocol, "port": to.port()}],
+    }));
+    f.remedy(Remedy {
+        safe: false,
+        because: format!(
+            "allows {to} and nothing else; whether the pod may go there is for its owner to say"
+        ),
+        steps: vec![Step::Patch {
+            object: policy.reference(),
+            strategic: false,
+            patch: json!({"spec": {"egress": all}}),
+        }],
+    });
+    Some(())
 }
 
 /// No network to ask: what the objects suggest, and no more.
@@ -247,5 +340,23 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {node: {name: b}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
 ```
 ```finding
+```
+
+To an address outside of the cluster:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Host 192.0.2.7, port: 443}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: NetworkPolicy, metadata: {name: inside-only, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "192.0.2.7:443", tries: 5, timeout_ms: 2000}}, answer: {tcp_connect: [{outcome: silent, took_us: 2000000}]}}
+- {from: {node: {name: a}}, question: {tcp_connect: {to: "192.0.2.7:443", tries: 1, timeout_ms: 2000}}, answer: {tcp_connect: [{outcome: answered, took_us: 900}]}}
+```
+```finding
+policy-denies-by-default shop/NetworkPolicy/inside-only
+  because egress of web-1 is isolated by NetworkPolicy inside-only, and no rule allows 192.0.2.7:443
 ```
 "#;
