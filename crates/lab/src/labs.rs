@@ -36,6 +36,7 @@ pub const LABS: &[(&str, &str, &str)] = &[
     lab!("pod-link-down"),
     lab!("selector-matches-nothing"),
     lab!("service-sends-to-wrong-port"),
+    lab!("stale-rules-in-iptables"),
     lab!("stale-rules-on-a-node"),
     lab!("wrong-resolver-and-forward-drop"),
 ];
