@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time between two looks: processes end without the store changing.
 const TICK: Duration = Duration::from_millis(50);
+/// Looks without a change of mind before a world counts as ready.
+const QUIET_LOOKS: u64 = 3;
 /// The shortest: several changes in a row are one look.
 const SETTLE: Duration = Duration::from_millis(5);
 
@@ -165,14 +167,20 @@ impl Living {
     pub fn ready(&self, limit: Duration) -> Result<(), Error> {
         let until = Instant::now() + limit;
         let passes = self.view().passes;
+        // What one look changes (a pod becomes ready) others follow in the next ones: endpoints, then
+        // rules. So it has to hold for a few looks.
+        let mut held_since = None;
         loop {
             let missing = self.missing(passes);
-            let Some(missing) = missing else {
+            let now = self.view().passes;
+            if missing.is_some() {
+                held_since = None;
+            } else if now >= *held_since.get_or_insert(now) + QUIET_LOOKS {
                 return Ok(());
-            };
+            }
             if Instant::now() >= until {
                 return Err(Error::Waited {
-                    for_what: missing,
+                    for_what: missing.unwrap_or_else(|| "a few quiet looks".into()),
                     ms: limit.as_millis() as u64,
                 });
             }
