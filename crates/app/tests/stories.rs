@@ -6,10 +6,15 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-fn diagnose(dump: &str, namespace: &str, said: &str, format: &str) -> Output {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+fn fixture(dump: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
-        .join(dump);
+        .join(dump)
+}
+
+fn diagnose(dump: &str, namespace: &str, said: &str, format: &str) -> Output {
+    // An absolute path stands for itself.
+    let dir = fixture(dump);
     Command::new(env!("CARGO_BIN_EXE_netshoot"))
         .args(["diagnose", "--dump", dir.to_str().unwrap()])
         .args(["-n", namespace, "--symptom", said, "-o", format])
@@ -116,6 +121,30 @@ fn policies_that_would_deny_are_at_risk_and_not_proven() {
     assert!(
         text.contains("At risk") && !text.contains("Also broken"),
         "{text}"
+    );
+}
+
+#[test]
+fn a_policy_that_forgets_dns_is_at_risk() {
+    let whole = std::fs::read_to_string(fixture("cluster-policy").join("objects.yaml")).unwrap();
+    // The rule for DNS opens another port: 53 is forgotten.
+    let forgetful = whole.replacen(
+        "      - port: 53\n        protocol: UDP",
+        "      - port: 54\n        protocol: UDP",
+        1,
+    );
+    assert_ne!(whole, forgetful);
+    let dir = std::env::temp_dir().join(format!("netshoot-stories-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("objects.yaml"), forgetful).unwrap();
+    let said = "client-a cannot reach http://api.backend/hostname";
+    let report = report(dir.to_str().unwrap(), "shop", said);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let risks = risks(&report);
+    assert_eq!(risks.len(), 1, "{risks:?}");
+    assert!(
+        risks[0].starts_with("policy-blocks-dns: DNS of pod client-a (53/UDP to pod coredns-"),
+        "{risks:?}"
     );
 }
 

@@ -204,4 +204,28 @@ ask: {from: Pod sales/web-1, to: Service shop/cart, port: 80}
 ```
 ```finding
 ```
+
+Nobody could try it:
+
+```cluster
+ask: {from: Pod sales/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Namespace, metadata: {name: sales, labels: {stage: prod}}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: sales, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: NetworkPolicy, metadata: {name: allow, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {matchLabels: {team: sales}}}]}]}}
+```
+```finding
+namespace-lacks-policy-label Namespace/sales
+  because pod web-1 to port 8080 of pod cart-1 would be denied by NetworkPolicy allow: it lets namespaces with team=sales in, and no namespace carries that, sales neither
+```
 "#;

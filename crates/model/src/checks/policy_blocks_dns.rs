@@ -5,7 +5,7 @@ use crate::checks::places::{dns_addresses, dns_endpoints};
 use crate::checks::policies::{client_end, facts, names};
 use crate::object::Object;
 use crate::path::HopKind;
-use crate::policy::{End, verdict};
+use crate::policy::{End, Side, verdict};
 use crate::probe::{Answer, Outcome, Question, Transport};
 use crate::remedy::{Remedy, Step};
 use serde_json::{Value, json};
@@ -33,30 +33,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let o = view.observed();
     let (Some(lookup), Some(true), Some(client)) = (o.lookup, o.name_fails(), view.path.client)
     else {
-        return;
+        return suspect(view, out);
     };
-    let denying = dns_endpoints(view)
-        .into_iter()
-        .filter(|e| e.ready)
-        .find_map(|e| {
-            let pod = e.pod.as_ref().and_then(|p| view.topology.get(p))?;
-            let from = client_end(view, e.address)?;
-            let (policies, namespaces, pods) = facts(view);
-            let v = verdict(
-                policies,
-                namespaces,
-                pods,
-                &from,
-                &End {
-                    pod: Some(pod),
-                    address: e.address,
-                },
-                "UDP",
-                e.port,
-            );
-            (!v.egress.allowed).then_some((pod, v.egress))
-        });
-    let Some((dns_pod, side)) = denying else {
+    let Some((dns_pod, side)) = denying(view) else {
         return;
     };
     let Some(first) = side.selecting.first().cloned() else {
@@ -158,6 +137,70 @@ fn run(view: &View<'_>, out: &mut Findings) {
     }
 }
 
+/// The first DNS pod that the policies keep the client from, and the client's side of it.
+fn denying<'a>(view: &View<'a>) -> Option<(&'a Object, Side)> {
+    dns_endpoints(view)
+        .into_iter()
+        .filter(|e| e.ready)
+        .find_map(|e| {
+            let pod = e.pod.as_ref().and_then(|p| view.topology.get(p))?;
+            let from = client_end(view, e.address)?;
+            let (policies, namespaces, pods) = facts(view);
+            let v = verdict(
+                policies,
+                namespaces,
+                pods,
+                &from,
+                &End {
+                    pod: Some(pod),
+                    address: e.address,
+                },
+                "UDP",
+                e.port,
+            );
+            (!v.egress.allowed).then_some((pod, v.egress))
+        })
+}
+
+/// No network to ask: what the objects suggest, and no more.
+fn suspect(view: &View<'_>, out: &mut Findings) {
+    let Some(client) = view.path.client else {
+        return;
+    };
+    // Pods with a resolver of their own do not ask the cluster's.
+    let elsewhere = matches!(client.str("spec.dnsPolicy"), "Default" | "None");
+    if elsewhere || view.path.name.is_empty() || !view.observed().untried() {
+        return;
+    }
+    let Some((dns_pod, side)) = denying(view) else {
+        return;
+    };
+    let Some(policy) = side.selecting.first().and_then(|p| view.topology.get(p)) else {
+        return;
+    };
+    out.at_risk(
+        policy.reference(),
+        HopKind::Name,
+        format!(
+            "DNS of pod {} (53/UDP to pod {}) would be denied by NetworkPolicy {}: egress is isolated and no rule allows this",
+            client.name(),
+            dns_pod.name(),
+            names(&side.selecting)
+        ),
+        view.fact(
+            HopKind::Name,
+            policy,
+            "spec.egress",
+            format!(
+                "selects {}; none of its {} rules allows 53/UDP to {}",
+                client.name(),
+                policy.list("spec.egress").len(),
+                dns_pod.name()
+            ),
+        ),
+    );
+}
+
 /// The policy's egress rules with one more: DNS over UDP and TCP.
 fn patch(policy: &Object, dns_pod: &Object) -> Value {
     let mut rules = policy.list("spec.egress").to_vec();
@@ -183,6 +226,7 @@ The egress verdict of the policies on client pod to DNS pods, 53/UDP, once a loo
 ## What proves it
 
 The policies deny it; a query from the pod is silent; the same query from the pod's node is answered.
+Where there is no network to ask (a dump), the verdict alone is told as a risk: "would be denied".
 
 ## What to do
 
@@ -240,5 +284,29 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
 ```
 ```finding
+```
+
+Nobody could try it:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Namespace, metadata: {name: kube-system, labels: {kubernetes.io/metadata.name: kube-system}}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {selector: {k8s-app: kube-dns}, clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+---
+{kind: Pod, metadata: {name: coredns-1, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: kube-dns-x, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}, ports: [{port: 53, protocol: UDP}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: coredns-1, namespace: kube-system}}]}
+---
+{kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}}
+```
+```finding
+policy-blocks-dns shop/NetworkPolicy/web
+  because DNS of pod web-1 (53/UDP to pod coredns-1) would be denied by NetworkPolicy web: egress is isolated and no rule allows this
 ```
 "#;

@@ -359,4 +359,26 @@ ask: {from: Pod shop/web-1, to: Host 192.0.2.7, port: 443}
 policy-denies-by-default shop/NetworkPolicy/inside-only
   because egress of web-1 is isolated by NetworkPolicy inside-only, and no rule allows 192.0.2.7:443
 ```
+
+Nobody could try it:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: NetworkPolicy, metadata: {name: deny, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress]}}
+```
+```finding
+policy-denies-by-default shop/NetworkPolicy/deny
+  because pod web-1 to port 8080 of pod cart-1 would be denied by NetworkPolicy deny: ingress of cart-1 is isolated and no rule allows this
+```
 "#;
