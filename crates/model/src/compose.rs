@@ -106,7 +106,10 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
         seen.push(view.saw(HopKind::Http, a, text));
     }
     if let Some((a, t)) = o.chain() {
-        let text = if t.problem.is_empty() {
+        let text = if t.outcome != Outcome::Answered {
+            let how = crate::observe::word(t.outcome);
+            format!("TLS handshake: {how} ({})", t.detail)
+        } else if t.problem.is_empty() {
             format!("TLS handshake: {}", t.version)
         } else {
             format!("TLS handshake: {}", t.problem)
