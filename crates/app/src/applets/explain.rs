@@ -139,6 +139,13 @@ fn with_rights(c: &Check, page: &str, lang: Lang) -> String {
             r.resources.join(", ")
         );
     }
+    if rights::of(c).is_empty() {
+        let none = lang.pick(
+            "None of a cluster: it looks at a host.",
+            "无需集群权限：仅查看主机。",
+        );
+        let _ = writeln!(b, "{none}");
+    }
     if !c.after.is_empty() {
         let _ = writeln!(
             b,

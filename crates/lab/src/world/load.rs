@@ -11,6 +11,7 @@ use std::path::Path;
 pub fn from_texts(name: &str, objects: &str, plan: &str) -> Result<World, Error> {
     let objects = manifests(&format!("{name}/objects.yaml"), objects)?;
     let file = format!("{name}/world.yaml");
+    shallow(&file, plan)?;
     let plan: Plan = serde_yaml_ng::with::singleton_map_recursive::deserialize(
         serde_yaml_ng::Deserializer::from_str(plan),
     )
@@ -63,6 +64,7 @@ pub fn all_in(path: &Path) -> Result<Vec<World>, Error> {
 /// The objects of a manifest of several documents; lists are opened. Kinds and fields that nobody
 /// knows are refused.
 pub fn manifests(file: &str, text: &str) -> Result<Vec<Value>, Error> {
+    shallow(file, text)?;
     let mut found = Vec::new();
     for (first_line, document) in documents(text) {
         let wrong = |line: usize, why: String| Error::Format {
@@ -118,10 +120,59 @@ pub fn manifests(file: &str, text: &str) -> Result<Vec<Value>, Error> {
                     format!("{kind} without metadata.name"),
                 ));
             }
+            if let Some(why) = unbuildable(&object) {
+                return Err(wrong(line_of(why.0), format!("{kind} {}", why.1)));
+            }
             found.push(object);
         }
     }
     Ok(found)
+}
+
+/// More brackets open at once than any world needs: the YAML scanner's time grows with their square.
+const MOST_DEPTH: usize = 1000;
+/// The most replicas of one workload: each is a namespace with processes on this machine.
+const MOST_REPLICAS: i64 = 100;
+/// The longest name the API server takes (RFC 1123 subdomain).
+const LONGEST_NAME: usize = 253;
+
+fn shallow(file: &str, text: &str) -> Result<(), Error> {
+    let mut depth = 0usize;
+    for b in text.bytes() {
+        match b {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MOST_DEPTH {
+            return Err(Error::Format {
+                file: file.into(),
+                why: format!("brackets nested more than {MOST_DEPTH} deep"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the API server would refuse, or this machine could not carry: the key and the reason.
+fn unbuildable(object: &Value) -> Option<(&'static str, String)> {
+    for key in ["name", "namespace"] {
+        let name = shape::text(object, &format!("metadata.{key}"));
+        let ordinary = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+        if !name.chars().all(ordinary) || name.starts_with('.') || name.len() > LONGEST_NAME {
+            return Some((
+                key,
+                format!("has a metadata.{key} that is no name: {name:?}"),
+            ));
+        }
+    }
+    let replicas = shape::int(object, "spec.replicas");
+    replicas
+        .filter(|n| !(0..=MOST_REPLICAS).contains(n))
+        .map(|n| {
+            let why = format!("asks for {n} replicas: a world has 0 to {MOST_REPLICAS}");
+            ("replicas", why)
+        })
 }
 
 fn mentions(line: &str, key: &str) -> bool {
@@ -162,6 +213,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn deep_brackets_are_refused_at_once() {
+        let deep = "[".repeat(200_000);
+        for said in [
+            manifests("w", &deep).map(|_| ()),
+            from_texts("w", "", &deep).map(|_| ()),
+        ] {
+            let said = said.unwrap_err().to_string();
+            assert!(said.contains("nested more than 1000"), "{said}");
+        }
+    }
+
+    #[test]
     fn errors_name_the_line() {
         for (text, want) in [
             (
@@ -183,6 +246,22 @@ mod tests {
             (
                 "apiVersion: v1\nkind: Pod\nmetadata: {}\n",
                 "w:3: Pod without metadata.name",
+            ),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata:\n  name: ../../etc\n",
+                "w:4: Pod has a metadata.name that is no name",
+            ),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: $(id)\n",
+                "w:5: Pod has a metadata.namespace",
+            ),
+            (
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: 1000000000\n",
+                "w:5: Deployment asks for 1000000000 replicas",
+            ),
+            (
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: -3\n",
+                "w:5: Deployment asks for -3 replicas",
             ),
         ] {
             let said = manifests("w", text).unwrap_err().to_string();
