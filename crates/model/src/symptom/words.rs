@@ -345,13 +345,12 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
         let said = |w: &&str| before.ends_with(*w) && boundary(before, w);
         if (received && said(&" from")) || ANSWERS.iter().any(|w| after.starts_with(w)) {
             t.role = Role::Server;
-        } else if answered && said(&" to") {
-            t.role = Role::Client;
-        } else if [
-            " from", " by", " for", "from", "从", "来自", "被", "由", "在",
-        ]
-        .iter()
-        .any(said)
+        } else if (answered && said(&" to"))
+            || [
+                " from", " by", " for", "from", "从", "来自", "被", "由", "在",
+            ]
+            .iter()
+            .any(said)
         {
             t.role = Role::Client;
         } else if ASKED.iter().any(said)
