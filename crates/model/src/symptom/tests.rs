@@ -295,6 +295,11 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "error > cart:8080",
         "unreachable,error",
     ),
+    (
+        "frontend sends requests to cart and times out",
+        "frontend > cart:8080",
+        "timeout",
+    ),
     // Only a namespace: everything that its workloads are configured to call.
     ("service timeout", "web > cart:8080/x", "timeout"),
     ("DNS 解析失败", "web > cart:8080/x", "dns,error"),

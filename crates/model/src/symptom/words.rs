@@ -238,7 +238,7 @@ const ASKED: &[&str] = &[
 ];
 
 /// What the one who is asked does: the answer goes *to* the client.
-const ANSWERS: &[&str] = &["returns", "answers", "replies", "responds", "sends"];
+const ANSWERS: &[&str] = &["returns", "answers", "replies", "responds"];
 /// What the client does with answers: they come *from* the one who is asked.
 const RECEIVES: &[&str] = &["gets", "get", "got", "receives", "received", "sees", "saw"];
 /// ... unless these are what is got: they come from a client.
