@@ -172,15 +172,20 @@ pub fn run(c: &Chosen<'_>, command: &[String], io: &mut Io<'_>) -> Result<i32> {
 pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
     let (held, world) = build(c, io)?;
     let ask = &world.plan.ask;
-    writeln!(
-        io.err,
-        "{}: {}",
-        safe(&c.world.name),
+    let terminal = std::io::stdin().is_terminal();
+    // In a shell Ctrl-C only drops the line that is being typed.
+    let stands = if terminal {
         io.lang.pick(
-            "the world stands; leave the shell (or Ctrl-C) to take it away",
-            "世界已就绪；退出 shell（或 Ctrl-C）即撤除"
+            "the world stands; leave the shell (exit or Ctrl-D) to take it away",
+            "世界已就绪；退出 shell（exit 或 Ctrl-D）即撤除",
         )
-    )?;
+    } else {
+        io.lang.pick(
+            "the world stands until the input ends (or Ctrl-C)",
+            "世界已就绪；输入结束（或 Ctrl-C）即撤除",
+        )
+    };
+    writeln!(io.err, "{}: {stands}", safe(&c.world.name))?;
     writeln!(
         io.err,
         "  {} \"{}\" (-n {})",
@@ -198,7 +203,7 @@ pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
         safe(&ask.namespace)
     )?;
     io.out.flush()?;
-    if std::io::stdin().is_terminal() {
+    if terminal {
         let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
         held.run(c.place(), &[shell])?;
         return Ok(0);
