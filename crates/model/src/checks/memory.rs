@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 const RECENT_MS: i64 = 600_000;
 /// How long the growth is watched.
 pub const WATCH_MS: u32 = 900;
+/// How long the client's packets are watched: longer than the 1 s after which a SYN is sent again.
+const CAPTURE_MS: u32 = 1300;
 /// A living container from this share of its limit on is "close".
 const CLOSE: f64 = 0.8;
 
@@ -55,6 +57,7 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     let (mut around, mut then) = (Vec::new(), Vec::new());
     queues(view, &pods, &mut around, &mut then);
     let clean = network_is_clean(view, &pods);
+    sent_again(view, &mut around);
     let close: Vec<&(&Object, &ContainerMemory)> =
         memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
     if close.is_empty() {
@@ -346,6 +349,34 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
     let (lost, of) = view.observed().share();
     if of > 0 {
         chain.push(format!("{lost} of {of} tries through the Service fail"));
+    }
+}
+
+/// What a capture at the client shows meanwhile: packets sent again look like a lossy network.
+fn sent_again(view: &View<'_>, more: &mut Vec<Seen>) {
+    let question = Question::Capture {
+        interface: String::new(),
+        host: None,
+        port: Some(view.path.conversation.port),
+        millis: CAPTURE_MS,
+    };
+    let Some(answered) = view.ask(view.path.vantage(), question) else {
+        return;
+    };
+    let Answer::Capture(flows) = &answered.answer else {
+        return;
+    };
+    let again: u64 = flows.iter().map(|f| f.retransmissions).sum();
+    if again > 0 {
+        let hurt = flows.iter().filter(|f| f.retransmissions > 0).count();
+        more.push(view.saw(
+            HopKind::Path,
+            answered,
+            format!(
+                "capture at the client: {again} packets sent again in {hurt} of {} connections",
+                flows.len()
+            ),
+        ));
     }
 }
 
