@@ -1,9 +1,12 @@
 //! What the three listener checks share: an endpoint refuses; what listens there instead?
 
 use crate::check::View;
-use crate::object::{Object, at};
+use crate::checks::places::{settings, template_patch};
+use crate::object::{Object, ObjectRef, at};
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
+use crate::remedy::Step;
 use crate::topology::Endpoint;
+use serde_json::json;
 use std::net::IpAddr;
 
 /// An endpoint that refuses, with its pod and what listens in it.
@@ -115,6 +118,50 @@ fn came_and_went(view: &View<'_>, pod: &Object) -> bool {
             || !at(s, "state.waiting").is_null()
             || ended.is_some_and(|t| now - t < 60_000)
     })
+}
+
+/// An entry of a container's environment that says where it listens, and what it should be.
+pub struct Setting {
+    /// The container.
+    pub container: String,
+    /// The variable.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The value that mends it.
+    pub right: String,
+}
+
+/// The first entry of a pod's environment for which `mend` knows a better value. Arguments are not
+/// searched: a number among them may mean anything.
+pub fn setting(pod: &Object, mend: impl Fn(&str) -> Option<String>) -> Option<Setting> {
+    settings(pod)
+        .into_iter()
+        .filter(|(_, name, _)| name != "args" && name != "command")
+        .find_map(|(container, name, value)| {
+            let right = mend(&value)?;
+            Some(Setting {
+                container,
+                name,
+                value,
+                right,
+            })
+        })
+}
+
+impl Setting {
+    /// The patch of the owner's template that mends it.
+    pub fn patch(&self, owner: &ObjectRef) -> Step {
+        let env = json!([{"name": self.name, "value": self.right}]);
+        Step::Patch {
+            object: owner.clone(),
+            strategic: true,
+            patch: template_patch(
+                owner,
+                json!({"containers": [{"name": self.container, "env": env}]}),
+            ),
+        }
+    }
 }
 
 /// `8080, 9090`, or `nothing`.

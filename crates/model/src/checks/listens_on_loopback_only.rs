@@ -1,12 +1,10 @@
 //! The application listens on 127.0.0.1 or ::1 only (F29).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::listeners::refusing;
-use crate::checks::places::{settings, template_patch};
+use crate::checks::listeners::{refusing, setting};
 use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
-use serde_json::json;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -64,40 +62,16 @@ fn run(view: &View<'_>, out: &mut Findings) {
 }
 
 fn remedy(owner: &ObjectRef, pod: &Object) -> Remedy {
-    let word = |v: &str| {
-        ["127.0.0.1", "localhost", "::1"]
-            .into_iter()
-            .find(|w| v == *w || v.starts_with(&format!("{w}:")) || v == format!("[{w}]"))
-            .map(str::to_string)
-    };
-    let found = settings(pod).into_iter().find_map(|(c, n, v)| {
-        word(&v)
-            .filter(|_| n != "args" && n != "command")
-            .map(|w| (c, n, v, w))
-    });
-    match found {
-        Some((container, name, value, word)) => {
-            let open = value.replacen(&word, if word == "::1" { "::" } else { "0.0.0.0" }, 1);
-            let open = if pod.str("status.podIP").contains(':') {
-                open.replacen("0.0.0.0", "::", 1)
-            } else {
-                open
-            };
-            Remedy {
-                safe: false,
-                because: format!(
-                    "{name}={value} in container {container} is what binds it; {open} opens it to everybody who may reach the pod, so a NetworkPolicy should say who may"
-                ),
-                steps: vec![Step::Patch {
-                    object: owner.clone(),
-                    strategic: true,
-                    patch: template_patch(
-                        owner,
-                        json!({"containers": [{"name": container, "env": [{"name": name, "value": open}]}]}),
-                    ),
-                }],
-            }
-        }
+    let six = pod.str("status.podIP").contains(':');
+    match setting(pod, |v| opened(v, six)) {
+        Some(set) => Remedy {
+            safe: false,
+            because: format!(
+                "{}={} in container {} is what binds it; {} opens it to everybody who may reach the pod, so a NetworkPolicy should say who may",
+                set.name, set.value, set.container, set.right
+            ),
+            steps: vec![set.patch(owner)],
+        },
         None => Remedy {
             safe: false,
             because: "the pod's spec does not say where the application listens".into(),
@@ -108,6 +82,23 @@ fn remedy(owner: &ObjectRef, pod: &Object) -> Remedy {
             }],
         },
     }
+}
+
+/// A listening address with the loopback address replaced by that of every interface.
+fn opened(value: &str, six: bool) -> Option<String> {
+    let follows = |rest: &str| rest.is_empty() || rest.starts_with(':');
+    let (word, rest) = ["[::1]", "::1", "127.0.0.1", "localhost"]
+        .into_iter()
+        .find_map(|w| Some((w, value.strip_prefix(w).filter(|r| follows(r))?)))?;
+    let all = match (
+        word.contains("::1") || six,
+        word == "[::1]" || !rest.is_empty(),
+    ) {
+        (true, true) => "[::]",
+        (true, false) => "::",
+        (false, _) => "0.0.0.0",
+    };
+    Some(format!("{all}{rest}"))
 }
 
 const PAGE: &str = r#"
@@ -166,3 +157,20 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_loopback_address_alone_is_replaced() {
+        let four = |v: &str| super::opened(v, false);
+        assert_eq!(four("127.0.0.1:8080").as_deref(), Some("0.0.0.0:8080"));
+        assert_eq!(four("localhost").as_deref(), Some("0.0.0.0"));
+        assert_eq!(four("[::1]:8080").as_deref(), Some("[::]:8080"));
+        assert_eq!(four("::1").as_deref(), Some("::"));
+        let six = super::opened("127.0.0.1:8080", true);
+        assert_eq!(six.as_deref(), Some("[::]:8080"));
+        for other in ["127.0.0.10", "localhost.shop", "::1f", "0.0.0.0:8080", ""] {
+            assert_eq!(four(other), None, "{other}");
+        }
+    }
+}

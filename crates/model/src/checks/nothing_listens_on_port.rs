@@ -1,12 +1,10 @@
 //! The application does not listen on the port it declares (F30).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::listeners::{Refusing, list, refusing};
-use crate::checks::places::{settings, template_patch};
+use crate::checks::listeners::{Refusing, list, refusing, setting};
 use crate::object::ObjectRef;
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
-use serde_json::json;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -72,34 +70,20 @@ fn run(view: &View<'_>, out: &mut Findings) {
 
 fn remedy(owner: &ObjectRef, r: &Refusing<'_, '_>) -> Remedy {
     let port = r.endpoint.port;
-    let set = settings(r.pod).into_iter().find_map(|(c, name, value)| {
-        let open = r
-            .open_ports()
-            .into_iter()
-            .find(|p| value == p.to_string() || value.ends_with(&format!(":{p}")))?;
-        (name != "args" && name != "command").then(|| {
-            (
-                c,
-                name,
-                value.replacen(&open.to_string(), &port.to_string(), 1),
-                value,
-            )
-        })
-    });
-    match set {
-        Some((container, name, right, wrong)) => Remedy {
+    let open = r.open_ports();
+    let mend = |value: &str| {
+        let is = |p: &&u16| value == p.to_string() || value.ends_with(&format!(":{p}"));
+        let wrong = open.iter().find(is)?;
+        Some(value.replacen(&wrong.to_string(), &port.to_string(), 1))
+    };
+    match setting(r.pod, mend) {
+        Some(set) => Remedy {
             safe: false,
             because: format!(
-                "{name}={wrong} in container {container} sets the port it listens on, while the Service and the pod's own ports say {port}"
+                "{}={} in container {} sets the port it listens on, while the Service and the pod's own ports say {port}",
+                set.name, set.value, set.container
             ),
-            steps: vec![Step::Patch {
-                object: owner.clone(),
-                strategic: true,
-                patch: template_patch(
-                    owner,
-                    json!({"containers": [{"name": container, "env": [{"name": name, "value": right}]}]}),
-                ),
-            }],
+            steps: vec![set.patch(owner)],
         },
         None => Remedy {
             safe: false,
