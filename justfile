@@ -13,3 +13,7 @@ labs:
 # The small binary that is shipped.
 dist:
     cargo build --profile dist
+
+# The container image, with the bill of materials beside it.
+image FILE:
+    scripts/image {{FILE}}

@@ -1,6 +1,6 @@
 //! `netshoot install DIR`: links to itself, one for each word that may be typed alone.
 
-use super::{ALL, Applet};
+use super::{Applet, links};
 use crate::io::{Io, Lang};
 use crate::report::safe;
 use anyhow::{Context, Result, bail};
@@ -34,9 +34,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         bail!("{} is not a folder", dir.display());
     }
     let mut refused = 0;
-    // kubectl runs kubectl-NAME as `kubectl NAME`.
-    let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
-    for word in ["netshoot", "kubectl-netshoot"].into_iter().chain(words) {
+    for word in links() {
         let at = dir.join(word);
         let shown = safe(&at.display().to_string());
         if std::fs::canonicalize(&at).is_ok_and(|p| p == program) {

@@ -8,6 +8,7 @@ mod completion;
 mod demo;
 mod diagnose;
 mod explain;
+mod image;
 mod install;
 mod lab;
 #[cfg(test)]
@@ -47,12 +48,23 @@ pub const ALL: &[&Applet] = &[
     &explain::APPLET,
     &completion::APPLET,
     &man::APPLET,
+    &image::APPLET,
     &install::APPLET,
 ];
 
 /// The word of that name.
 pub fn named(word: &str) -> Option<&'static Applet> {
     ALL.iter().copied().find(|a| a.name == word)
+}
+
+/// Names under which links to this program are of use: in a folder of the PATH, in the image.
+pub fn links() -> Vec<&'static str> {
+    // kubectl runs kubectl-NAME as `kubectl NAME`.
+    let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
+    ["netshoot", "kubectl-netshoot"]
+        .into_iter()
+        .chain(words)
+        .collect()
 }
 
 /// `-o text|json`, as every list has it.

@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod diagnose;
+pub mod image;
 pub mod lab;
 pub mod verify;
