@@ -175,13 +175,14 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
     ] {
         if !objects.iter().any(|o| o.kind() == kind) {
             snapshot.gaps.push(Gap {
-                what: format!("objects of kind {kind}"),
+                what: format!("objects of kind {kind}").into(),
                 missing: "the dump holds none (perhaps it was not asked for)".into(),
                 how_to_get: format!(
                     "kubectl get {} -A -o yaml > {name}/{}.yaml",
                     kind.to_lowercase(),
                     kind.to_lowercase()
-                ),
+                )
+                .into(),
             });
         }
     }

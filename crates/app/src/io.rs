@@ -2,35 +2,18 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Language of texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lang {
-    /// English.
-    En,
-    /// Chinese.
-    Zh,
-}
+pub use netshoot_model::text::Lang;
 
-impl Lang {
-    /// From `--lang`, else from the locale.
-    pub fn choose(asked: Option<&str>) -> Lang {
-        let locale = || {
-            ["LC_ALL", "LC_MESSAGES", "LANG"]
-                .iter()
-                .find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()))
-        };
-        match asked.map(str::to_string).or_else(locale) {
-            Some(l) if l.to_lowercase().starts_with("zh") => Lang::Zh,
-            _ => Lang::En,
-        }
-    }
-
-    /// One of two texts.
-    pub fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
-        match self {
-            Lang::En => en,
-            Lang::Zh => zh,
-        }
+/// The language from `--lang`, else from the locale.
+pub fn choose_lang(asked: Option<&str>) -> Lang {
+    let locale = || {
+        ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()))
+    };
+    match asked.map(str::to_string).or_else(locale) {
+        Some(l) if l.to_lowercase().starts_with("zh") => Lang::Zh,
+        _ => Lang::En,
     }
 }
 

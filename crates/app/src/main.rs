@@ -14,7 +14,7 @@ mod wrong;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
-use io::{Io, Lang};
+use io::{Io, Lang, choose_lang};
 use netshoot_model::symptom::nearest;
 use std::process::ExitCode;
 use wrong::{USAGE, Wrong};
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         args.push(shown);
     }
     if let Some(word) = strange.first() {
-        let lang = Lang::choose(asked_lang(&args));
+        let lang = choose_lang(asked_lang(&args));
         return ExitCode::from(Io::standard(lang, |io| not_text(word, io)));
     }
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
@@ -59,7 +59,7 @@ fn start(args: &[String]) -> i32 {
     }
     let args = by_first_word(args);
     // Known before anything is parsed: the help is written in it.
-    let lang = Lang::choose(asked_lang(&args));
+    let lang = choose_lang(asked_lang(&args));
     Io::standard(lang, |io| match command(lang).try_get_matches_from(&args) {
         Ok(m) => run(&m, io),
         Err(e) => complain(&e, io),

@@ -7,6 +7,8 @@ use crate::observe::Observed;
 use crate::path::{HopKind, Path};
 use crate::probe::{Answer, Answered, Probe, Question, Vantage};
 use crate::snapshot::Gap;
+use crate::text;
+use crate::text::Text;
 use crate::topology::Topology;
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -33,6 +35,8 @@ pub struct Check {
     pub run: fn(&View<'_>, &mut Findings),
     /// Markdown: What it looks at / What proves it / What to do / Examples.
     pub page: &'static str,
+    /// The first three sections in Chinese; the examples are the same.
+    pub page_zh: &'static str,
 }
 
 /// What a check sees: the topology, one path, the answers so far. It asks by name and is run again
@@ -82,10 +86,11 @@ impl<'a> View<'a> {
                     },
                 ..
             }) => {
+                let (what, from) = (describe(&probe.question), place(&probe.from));
                 self.gap(
-                    &format!("{} from {}", describe(&probe.question), place(&probe.from)),
-                    if missing.is_empty() { why } else { missing },
-                    how_to_get,
+                    text!("{what} from {from}", "{what:#}（自 {from:#}）"),
+                    if missing.is_empty() { why } else { missing }.as_str(),
+                    how_to_get.as_str(),
                 );
                 None
             }
@@ -109,16 +114,10 @@ impl<'a> View<'a> {
     }
 
     /// A field of an object, as evidence.
-    pub fn fact(
-        &self,
-        hop: HopKind,
-        object: &Object,
-        field: &str,
-        value: impl Into<String>,
-    ) -> Seen {
+    pub fn fact(&self, hop: HopKind, object: &Object, field: &str, value: impl Into<Text>) -> Seen {
         Seen {
             hop,
-            source: format!("{} {field}", object.reference()),
+            source: Text::same(format!("{} {field}", object.reference())),
             value: value.into(),
             at_ms: self.topology.snapshot().taken_at_ms,
             from: "api".into(),
@@ -127,14 +126,10 @@ impl<'a> View<'a> {
     }
 
     /// An answer, as evidence.
-    pub fn saw(&self, hop: HopKind, answered: &Answered, value: impl Into<String>) -> Seen {
+    pub fn saw(&self, hop: HopKind, answered: &Answered, value: impl Into<Text>) -> Seen {
         Seen {
             hop,
-            source: format!(
-                "probe {}: {}",
-                answered.probe.question.id(),
-                describe(&answered.probe.question)
-            ),
+            source: source(&answered.probe.question),
             value: value.into(),
             at_ms: answered.at_ms,
             from: place(&answered.probe.from),
@@ -143,7 +138,12 @@ impl<'a> View<'a> {
     }
 
     /// Notes something that would decide but could not be read.
-    pub fn gap(&self, what: &str, missing: &str, how_to_get: &str) {
+    pub fn gap(
+        &self,
+        what: impl Into<Text>,
+        missing: impl Into<Text>,
+        how_to_get: impl Into<Text>,
+    ) {
         self.gaps.borrow_mut().insert(Gap {
             what: what.into(),
             missing: missing.into(),
@@ -206,7 +206,7 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<String>,
+        says: impl Into<Text>,
         first: Seen,
     ) -> &mut Finding {
         self.push(State::Broken, subject, hop, says.into(), first)
@@ -217,7 +217,7 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<String>,
+        says: impl Into<Text>,
         first: Seen,
     ) -> &mut Finding {
         self.push(State::AtRisk, subject, hop, says.into(), first)
@@ -228,7 +228,7 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<String>,
+        says: impl Into<Text>,
         first: Seen,
     ) -> &mut Finding {
         self.push(State::Fine, subject, hop, says.into(), first)
@@ -239,7 +239,7 @@ impl Findings {
         state: State,
         subject: ObjectRef,
         hop: HopKind,
-        says: String,
+        says: Text,
         first: Seen,
     ) -> &mut Finding {
         let at = self.all.len();
@@ -264,65 +264,105 @@ impl Findings {
 }
 
 /// A vantage point in words: `pod production/web-1`.
-pub fn place(v: &Vantage) -> String {
+pub fn place(v: &Vantage) -> Text {
     match v {
-        Vantage::Here => "this host".into(),
-        Vantage::Pod { namespace, name } => format!("pod {namespace}/{name}"),
-        Vantage::Node { name } => format!("node {name}"),
+        Vantage::Here => text!("this host", "本机"),
+        Vantage::Pod { namespace, name } => Text::same(format!("pod {namespace}/{name}")),
+        Vantage::Node { name } => text!("node {name}", "节点 {name}"),
     }
 }
 
+/// An answer as a source of evidence: `probe tcp_connect: TCP connect to 10.0.0.1:80, once`.
+pub fn source(q: &Question) -> Text {
+    let what = describe(q);
+    text!("probe {}: {what}", "探测 {}：{what:#}", q.id())
+}
+
 /// A question in words: `TCP connect to 10.0.0.1:80, 3 times`.
-pub fn describe(q: &Question) -> String {
+pub fn describe(q: &Question) -> Text {
     match q {
-        Question::Links => "links".into(),
-        Question::Neighbours => "neighbours".into(),
-        Question::Routes => "routes".into(),
-        Question::RouteTo { to } => format!("route to {to}"),
-        Question::ResolvConf => "resolv.conf".into(),
-        Question::Sockets => "sockets".into(),
-        Question::Counters => "counters".into(),
-        Question::Conntrack { to: Some(to) } => format!("conntrack entries to {to}"),
-        Question::Conntrack { to: None } => "conntrack table".into(),
-        Question::Rules => "packet-filter rules".into(),
-        Question::Sysctls { names } => format!("sysctls {}", names.join(", ")),
-        Question::Memory { namespace, pod, .. } => format!("memory of pod {namespace}/{pod}"),
+        Question::Links => text!("links", "网络接口"),
+        Question::Neighbours => text!("neighbours", "邻居表"),
+        Question::Routes => text!("routes", "路由表"),
+        Question::RouteTo { to } => text!("route to {to}", "到 {to} 的路由"),
+        Question::ResolvConf => Text::same("resolv.conf"),
+        Question::Sockets => text!("sockets", "套接字"),
+        Question::Counters => text!("counters", "内核计数器"),
+        Question::Conntrack { to: Some(to) } => {
+            text!("conntrack entries to {to}", "到 {to} 的 conntrack 条目")
+        }
+        Question::Conntrack { to: None } => text!("conntrack table", "conntrack 表"),
+        Question::Rules => text!("packet-filter rules", "包过滤规则"),
+        Question::Sysctls { names } => {
+            let names = names.join(", ");
+            text!("sysctls {names}", "内核参数 {names}")
+        }
+        Question::Memory { namespace, pod, .. } => {
+            text!(
+                "memory of pod {namespace}/{pod}",
+                "pod {namespace}/{pod} 的内存"
+            )
+        }
         Question::Log {
             namespace,
             pod,
-            previous,
+            previous: false,
             ..
-        } => format!(
-            "{}log of pod {namespace}/{pod}",
-            if *previous { "previous " } else { "" }
+        } => text!(
+            "log of pod {namespace}/{pod}",
+            "pod {namespace}/{pod} 的日志"
+        ),
+        Question::Log { namespace, pod, .. } => text!(
+            "previous log of pod {namespace}/{pod}",
+            "pod {namespace}/{pod} 上一个容器的日志"
         ),
         Question::Capture {
             interface, millis, ..
         } => {
-            format!(
-                "packets on {} for {millis} ms",
-                if interface.is_empty() {
-                    "all interfaces"
-                } else {
-                    interface
-                }
+            let on = if interface.is_empty() {
+                text!("all interfaces", "所有接口")
+            } else {
+                Text::same(interface)
+            };
+            text!(
+                "packets on {on} for {millis} ms",
+                "在{on:#}上抓包 {millis} 毫秒"
             )
         }
+        other => describe_sent(other),
+    }
+}
+
+/// The same for questions that send packets.
+fn describe_sent(q: &Question) -> Text {
+    match q {
         Question::Resolve {
             name,
             record,
             server,
             over,
             ..
-        } => format!("{record} {name} at {server} over {over:?}"),
-        Question::Lookup { name, .. } => format!("lookup of {name}"),
-        Question::TcpConnect { to, tries, .. } => format!("TCP connect to {to}, {}", times(*tries)),
-        Question::UdpExchange { to, .. } => format!("UDP datagram to {to}"),
-        Question::Echo { to, count, .. } => format!("ICMP echo to {to}, {}", times(*count)),
-        Question::PathMtu { to, .. } => format!("path MTU to {to}"),
+        } => text!(
+            "{record} {name} at {server} over {over:?}",
+            "向 {server} 查询 {record} {name}（{over:?}）"
+        ),
+        Question::Lookup { name, .. } => text!("lookup of {name}", "解析 {name}"),
+        Question::TcpConnect { to, tries, .. } => {
+            let n = times(*tries);
+            text!("TCP connect to {to}, {n}", "TCP 连接 {to}，{n:#}")
+        }
+        Question::UdpExchange { to, .. } => text!("UDP datagram to {to}", "向 {to} 发送 UDP 报文"),
+        Question::Echo { to, count, .. } => {
+            let n = times(*count);
+            text!("ICMP echo to {to}, {n}", "ICMP echo 到 {to}，{n:#}")
+        }
+        Question::PathMtu { to, .. } => text!("path MTU to {to}", "到 {to} 的路径 MTU"),
         Question::TlsHandshake {
             to, server_name, ..
-        } => format!("TLS handshake with {to} as {server_name}"),
+        } => text!(
+            "TLS handshake with {to} as {server_name}",
+            "与 {to} 的 TLS 握手（名称 {server_name}）"
+        ),
         Question::Http {
             to,
             host,
@@ -330,22 +370,26 @@ pub fn describe(q: &Question) -> String {
             tries,
             padding,
             ..
-        } => format!(
-            "HTTP GET {host}{path} at {to}, {}{}",
-            times(*tries),
-            if *padding > 0 {
-                format!(", requests of {padding} bytes")
+        } => {
+            let n = times(*tries);
+            let large = if *padding > 0 {
+                text!(", requests of {padding} bytes", "，请求大小 {padding} 字节")
             } else {
-                String::new()
-            }
-        ),
+                Text::default()
+            };
+            text!(
+                "HTTP GET {host}{path} at {to}, {n}{large}",
+                "HTTP GET {host}{path}（{to}），{n:#}{large:#}"
+            )
+        }
+        _ => Text::same(q.id()),
     }
 }
 
-fn times(n: u32) -> String {
+fn times(n: u32) -> Text {
     if n == 1 {
-        "once".into()
+        text!("once", "1 次")
     } else {
-        format!("{n} times")
+        text!("{n} times", "{n} 次")
     }
 }

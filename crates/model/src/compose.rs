@@ -11,38 +11,41 @@ use crate::path::{Destination, HopKind, Path};
 use crate::probe::{Answer, Outcome};
 use crate::remedy::{Remedy, quote};
 use crate::report::{
-    AuditLine, CauseReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA, Verdict, Verify,
+    AuditLine, CauseReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA, Understood, Verdict,
+    Verify,
 };
 use crate::snapshot::Gap;
+use crate::text;
+use crate::text::{Lang, Text};
 use crate::time::rfc3339;
 use crate::topology::Topology;
 use std::collections::BTreeSet;
 
 /// The client's view in sentences, with the observations behind them.
-pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
+pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<Text>, Vec<Seen>) {
     let mut says = Vec::new();
     let mut seen = Vec::new();
     if let Some(a) = o.lookup {
         let addresses = o.addresses();
         let text = match &a.answer {
             Answer::Lookup { queries, .. } if addresses.is_empty() => {
-                let how: Vec<String> = queries
+                let how: Vec<Text> = queries
                     .iter()
                     .map(|q| {
-                        format!(
-                            "{} {}",
-                            q.record,
-                            if q.rcode.is_empty() {
-                                crate::observe::word(q.outcome)
-                            } else {
-                                &q.rcode
-                            }
-                        )
+                        let how = match q.rcode.as_str() {
+                            "" => crate::observe::word(q.outcome),
+                            rcode => Text::same(rcode),
+                        };
+                        text!("{} {how}", "{} {how:#}", q.record)
                     })
                     .collect();
-                format!("{} does not resolve: {}", view.path.name, how.join(", "))
+                let (name, how) = (&view.path.name, Text::list(&how));
+                text!("{name} does not resolve: {how}", "{name} 无法解析：{how:#}")
             }
-            _ => format!("{} resolves to {}", view.path.name, join(addresses.iter())),
+            _ => {
+                let (name, to) = (&view.path.name, join(addresses.iter()));
+                text!("{name} resolves to {to}", "{name} 解析为 {to}")
+            }
         };
         says.push(text.clone());
         seen.push(view.saw(HopKind::Name, a, text));
@@ -53,37 +56,40 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
         HopKind::Service
     };
     for (to, a) in o.passed_over.iter().chain(&o.connect) {
-        let text = format!(
-            "TCP connect to {to}: {}",
-            tally(attempts(a).iter().map(|t| t.outcome))
-        );
+        let how = tally(attempts(a).iter().map(|t| t.outcome));
+        let text = text!("TCP connect to {to}: {how}", "TCP 连接 {to}：{how:#}");
         says.push(text.clone());
         seen.push(view.saw(front, a, text));
     }
     for (e, a) in &o.endpoints {
-        let pod = e
-            .pod
-            .as_ref()
-            .map(|p| format!(" (pod {})", p.name))
-            .unwrap_or_default();
-        let ready = if e.ready { "" } else { ", not ready" };
+        let pod = match &e.pod {
+            Some(p) => text!(" (pod {})", "（pod {}）", p.name),
+            None => Text::default(),
+        };
+        let ready = if e.ready {
+            Text::default()
+        } else {
+            text!(", not ready", "，未就绪")
+        };
+        let how = tally(attempts(a).iter().map(|t| t.outcome));
         seen.push(view.saw(
             HopKind::Listener,
             a,
-            format!(
-                "TCP connect to endpoint {}:{}{pod}{ready}: {}",
+            text!(
+                "TCP connect to endpoint {}:{}{pod}{ready}: {how}",
+                "TCP 连接端点 {}:{}{pod:#}{ready:#}：{how:#}",
                 e.address,
-                e.port,
-                tally(attempts(a).iter().map(|t| t.outcome))
+                e.port
             ),
         ));
     }
     for (to, a) in o.http.iter().chain(&o.series) {
         let all = crate::observe::requests(a);
         let text = if all.is_empty() {
-            format!(
-                "TCP connect to {to}, in series: {}",
-                tally(attempts(a).iter().map(|t| t.outcome))
+            let how = tally(attempts(a).iter().map(|t| t.outcome));
+            text!(
+                "TCP connect to {to}, in series: {how}",
+                "连续 TCP 连接 {to}：{how:#}"
             )
         } else {
             let mut phases: Vec<&str> = all
@@ -93,13 +99,15 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
                 .collect();
             phases.dedup();
             let at = if phases.is_empty() {
-                String::new()
+                Text::default()
             } else {
-                format!(" (failed at: {})", phases.join(", "))
+                let phases = phases.join(", ");
+                text!(" (failed at: {phases})", "（失败阶段：{phases}）")
             };
-            format!(
-                "HTTP request to {to}: {}{at}",
-                tally(all.iter().map(|r| r.outcome))
+            let how = tally(all.iter().map(|r| r.outcome));
+            text!(
+                "HTTP request to {to}: {how}{at}",
+                "HTTP 请求 {to}：{how:#}{at:#}"
             )
         };
         says.push(text.clone());
@@ -108,11 +116,15 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<String>, Vec<Seen>) {
     if let Some((a, t)) = o.chain() {
         let text = if t.outcome != Outcome::Answered {
             let how = crate::observe::word(t.outcome);
-            format!("TLS handshake: {how} ({})", t.detail)
+            text!(
+                "TLS handshake: {how} ({})",
+                "TLS 握手：{how:#}（{}）",
+                t.detail
+            )
         } else if t.problem.is_empty() {
-            format!("TLS handshake: {}", t.version)
+            text!("TLS handshake: {}", "TLS 握手：{}", t.version)
         } else {
-            format!("TLS handshake: {}", t.problem)
+            text!("TLS handshake: {}", "TLS 握手：{}", t.problem)
         };
         says.push(text.clone());
         seen.push(view.saw(HopKind::Tls, a, text));
@@ -124,7 +136,9 @@ fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
     items.map(|i| i.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// The evidence that the report speaks of, numbered.
 struct Book {
+    lang: Lang,
     evidence: Vec<Evidence>,
 }
 
@@ -133,10 +147,12 @@ impl Book {
         let mut ids = Vec::new();
         for s in seen {
             let at = rfc3339(s.at_ms as i64);
+            let [source, value, from] =
+                [&s.source, &s.value, &s.from].map(|t| t.in_lang(self.lang).to_string());
             let known = self.evidence.iter().find(|e| {
-                e.source == s.source
-                    && e.value == s.value
-                    && e.seen_from == s.from
+                e.source == source
+                    && e.value == value
+                    && e.seen_from == from
                     && e.hop == s.hop.word()
             });
             let id = match known {
@@ -146,10 +162,10 @@ impl Book {
                     self.evidence.push(Evidence {
                         id: id.clone(),
                         hop: s.hop.word().into(),
-                        source: s.source.clone(),
-                        value: s.value.clone(),
+                        source,
+                        value,
                         seen_at: at,
-                        seen_from: s.from.clone(),
+                        seen_from: from,
                     });
                     id
                 }
@@ -170,7 +186,9 @@ pub fn report(
     walks: &[Walked<'_>],
 ) -> Report {
     let snapshot = topology.snapshot();
+    let lang = case.lang;
     let mut book = Book {
+        lang,
         evidence: Vec::new(),
     };
     let first = walks.first();
@@ -199,11 +217,11 @@ pub fn report(
     let mut path = Vec::new();
     if let Some(w) = first {
         book.enter(&w.seen);
-        symptom_lines = w.symptom.clone();
+        symptom_lines = w.symptom.iter().map(|t| t.in_lang(lang).into()).collect();
         for f in &w.fine {
             let evidence = book.enter(&f.evidence);
             let line = RuledOut {
-                what: f.says.clone(),
+                what: f.says.in_lang(lang).into(),
                 evidence,
             };
             if !ruled_out.contains(&line) {
@@ -214,18 +232,23 @@ pub fn report(
     }
     let mut unknown: BTreeSet<Gap> = snapshot.gaps.iter().cloned().collect();
     unknown.extend(walks.iter().flat_map(|w| w.gaps.iter().cloned()));
-    let remedy = root.and_then(|(w, c)| c.root.remedy.as_ref().map(|r| remedy_report(&w.path, r)));
+    let remedy = root.and_then(|(w, c)| {
+        c.root
+            .remedy
+            .as_ref()
+            .map(|r| remedy_report(&w.path, r, lang))
+    });
     let last = evidence
         .iter()
         .map(|a| a.at_ms + a.took_ms)
         .max()
         .unwrap_or(snapshot.taken_at_ms);
-    let summary = summarise(verdict, first, root, case);
+    let summary = summarise(verdict, first, root, case).in_lang(lang).into();
     Report {
         schema: SCHEMA.into(),
         verdict,
         summary,
-        understood: case.understood.clone(),
+        understood: settled(&case.understood, lang),
         conversation: first.map(|w| w.path.conversation.clone()),
         cause,
         also,
@@ -233,9 +256,9 @@ pub fn report(
         path,
         evidence: book.evidence,
         ruled_out,
-        unknown: unknown.into_iter().collect(),
+        unknown: unknown.iter().map(|g| g.settle(lang)).collect(),
         remedy,
-        audit: audit(evidence, &snapshot.identity),
+        audit: audit(evidence, &snapshot.identity, lang),
         probes: evidence.iter().count(),
         elapsed_ms: last.saturating_sub(snapshot.taken_at_ms),
         source: snapshot.source.clone(),
@@ -249,23 +272,24 @@ fn summarise(
     first: Option<&Walked<'_>>,
     root: Option<(&Walked<'_>, &Cause)>,
     case: &Case,
-) -> String {
+) -> Text {
+    let way = first.map(|w| w.path.describe()).unwrap_or_default();
     match (verdict, first, root) {
         (Verdict::Broken, _, Some((_, c))) => c.root.says.clone(),
-        (Verdict::Healthy, Some(w), _) => format!(
-            "{} works: {}",
-            w.path.describe(),
-            w.symptom.last().cloned().unwrap_or_default()
-        ),
-        (_, Some(w), _) if w.hurts == Some(true) => {
-            format!(
-                "{} fails, and no cause could be proven with what could be looked at",
-                w.path.describe()
-            )
+        (Verdict::Healthy, Some(w), _) => {
+            let how = w.symptom.last().cloned().unwrap_or_default();
+            text!("{way} works: {how}", "{way:#} 正常：{how:#}")
         }
-        (_, Some(w), _) => format!("{} could not be tried", w.path.describe()),
-        _ if case.conversations.is_empty() => "no conversation to look at was understood".into(),
-        _ => "nothing could be told".into(),
+        (_, Some(w), _) if w.hurts == Some(true) => text!(
+            "{way} fails, and no cause could be proven with what could be looked at",
+            "{way:#} 不通，就所能查看的内容无法证实原因"
+        ),
+        (_, Some(_), _) => text!("{way} could not be tried", "{way:#} 无法尝试"),
+        _ if case.conversations.is_empty() => text!(
+            "no conversation to look at was understood",
+            "没有理解到要检查的连接"
+        ),
+        _ => text!("nothing could be told", "无法判断"),
     }
 }
 
@@ -288,25 +312,40 @@ fn confidence(w: &Walked<'_>, f: &Finding) -> f64 {
 
 fn cause_report(w: &Walked<'_>, c: &Cause, book: &mut Book) -> CauseReport {
     let check = check_of(&c.root);
+    let lang = book.lang;
     CauseReport {
         id: c.root.check.into(),
         catalogue: check
             .and_then(|k| k.catalogue.first())
             .unwrap_or(&"")
             .to_string(),
-        title: check.map(|k| k.title).unwrap_or("").into(),
-        says: c.root.says.clone(),
+        title: match (check, lang) {
+            (None, _) => "",
+            (Some(k), Lang::En) => k.title,
+            (Some(k), Lang::Zh) => k.title_zh,
+        }
+        .into(),
+        says: c.root.says.in_lang(lang).into(),
         subject: c.root.subject.clone(),
         hop: c.root.hop.word().into(),
         confidence: confidence(w, &c.root),
         at_risk: c.root.state == State::AtRisk,
-        chain: c.root.chain.clone(),
+        chain: c
+            .root
+            .chain
+            .iter()
+            .map(|t| t.in_lang(lang).into())
+            .collect(),
         evidence: book.enter(&c.root.evidence),
-        echoes: c.echoes.iter().map(|e| e.says.clone()).collect(),
+        echoes: c
+            .echoes
+            .iter()
+            .map(|e| e.says.in_lang(lang).into())
+            .collect(),
     }
 }
 
-fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
+fn remedy_report(path: &Path<'_>, remedy: &Remedy, lang: Lang) -> RemedyReport {
     let c = &path.conversation;
     let from = c
         .from
@@ -326,32 +365,38 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy) -> RemedyReport {
         Destination::Host(h) => format!("{h}:{}", c.port),
     };
     let to = quote(&to);
+    let way = path.describe();
     RemedyReport {
         safe: remedy.safe,
-        because: remedy.because.clone(),
-        steps: remedy.steps.iter().map(|s| s.describe()).collect(),
+        because: remedy.because.in_lang(lang).into(),
+        steps: remedy.steps.iter().map(|s| s.describe(lang)).collect(),
         verify: Verify {
-            says: format!("the same conversation again: {}", path.describe()),
+            says: text!(
+                "the same conversation again: {way}",
+                "再次尝试同一连接：{way:#}"
+            )
+            .in_lang(lang)
+            .into(),
             command: format!("netshoot diagnose{from} --to {to}"),
         },
-        value: remedy.clone(),
+        value: remedy.settle(lang),
     }
 }
 
-fn audit(evidence: &EvidenceSet, who: &str) -> Vec<AuditLine> {
+fn audit(evidence: &EvidenceSet, who: &str, lang: Lang) -> Vec<AuditLine> {
     let mut lines: Vec<AuditLine> = evidence
         .iter()
         .map(|a| AuditLine {
             who: who.into(),
-            from: place(&a.probe.from),
-            what: describe(&a.probe.question),
+            from: place(&a.probe.from).in_lang(lang).into(),
+            what: describe(&a.probe.question).in_lang(lang).into(),
             probe: a.probe.clone(),
             when: rfc3339(a.at_ms as i64),
             took_ms: a.took_ms,
             harm: a.probe.question.harm(),
             outcome: match &a.answer {
                 Answer::CouldNotAsk { why, .. } => why.clone(),
-                _ => "answered".into(),
+                _ => crate::observe::word(Outcome::Answered).in_lang(lang).into(),
             },
         })
         .collect();
@@ -384,7 +429,7 @@ fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<HopReport> {
             };
             HopReport {
                 hop: k.word().into(),
-                label: label(w, *k),
+                label: label(w, *k).in_lang(book.lang).into(),
                 state: state.into(),
                 notes: evidence.iter().map(|e| e.value.clone()).take(4).collect(),
                 evidence: evidence.iter().map(|e| e.id.clone()).collect(),
@@ -406,7 +451,7 @@ fn went_well(s: &Seen) -> bool {
         "not valid for",
     ]
     .iter()
-    .any(|bad| s.value.contains(bad))
+    .any(|bad| s.value.in_lang(Lang::En).contains(bad))
 }
 
 fn applies(w: &Walked<'_>, k: HopKind) -> bool {
@@ -424,7 +469,7 @@ fn applies(w: &Walked<'_>, k: HopKind) -> bool {
     }
 }
 
-fn label(w: &Walked<'_>, k: HopKind) -> String {
+fn label(w: &Walked<'_>, k: HopKind) -> Text {
     let p = &w.path;
     let c = &p.conversation;
     let mut nodes: Vec<&str> = p
@@ -436,35 +481,43 @@ fn label(w: &Walked<'_>, k: HopKind) -> String {
     nodes.sort_unstable();
     nodes.dedup();
     match k {
-        HopKind::Client => c
-            .from
-            .as_ref()
-            .map(|r| format!("{} {}", r.kind.to_lowercase(), r.name))
-            .unwrap_or_else(|| "this host".into()),
-        HopKind::Name => p.name.clone(),
-        HopKind::Service => p
-            .service
-            .map(|s| format!("Service {}:{}", s.name(), c.port))
-            .unwrap_or_default(),
-        HopKind::EgressPolicy => "policies on sending".into(),
-        HopKind::ClientNode => {
-            if p.client_node.is_empty() {
-                "this host".into()
-            } else {
-                format!("node {}", p.client_node)
-            }
-        }
-        HopKind::Path if matches!(c.to, Destination::Host(_)) => "the way there".into(),
-        HopKind::Path => "between nodes".into(),
-        HopKind::ServerNode => format!("node {}", nodes.join(", ")),
-        HopKind::IngressPolicy => "policies on receiving".into(),
-        HopKind::Listener => p
-            .backends
-            .first()
-            .map(|b| format!("port {} of {} endpoints", b.port, p.backends.len()))
-            .unwrap_or_else(|| format!("port {}", c.port)),
-        HopKind::Tls => "TLS".into(),
-        HopKind::Http => "HTTP".into(),
-        HopKind::Backend => format!("{} pods", p.backends.len()),
+        HopKind::Client => match &c.from {
+            Some(r) => Text::same(format!("{} {}", r.kind.to_lowercase(), r.name)),
+            None => text!("this host", "本机"),
+        },
+        HopKind::Name => Text::same(&p.name),
+        HopKind::Service => match p.service {
+            Some(s) => Text::same(format!("Service {}:{}", s.name(), c.port)),
+            None => Text::default(),
+        },
+        HopKind::EgressPolicy => text!("policies on sending", "出站策略"),
+        HopKind::ClientNode if p.client_node.is_empty() => text!("this host", "本机"),
+        HopKind::ClientNode => text!("node {}", "节点 {}", p.client_node),
+        HopKind::Path if matches!(c.to, Destination::Host(_)) => text!("the way there", "途中"),
+        HopKind::Path => text!("between nodes", "节点之间"),
+        HopKind::ServerNode => text!("node {}", "节点 {}", nodes.join(", ")),
+        HopKind::IngressPolicy => text!("policies on receiving", "入站策略"),
+        HopKind::Listener => match p.backends.first() {
+            Some(b) => text!(
+                "port {} of {} endpoints",
+                "端口 {}（{} 个端点）",
+                b.port,
+                p.backends.len()
+            ),
+            None => text!("port {}", "端口 {}", c.port),
+        },
+        HopKind::Tls => Text::same("TLS"),
+        HopKind::Http => Text::same("HTTP"),
+        HopKind::Backend => text!("{} pods", "{} 个 Pod", p.backends.len()),
+    }
+}
+
+/// What was understood, in one language.
+fn settled(understood: &Understood, lang: Lang) -> Understood {
+    let settle = |all: &[Text]| all.iter().map(|t| t.settle(lang)).collect();
+    Understood {
+        conversations: settle(&understood.conversations),
+        asked_back: settle(&understood.asked_back),
+        ..understood.clone()
     }
 }

@@ -11,6 +11,8 @@ use crate::path::{Conversation, Path};
 use crate::probe::{Harm, Probe};
 use crate::report::{Report, Understood};
 use crate::snapshot::Gap;
+use crate::text;
+use crate::text::{Lang, Text};
 use crate::topology::Topology;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -27,6 +29,9 @@ pub struct Case {
     pub most_harm: Harm,
     /// The most probes in all.
     pub most_probes: usize,
+    /// The language of the report; not part of the case as it is kept.
+    #[serde(skip)]
+    pub lang: Lang,
 }
 
 /// The next step.
@@ -50,7 +55,7 @@ pub struct Walked<'a> {
     /// At least one try came through to the listener: everything before it can be passed.
     pub got_through: bool,
     /// What the client sees, in sentences.
-    pub symptom: Vec<String>,
+    pub symptom: Vec<Text>,
     /// Observations of the symptom.
     pub seen: Vec<crate::finding::Seen>,
     /// Causes in order.
@@ -97,8 +102,11 @@ pub fn think(case: &Case, topology: &Topology<'_>, evidence: &EvidenceSet) -> Ne
         };
         w.gaps.extend(unasked(
             &open,
-            &format!("more than {} probes", case.most_probes),
-            "run it again with a larger --max-probes",
+            text!("more than {} probes", "探测次数超过 {}", case.most_probes),
+            text!(
+                "run it again with a larger --max-probes",
+                "用更大的 --max-probes 再运行一次"
+            ),
         ));
     }
     rank(&mut walks);
@@ -166,8 +174,8 @@ pub fn walk<'a>(
     let barred = wants.difference(&may).cloned().collect();
     gaps.extend(unasked(
         &barred,
-        "leave to send packets: the run was told to be passive",
-        "run it again without --passive",
+        "leave to send packets: the run was told to be passive".into(),
+        "run it again without --passive".into(),
     ));
     let wants: BTreeSet<Probe> = may;
     let (fine, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.state == State::Fine);
@@ -186,17 +194,20 @@ pub fn walk<'a>(
 }
 
 /// The gap that questions leave which may not be asked; none where there are none.
-fn unasked(probes: &BTreeSet<Probe>, missing: &str, how_to_get: &str) -> Option<Gap> {
+fn unasked(probes: &BTreeSet<Probe>, missing: Text, how_to_get: Text) -> Option<Gap> {
     let first = describe(&probes.first()?.question);
     let more = probes.len() - 1;
     let what = match more {
         0 => first,
-        n => format!("{first}, and {n} more questions"),
+        n => text!(
+            "{first}, and {n} more questions",
+            "{first:#}，以及另外 {n} 个问题"
+        ),
     };
     Some(Gap {
         what,
-        missing: missing.into(),
-        how_to_get: how_to_get.into(),
+        missing,
+        how_to_get,
     })
 }
 
@@ -227,6 +238,7 @@ mod tests {
             }],
             most_harm,
             most_probes,
+            lang: Lang::En,
         }
     }
 
@@ -242,7 +254,10 @@ mod tests {
                 panic!("nothing may be asked, so it must be done");
             };
             assert_eq!(report.verdict, Verdict::Unknown);
-            let named = report.unknown.iter().any(|g| g.missing.contains(missing));
+            let named = report
+                .unknown
+                .iter()
+                .any(|g| g.missing.to_string().contains(missing));
             assert!(named, "{missing}: {:?}", report.unknown);
         }
         let free = case(Harm::Series, 400);

@@ -4,6 +4,7 @@ use crate::object::ObjectRef;
 use crate::path::HopKind;
 use crate::probe::Probe;
 use crate::remedy::Remedy;
+use crate::text::Text;
 
 /// What a check says of its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +23,13 @@ pub struct Seen {
     /// The hop it speaks of.
     pub hop: HopKind,
     /// `Service production/cart spec.selector`, `probe tcp_connect`.
-    pub source: String,
+    pub source: Text,
     /// What was seen, one line.
-    pub value: String,
+    pub value: Text,
     /// When, milliseconds since 1970.
     pub at_ms: u64,
     /// From where.
-    pub from: String,
+    pub from: Text,
     /// A probe saw it, not only an object said it.
     pub probed: bool,
 }
@@ -45,7 +46,7 @@ pub struct Finding {
     /// Where on the path.
     pub hop: HopKind,
     /// One sentence for people, with the names in it.
-    pub says: String,
+    pub says: Text,
     /// What was seen; never empty.
     pub evidence: Vec<Seen>,
     /// What to do.
@@ -53,7 +54,7 @@ pub struct Finding {
     /// Probes that will show that the remedy worked, besides the symptom's own.
     pub verify: Vec<Probe>,
     /// Chain from root to symptom in short sentences, root first; may be empty.
-    pub chain: Vec<String>,
+    pub chain: Vec<Text>,
 }
 
 impl Finding {
@@ -70,7 +71,7 @@ impl Finding {
     }
 
     /// Adds one link of the chain from root to symptom.
-    pub fn then(&mut self, link: impl Into<String>) -> &mut Self {
+    pub fn then(&mut self, link: impl Into<Text>) -> &mut Self {
         self.chain.push(link.into());
         self
     }

@@ -29,5 +29,6 @@ pub mod rights;
 pub mod rules;
 pub mod snapshot;
 pub mod symptom;
+pub mod text;
 pub mod time;
 pub mod topology;

@@ -6,6 +6,8 @@ use crate::path::Destination;
 use crate::probe::{
     Answer, Answered, Attempt, Certificate, HttpAttempt, Outcome, Question, TlsHandshake,
 };
+use crate::text;
+use crate::text::Text;
 use crate::topology::Endpoint;
 use std::net::{IpAddr, SocketAddr};
 
@@ -447,7 +449,7 @@ pub fn requests(a: &Answered) -> &[HttpAttempt] {
 }
 
 /// `4 of 5 answered, 1 silent` for a list of outcomes.
-pub fn tally(outcomes: impl Iterator<Item = Outcome>) -> String {
+pub fn tally(outcomes: impl Iterator<Item = Outcome>) -> Text {
     let mut counts: Vec<(Outcome, usize)> = Vec::new();
     for o in outcomes {
         match counts.iter_mut().find(|(k, _)| *k == o) {
@@ -457,29 +459,35 @@ pub fn tally(outcomes: impl Iterator<Item = Outcome>) -> String {
     }
     counts.sort();
     let total: usize = counts.iter().map(|(_, n)| n).sum();
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(o, n)| format!("{n} {}", word(*o)))
-        .collect();
-    match parts.as_slice() {
-        [] => "nothing tried".into(),
-        [_] if total == 1 => counts.iter().map(|(o, _)| word(*o)).collect(),
-        [one] => match one.split_once(' ') {
-            Some((n, how)) => format!("{n} of {total} {how}"),
-            None => one.clone(),
-        },
-        _ => format!("of {total}: {}", parts.join(", ")),
+    match counts.as_slice() {
+        [] => text!("nothing tried", "未尝试"),
+        [(o, 1)] => word(*o),
+        [(o, n)] => {
+            let how = word(*o);
+            text!("{n} of {total} {how}", "{total} 次中 {n} 次{how:#}")
+        }
+        _ => {
+            let parts: Vec<Text> = counts
+                .iter()
+                .map(|(o, n)| {
+                    let how = word(*o);
+                    text!("{n} {how}", "{n} 次{how:#}")
+                })
+                .collect();
+            let parts = Text::list(&parts);
+            text!("of {total}: {parts}", "共 {total} 次：{parts:#}")
+        }
     }
 }
 
-/// The outcome as a word.
-pub fn word(o: Outcome) -> &'static str {
+/// The word for an outcome.
+pub fn word(o: Outcome) -> Text {
     match o {
-        Outcome::Answered => "answered",
-        Outcome::Refused => "refused",
-        Outcome::Reset => "reset",
-        Outcome::Silent => "silent",
-        Outcome::Unreachable => "unreachable",
-        Outcome::Garbled => "garbled",
+        Outcome::Answered => text!("answered", "有应答"),
+        Outcome::Refused => text!("refused", "被拒绝"),
+        Outcome::Reset => text!("reset", "被重置"),
+        Outcome::Silent => text!("silent", "无应答"),
+        Outcome::Unreachable => text!("unreachable", "不可达"),
+        Outcome::Garbled => text!("garbled", "应答无法解析"),
     }
 }

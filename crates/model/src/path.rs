@@ -3,6 +3,8 @@
 
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::Vantage;
+use crate::text;
+use crate::text::Text;
 use crate::topology::{Endpoint, Topology, addresses_of_pod, addresses_of_service, is_running};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -246,18 +248,22 @@ impl<'a> Path<'a> {
     }
 
     /// One sentence: `pod production/web-1 to Service production/cart:80 (TCP)`.
-    pub fn describe(&self) -> String {
+    pub fn describe(&self) -> Text {
         let c = &self.conversation;
         let from = c
             .from
             .as_ref()
             .map(|r| r.to_string())
-            .unwrap_or_else(|| "this host".into());
+            .map_or_else(|| text!("this host", "本机"), Text::same);
         let to = match &c.to {
             Destination::Service(r) | Destination::Pod(r) => r.to_string(),
             Destination::Host(h) if h.contains(':') => format!("[{h}]"),
             Destination::Host(h) => h.clone(),
         };
-        format!("{from} to {to}:{} ({})", c.port, c.protocol)
+        let (port, protocol) = (c.port, &c.protocol);
+        text!(
+            "{from} to {to}:{port} ({protocol})",
+            "{from:#} 到 {to}:{port}（{protocol}）"
+        )
     }
 }

@@ -2,6 +2,7 @@
 //! the same value.
 
 use crate::object::ObjectRef;
+use crate::text::{Lang, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ pub enum Step {
     /// A question only a person can answer.
     Ask {
         /// The question.
-        question: String,
+        question: Text,
     },
 }
 
@@ -48,9 +49,23 @@ pub struct Remedy {
     /// May be applied without a person looking at it first.
     pub safe: bool,
     /// Why this, and what it costs.
-    pub because: String,
+    pub because: Text,
     /// Steps in order.
     pub steps: Vec<Step>,
+}
+
+impl Remedy {
+    /// The same with its words in one language.
+    pub fn settle(&self, lang: Lang) -> Remedy {
+        let mut remedy = self.clone();
+        remedy.because = remedy.because.settle(lang);
+        for step in &mut remedy.steps {
+            if let Step::Ask { question } = step {
+                *question = question.settle(lang);
+            }
+        }
+        remedy
+    }
 }
 
 impl Step {
@@ -89,7 +104,7 @@ impl Step {
     }
 
     /// The step in a report: `command`, and `patch` or `ask` where that is its nature.
-    pub fn describe(&self) -> Value {
+    pub fn describe(&self, lang: Lang) -> Value {
         let mut out = serde_json::Map::new();
         if let Some(c) = self.command() {
             out.insert("command".into(), Value::String(c));
@@ -102,7 +117,7 @@ impl Step {
                 );
             }
             Step::Ask { question } => {
-                out.insert("ask".into(), Value::String(question.clone()));
+                out.insert("ask".into(), Value::String(question.in_lang(lang).into()));
             }
             Step::Create { .. } | Step::Delete { .. } | Step::OnNode { .. } => {}
         }

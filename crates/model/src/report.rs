@@ -5,6 +5,7 @@ use crate::evidence::Evidence;
 use crate::object::ObjectRef;
 use crate::path::Conversation;
 use crate::snapshot::Gap;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -99,9 +100,9 @@ pub struct Understood {
     /// Symptom words: `timeout`, `refused`, `dns`, `tls`, `slow`, `error`; may be empty.
     pub symptom: Vec<String>,
     /// The conversations that were looked at, the one reported first.
-    pub conversations: Vec<String>,
+    pub conversations: Vec<Text>,
     /// Words that were not understood or were ambiguous, with what is asked back.
-    pub asked_back: Vec<String>,
+    pub asked_back: Vec<Text>,
 }
 
 /// One cause.

@@ -2,6 +2,7 @@
 //! not be read.
 
 use crate::object::Object;
+use crate::text::{Lang, Text};
 use serde::{Deserialize, Serialize};
 
 /// The schema word of this version.
@@ -30,11 +31,22 @@ pub struct ClusterSnapshot {
 #[serde(deny_unknown_fields)]
 pub struct Gap {
     /// What was wanted: `NetworkPolicies in production`, `sockets of pod production/cart-1`.
-    pub what: String,
+    pub what: Text,
     /// The missing right, tool or thing.
-    pub missing: String,
+    pub missing: Text,
     /// The command or change that would give it; may be empty.
-    pub how_to_get: String,
+    pub how_to_get: Text,
+}
+
+impl Gap {
+    /// The same with its words in one language.
+    pub fn settle(&self, lang: Lang) -> Gap {
+        Gap {
+            what: self.what.settle(lang),
+            missing: self.missing.settle(lang),
+            how_to_get: self.how_to_get.settle(lang),
+        }
+    }
 }
 
 impl ClusterSnapshot {

@@ -1,7 +1,7 @@
 //! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
 
 use crate::access::{Access, Batch, Dump, Local, Recording, Replay, World};
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use crate::report::{self, Format};
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
@@ -77,8 +77,11 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let topology = Topology::new(&snapshot);
     let case = match &recorded {
         // A new question may be put to an old recording; else the old one is answered again.
-        Some(r) if options.request == Request::default() => r.case.clone(),
-        _ => case(&topology, options),
+        Some(r) if options.request == Request::default() => Case {
+            lang: io.lang,
+            ..r.case.clone()
+        },
+        _ => case(&topology, options, io.lang),
     };
     if options.plan {
         io.progress_done();
@@ -156,7 +159,7 @@ pub fn code(report: &Report) -> i32 {
     }
 }
 
-pub fn case(topology: &Topology<'_>, options: &Options) -> Case {
+pub fn case(topology: &Topology<'_>, options: &Options, lang: Lang) -> Case {
     let (understood, conversations) = symptom::understand(topology, &options.request);
     let most_harm = if options.passive {
         Harm::None
@@ -168,6 +171,7 @@ pub fn case(topology: &Topology<'_>, options: &Options) -> Case {
         conversations,
         most_harm,
         most_probes: options.most_probes,
+        lang,
     }
 }
 
@@ -215,10 +219,10 @@ pub fn think(
 fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
     writeln!(io.out, "{}", io.lang.pick("Understood:", "理解为："))?;
     for c in &case.understood.conversations {
-        writeln!(io.out, "  {}", report::safe(c))?;
+        writeln!(io.out, "  {}", report::safe(c.in_lang(io.lang)))?;
     }
     for q in &case.understood.asked_back {
-        writeln!(io.out, "  ? {}", report::safe(q))?;
+        writeln!(io.out, "  ? {}", report::safe(q.in_lang(io.lang)))?;
     }
     writeln!(
         io.out,
@@ -235,9 +239,9 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
                 "  {}{}{} {} {}",
                 crate::applets::harm(p.question.harm(), io.lang),
                 io.lang.pick(": ", "："),
-                report::safe(&describe(&p.question)),
+                report::safe(describe(&p.question).in_lang(io.lang)),
                 io.lang.pick("from", "发自"),
-                report::safe(&place(&p.from))
+                report::safe(place(&p.from).in_lang(io.lang))
             )?;
         }
     }

@@ -51,7 +51,7 @@ pub fn run(
     };
     for step in &remedy.value.steps {
         match step {
-            Step::Ask { question } => verified.asked.push(question.clone()),
+            Step::Ask { question } => verified.asked.push(question.as_str().into()),
             _ => {
                 access.apply(step)?;
                 verified.applied.extend(step.command());
@@ -106,7 +106,7 @@ fn wait_healthy(
         );
         let snapshot = access.snapshot()?;
         let topology = Topology::new(&snapshot);
-        let case = case(&topology, options);
+        let case = case(&topology, options, io.lang);
         if rolled_out(&topology) {
             let (again, _) = think(&case, &topology, access, io)?;
             if again.verdict == Verdict::Healthy {

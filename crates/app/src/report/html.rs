@@ -65,7 +65,11 @@ pub fn render(r: &Report, lang: Lang) -> String {
         &mut b,
         "asked-back",
         w.asked_back,
-        r.understood.asked_back.iter().map(|q| escape(q)).collect(),
+        r.understood
+            .asked_back
+            .iter()
+            .map(|q| escape(q.as_str()))
+            .collect(),
     );
     timings(&mut b, r, &w);
     let _ = writeln!(
@@ -96,7 +100,7 @@ fn head(b: &mut String, r: &Report, w: &Words, lang: Lang) {
         .understood
         .conversations
         .first()
-        .map(|c| escape(c))
+        .map(|c| escape(c.as_str()))
         .unwrap_or_default();
     let _ = write!(
         b,
@@ -230,10 +234,14 @@ fn unknown(b: &mut String, r: &Report, w: &Words) {
             format!(
                 "<br><span class=dim>{}</span> <code>{}</code>",
                 w.how_to_get,
-                escape(&g.how_to_get)
+                escape(g.how_to_get.as_str())
             )
         };
-        format!("<b>{}</b>: {}{how}", escape(&g.what), escape(&g.missing))
+        format!(
+            "<b>{}</b>: {}{how}",
+            escape(g.what.as_str()),
+            escape(g.missing.as_str())
+        )
     });
     list(b, "unknown", w.unknown, unknown.collect());
 }

@@ -42,7 +42,7 @@ pub fn render(r: &Report, lang: Lang) -> String {
         let _ = writeln!(b, "> {}\n", escape(&r.understood.said));
     }
     for q in &r.understood.asked_back {
-        let _ = writeln!(b, "- ? {}", escape(q));
+        let _ = writeln!(b, "- ? {}", escape(q.as_str()));
     }
     if !r.path.is_empty() {
         let _ = writeln!(b, "## {}\n\n| | | | |\n|---|---|---|---|", w.path);
@@ -139,7 +139,13 @@ pub fn render(r: &Report, lang: Lang) -> String {
         w.unknown,
         r.unknown
             .iter()
-            .map(|g| format!("{}: {}", escape(&g.what), escape(&g.missing)))
+            .map(|g| {
+                format!(
+                    "{}: {}",
+                    escape(g.what.as_str()),
+                    escape(g.missing.as_str())
+                )
+            })
             .collect(),
     );
     let _ = writeln!(

@@ -4,7 +4,7 @@
 
 use super::safe;
 use crate::io::Lang;
-use netshoot_model::check::{describe, place};
+use netshoot_model::check::{place, source};
 use netshoot_model::object::ObjectRef;
 use netshoot_model::path::Destination;
 use netshoot_model::probe::{Probe, Question, Transport, Vantage};
@@ -399,7 +399,7 @@ fn head(b: &mut String, r: &Report, lang: Lang) {
         let _ = writeln!(b, "{}", comment(&format!("\"{}\"", r.understood.said)));
     }
     if let Some(c) = r.understood.conversations.first() {
-        let _ = writeln!(b, "{}", comment(c));
+        let _ = writeln!(b, "{}", comment(c.as_str()));
     }
     let when = format!(
         "netshoot {}, {}, {}",
@@ -438,12 +438,8 @@ fn asked(b: &mut String, r: &Report, step: Step, lang: Lang) {
         if commands.is_empty() {
             continue;
         }
-        let source = format!(
-            "probe {}: {}",
-            a.probe.question.id(),
-            describe(&a.probe.question)
-        );
-        let from = place(&a.probe.from);
+        let (source, from) = (source(&a.probe.question), place(&a.probe.from));
+        let (source, from) = (source.in_lang(lang), from.in_lang(lang));
         let seen = r
             .evidence
             .iter()

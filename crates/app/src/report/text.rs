@@ -45,11 +45,11 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
             io.out,
             "{} {}",
             p.with("2", &format!("{}:", w.understood)),
-            safe(c)
+            safe(c.as_str())
         )?;
     }
     for q in &r.understood.asked_back {
-        writeln!(io.out, "? {}", safe(q))?;
+        writeln!(io.out, "? {}", safe(q.as_str()))?;
     }
     path(r, &w, &p, io)?;
     if let Some(c) = &r.cause {
@@ -86,9 +86,19 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
     if !r.unknown.is_empty() {
         heading(w.unknown, &p, io)?;
         for g in &r.unknown {
-            writeln!(io.out, "  {}: {}", safe(&g.what), safe(&g.missing))?;
+            writeln!(
+                io.out,
+                "  {}: {}",
+                safe(g.what.as_str()),
+                safe(g.missing.as_str())
+            )?;
             if !g.how_to_get.is_empty() {
-                writeln!(io.out, "    {} {}", w.how_to_get, safe(&g.how_to_get))?;
+                writeln!(
+                    io.out,
+                    "    {} {}",
+                    w.how_to_get,
+                    safe(g.how_to_get.as_str())
+                )?;
             }
         }
     }

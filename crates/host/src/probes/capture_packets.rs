@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -56,6 +57,8 @@ Nothing. It reads the first 512 bytes of every packet and keeps only counts; it 
 - `zero_windows`: a receiver that does not read. `resets`: somebody tore it down.
 - An empty list: nothing passed that matches; packets on other interfaces say nothing here.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -42,6 +43,8 @@ Nothing. It reads over netlink and needs CAP_NET_ADMIN.
 - A base chain with policy drop drops what none of its rules accepts.
 - Rules of iptables-legacy are not in nf_tables and not in this answer.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

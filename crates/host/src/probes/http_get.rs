@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::Series,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -63,6 +64,8 @@ them fill whole segments, which a path with a smaller MTU behind it then loses.
 - `reset` in `response`: the server, or something on the way, tore the connection down.
 - `garbled`: what came is not HTTP, or was cut short; `detail` says which.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

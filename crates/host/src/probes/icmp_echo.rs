@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::FewPackets,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -47,6 +48,8 @@ Echo requests with 56 bytes of data, 50 ms apart. It opens a ping socket where
 - `silent`: nothing came back. Many networks drop ICMP, and the virtual address of a Service
   answers no echo in most proxies: silence alone proves nothing about TCP.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::FewPackets,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, place: &Place) -> Answer {
@@ -86,6 +87,8 @@ more patience.
 - A name of this host's `/etc/hosts` has its addresses from there, and no queries. The hosts files
   of pods are not looked at.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

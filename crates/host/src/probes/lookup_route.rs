@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -43,6 +44,8 @@ Nothing. It reads, needs no right and disturbs nothing.
 - `local`: the address is this network namespace's own.
 - It is the decision for packets that start here; for forwarded ones, ask in the node.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

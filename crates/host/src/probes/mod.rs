@@ -72,6 +72,8 @@ pub struct Kind {
     pub run: fn(&Question, &Place) -> Answer,
     /// Markdown: what it asks, what it sends, what the answers mean.
     pub page: &'static str,
+    /// The same in Chinese.
+    pub page_zh: &'static str,
 }
 
 /// A right a probe needs.

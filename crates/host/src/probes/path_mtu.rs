@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::Series,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -52,6 +53,8 @@ path. One timeout covers the whole ladder.
 - `local`: the own outgoing interface refused: its MTU is the limit.
 - `largest_answered` 0: no echo came back at all; nothing is known of the MTU.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

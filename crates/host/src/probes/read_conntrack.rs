@@ -13,6 +13,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -48,6 +49,8 @@ full table takes some hundred milliseconds to read.
   address that no longer is a backend is a stale entry; UDP clients stay on it as long as they send.
 - `unreplied`: no packet of the reply direction was seen here.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

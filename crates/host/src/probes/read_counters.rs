@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -48,6 +49,8 @@ what grows while the trouble lasts.
 - `Udp.RcvbufErrors`: a program reads too slowly. `Udp.NoPorts`: nobody listens.
 - `TcpExt.IPReversePathFilter`: packets refused by rp_filter.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -45,6 +46,8 @@ Nothing. It reads, needs no right and disturbs nothing.
 - Counters count since the link was made. `rx_dropped` grows for frames nobody wanted, too: only
   its growth beside lost packets says something.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -44,6 +45,8 @@ Nothing. It reads, needs no right and disturbs nothing.
 - An entry with `forwarding` maps a hardware address to a port or, with an address, to the far end
   of a tunnel; 00:00:00:00:00:00 stands for frames to all.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

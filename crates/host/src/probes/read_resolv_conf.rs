@@ -12,6 +12,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, place: &Place) -> Answer {
@@ -54,6 +55,8 @@ Nothing. It reads one file.
   dear.
 - Only the first three servers are ever asked.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -42,6 +43,8 @@ Nothing. It reads, needs no right and disturbs nothing.
   kernel really decides for one address says `lookup_route`.
 - Among equal prefixes the lowest `metric` wins.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

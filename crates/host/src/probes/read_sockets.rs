@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -46,6 +47,8 @@ Nothing. It reads, needs no right and disturbs nothing.
 - Many `SYN-SENT`: answers do not come. Many `CLOSE-WAIT`: the program does not close.
 - An IPv4 peer of a dual-stack socket is given as IPv4, not as ::ffff:a.b.c.d.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

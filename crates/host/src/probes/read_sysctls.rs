@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::None,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -42,6 +43,8 @@ Nothing. It reads `/proc/sys`, needs no right for ordinary settings and disturbs
   go out; the larger of `all` and the interface's own counts.
 - `net.core.somaxconn` bounds the accept queue of every listener.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::FewPackets,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -53,6 +54,8 @@ connection. UDP and TCP differ where a rule lets only one of them through.
 - `garbled`: something came back that is no reply to this query.
 - `truncated`: the answer did not fit; ask over TCP.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 pub(super) mod tests {

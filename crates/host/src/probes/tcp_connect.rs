@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::Series,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -50,6 +51,8 @@ and an ordinary close. Never data.
   listener's accept queue is full (then `retransmissions` grow on some tries while others succeed).
 - `unreachable`: an ICMP error, or the own routes or filters refuse it; `detail` has the words.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

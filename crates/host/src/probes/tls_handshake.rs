@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::FewPackets,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -49,6 +50,8 @@ close. No client certificate, no data.
 - `refused`, `silent`, `unreachable`: as in `tcp_connect`. `silent` with a fast TCP connect: the
   handshake's large packets may be lost (MTU), or the server is stuck.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub const PROBE: Kind = Kind {
     harm: Harm::FewPackets,
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -49,6 +50,8 @@ That datagram, once.
   from a packet that was dropped.
 - `unreachable`: another ICMP error, or the own routes or filters refuse it.
 ";
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ pub const CHECK: Check = Check {
     ],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -62,7 +63,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         f.remedy(Remedy {
             safe: false,
             because: "the kernel has room for no more; only the application can make room".into(),
-            steps: vec![Step::Ask { question: format!("what keeps pod {} from calling accept(2): its threads, a lock, a collection of garbage, too little CPU?", pod.name()) }],
+            steps: vec![Step::Ask { question: format!("what keeps pod {} from calling accept(2): its threads, a lock, a collection of garbage, too little CPU?", pod.name()).into() }],
         });
     }
 }
@@ -124,3 +125,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -25,6 +25,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -119,7 +120,7 @@ fn remedy(view: &View<'_>, subject: &ObjectRef) -> Remedy {
             because: format!(
                 "{} keeps this Secret: cert-manager issues it anew when it is gone; why it was not renewed in time stands in the Certificate's status",
                 c.reference()
-            ),
+            ).into(),
             steps: vec![Step::Delete {
                 object: subject.clone(),
             }],
@@ -128,7 +129,7 @@ fn remedy(view: &View<'_>, subject: &ObjectRef) -> Remedy {
             safe: false,
             because: "nothing in the cluster is known to renew it".into(),
             steps: vec![Step::Ask {
-                question: format!("who issues the certificate of {subject}? It needs a new one"),
+                question: format!("who issues the certificate of {subject}? It needs a new one").into(),
             }],
         },
     }
@@ -181,3 +182,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -16,6 +16,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -112,3 +113,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

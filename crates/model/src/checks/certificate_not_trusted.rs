@@ -15,6 +15,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -98,3 +99,5 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -18,6 +18,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -111,7 +112,8 @@ fn remedy(workload: Option<&Object>, replicas: Option<i64>, dns: &Object) -> Rem
             because: format!(
                 "{} is scaled to zero; two replicas are the usual number",
                 w.reference()
-            ),
+            )
+            .into(),
             steps: vec![Step::Patch {
                 object: w.reference(),
                 strategic: false,
@@ -129,7 +131,7 @@ fn remedy(workload: Option<&Object>, replicas: Option<i64>, dns: &Object) -> Rem
                     question: format!(
                         "why are the pods of {who} not ready? kubectl -n {} logs -l k8s-app=kube-dns --previous shows what CoreDNS said",
                         dns.namespace()
-                    ),
+                    ).into(),
                 }],
             }
         }
@@ -183,3 +185,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

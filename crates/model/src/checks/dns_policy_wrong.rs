@@ -20,6 +20,7 @@ pub const CHECK: Check = Check {
     after: &["dns-has-no-ready-endpoints"],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -180,7 +181,7 @@ fn remedy(view: &View<'_>, client: &Object) -> Remedy {
         safe: false,
         because: format!(
             "{right} makes the kubelet write the cluster DNS into resolv.conf; the pods are replaced"
-        ),
+        ).into(),
         steps: vec![Step::Patch {
             object: owner.clone(),
             strategic: true,
@@ -238,3 +239,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

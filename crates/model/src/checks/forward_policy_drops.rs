@@ -20,6 +20,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -195,3 +196,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -23,7 +23,7 @@ pub fn subject(host: &str) -> ObjectRef {
 }
 
 /// Where the client stands, in words.
-pub fn here(view: &View<'_>) -> String {
+pub fn here(view: &View<'_>) -> crate::text::Text {
     place(&view.path.vantage())
 }
 
@@ -120,10 +120,12 @@ pub fn way(r: &Route) -> String {
 pub fn ask(because: impl Into<String>, questions: Vec<String>) -> Remedy {
     Remedy {
         safe: false,
-        because: because.into(),
+        because: because.into().into(),
         steps: questions
             .into_iter()
-            .map(|question| Step::Ask { question })
+            .map(|question| Step::Ask {
+                question: question.into(),
+            })
             .collect(),
     }
 }

@@ -16,6 +16,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 const V4: &str = "net.ipv4.ip_forward";
@@ -114,3 +115,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -23,6 +23,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -69,7 +70,7 @@ fn remedy(owner: &ObjectRef, pod: &Object) -> Remedy {
             because: format!(
                 "{}={} in container {} is what binds it; {} opens it to everybody who may reach the pod, so a NetworkPolicy should say who may",
                 set.name, set.value, set.container, set.right
-            ),
+            ).into(),
             steps: vec![set.patch(owner)],
         },
         None => Remedy {
@@ -78,7 +79,7 @@ fn remedy(owner: &ObjectRef, pod: &Object) -> Remedy {
             steps: vec![Step::Ask {
                 question: format!(
                     "where is the listening address of {owner} set? It must be 0.0.0.0 or :: instead of the loopback address"
-                ),
+                ).into(),
             }],
         },
     }
@@ -157,6 +158,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -44,10 +45,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let proposed = memory::round_up(p.limit * 2);
     f.remedy(Remedy {
         safe: false,
-        because: format!("a delay, not a cure: with {} each pod lives about {} times as long before it is killed again; the leak itself must be mended in the application", mebibytes(proposed), proposed / p.limit.max(1)),
+        because: format!("a delay, not a cure: with {} each pod lives about {} times as long before it is killed again; the leak itself must be mended in the application", mebibytes(proposed), proposed / p.limit.max(1)).into(),
         steps: vec![
             Step::Patch { object: p.owner.clone(), strategic: true, patch: memory::limit_patch(&p.container, proposed) },
-            Step::Ask { question: format!("what does {} keep for every request and never give back? A heap profile of a pod shortly before the limit shows it", p.owner) },
+            Step::Ask { question: format!("what does {} keep for every request and never give back? A heap profile of a pod shortly before the limit shows it", p.owner).into() },
         ],
     });
 }
@@ -102,3 +103,5 @@ memory-grows-without-bound shop/Pod/cart-1
   because memory of shop/Pod/cart-1 grows by 15Mi/s without bending until the limit 64Mi kills the pods in turn: a leak
 ```
 "#;
+
+const PAGE_ZH: &str = "";

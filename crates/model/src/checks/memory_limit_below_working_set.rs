@@ -24,6 +24,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -71,10 +72,10 @@ fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
     );
     f.remedy(Remedy {
         safe: false,
-        because: enough,
+        because: enough.into(),
         steps: vec![
             Step::Patch { object: p.owner.clone(), strategic: true, patch: memory::limit_patch(&p.container, proposed) },
-            Step::Ask { question: format!("is {} a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?", mebibytes(proposed)) },
+            Step::Ask { question: format!("is {} a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?", mebibytes(proposed)).into() },
         ],
     });
 }
@@ -136,3 +137,5 @@ memory-limit-below-working-set shop/Pod/cart-1
   because the memory limit 64Mi of shop/Pod/cart-1 lies below what its pods need: they are OOMKilled in turn and stall before
 ```
 "#;
+
+const PAGE_ZH: &str = "";

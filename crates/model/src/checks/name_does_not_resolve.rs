@@ -27,6 +27,7 @@ pub const CHECK: Check = Check {
     ],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -110,7 +111,7 @@ fn replies(queries: &[DnsReply]) -> String {
             let how = if q.rcode.is_empty() {
                 crate::observe::word(q.outcome)
             } else {
-                &q.rcode
+                crate::text::Text::same(&q.rcode)
             };
             format!("{} {} at {}: {how}", q.name, q.record, q.server.ip())
         })
@@ -121,7 +122,7 @@ fn replies(queries: &[DnsReply]) -> String {
 /// What is wrong, why that helps, and what to do.
 fn kind(
     name: &str,
-    here: &str,
+    here: &crate::text::Text,
     queries: &[DnsReply],
     servers: &str,
 ) -> (String, String, Vec<String>) {
@@ -228,3 +229,5 @@ ask: {to: Host api.example.test, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -23,6 +23,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -96,7 +97,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         .unwrap_or_default();
     f.remedy(Remedy {
         safe: false,
-        because: format!("the rule fits otherwise; the label may open other policies too. The other way is to correct the selector of {}{nearest}", near.policy.name),
+        because: format!("the rule fits otherwise; the label may open other policies too. The other way is to correct the selector of {}{nearest}", near.policy.name).into(),
         steps: label.into_iter().collect(),
     });
 }
@@ -229,3 +230,5 @@ namespace-lacks-policy-label Namespace/sales
   because pod web-1 to port 8080 of pod cart-1 would be denied by NetworkPolicy allow: it lets namespaces with team=sales in, and no namespace carries that, sales neither
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -26,6 +26,7 @@ pub const CHECK: Check = Check {
     ],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -239,3 +240,5 @@ ask: {to: Host api.example.test, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

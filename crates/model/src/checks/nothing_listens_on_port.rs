@@ -27,6 +27,7 @@ pub const CHECK: Check = Check {
     ],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -82,7 +83,7 @@ fn remedy(owner: &ObjectRef, r: &Refusing<'_, '_>) -> Remedy {
             because: format!(
                 "{}={} in container {} sets the port it listens on, while the Service and the pod's own ports say {port}",
                 set.name, set.value, set.container
-            ),
+            ).into(),
             steps: vec![set.patch(owner)],
         },
         None => Remedy {
@@ -91,7 +92,7 @@ fn remedy(owner: &ObjectRef, r: &Refusing<'_, '_>) -> Remedy {
             steps: vec![Step::Ask {
                 question: format!(
                     "should {owner} listen on {port}, or should the Service send elsewhere? Its log tells whether the listener failed to start"
-                ),
+                ).into(),
             }],
         },
     }
@@ -154,3 +155,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

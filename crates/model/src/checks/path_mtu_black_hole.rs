@@ -19,6 +19,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 /// Patience for a rung of the ladder inside a cluster.
@@ -222,7 +223,7 @@ fn remedy(view: &View<'_>, size: u32) -> Remedy {
         safe: false,
         because: format!(
             "with {size} bytes on every node's way out the kernel itself says what does not fit, and senders adapt; set the CNI's MTU to match, so that it outlives a reboot"
-        ),
+        ).into(),
         steps,
     }
 }
@@ -288,3 +289,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80, http: /}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -27,6 +27,7 @@ pub const CHECK: Check = Check {
     after: &["dns-has-no-ready-endpoints"],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -310,3 +311,5 @@ policy-blocks-dns shop/NetworkPolicy/web
   because DNS of pod web-1 (53/UDP to pod coredns-1) would be denied by NetworkPolicy web: egress is isolated and no rule allows this
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -31,6 +31,7 @@ pub const CHECK: Check = Check {
     after: &["namespace-lacks-policy-label"],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -190,7 +191,8 @@ fn outside(view: &View<'_>, out: &mut Findings) -> Option<()> {
         safe: false,
         because: format!(
             "allows {to} and nothing else; whether the pod may go there is for its owner to say"
-        ),
+        )
+        .into(),
         steps: vec![Step::Patch {
             object: policy.reference(),
             strategic: false,
@@ -270,7 +272,7 @@ fn remedy(
         because: format!(
             "opens exactly this conversation and nothing else; whether it is meant to be open, the owner of {} must say",
             first.name
-        ),
+        ).into(),
         steps: steps(suggestions),
     }
 }
@@ -382,3 +384,5 @@ policy-denies-by-default shop/NetworkPolicy/deny
   because pod web-1 to port 8080 of pod cart-1 would be denied by NetworkPolicy deny: ingress of cart-1 is isolated and no rule allows this
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -25,6 +25,7 @@ pub const CHECK: Check = Check {
     ],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -203,3 +204,5 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

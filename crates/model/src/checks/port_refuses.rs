@@ -18,6 +18,7 @@ pub const CHECK: Check = Check {
     after: &["policy-denies-by-default"],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -140,3 +141,5 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

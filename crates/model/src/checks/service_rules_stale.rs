@@ -20,6 +20,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -158,7 +159,7 @@ fn remedy(view: &View<'_>, name: &str) -> Remedy {
         None => Remedy {
             safe: false,
             because: "no kube-proxy pod of that node is seen".into(),
-            steps: vec![Step::Ask { question: format!("what keeps the Service rules of node {name}? Restart it and look at its log") }],
+            steps: vec![Step::Ask { question: format!("what keeps the Service rules of node {name}? Restart it and look at its log").into() }],
         },
     }
 }
@@ -216,3 +217,5 @@ service-rules-stale Node/a
   because node a has no rule that sends 10.96.0.9:80 to the endpoints of Service cart
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -24,6 +24,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -88,7 +89,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
             ));
             f.remedy(Remedy {
                 safe: false,
-                because: format!("{} is the workload with the nearest labels; if another is meant, its labels belong into the selector", workload.reference()),
+                because: format!("{} is the workload with the nearest labels; if another is meant, its labels belong into the selector", workload.reference()).into(),
                 steps: vec![Step::Patch { object: service.reference(), strategic: false, patch }],
             });
         }
@@ -101,7 +102,8 @@ fn run(view: &View<'_>, out: &mut Findings) {
                         "which pods is Service {} meant for? None in {} comes near {wanted}",
                         service.name(),
                         service.namespace()
-                    ),
+                    )
+                    .into(),
                 }],
             });
         }
@@ -253,3 +255,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

@@ -24,6 +24,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 fn run(view: &View<'_>, out: &mut Findings) {
@@ -85,7 +86,9 @@ fn remedy(view: &View<'_>, service: &crate::object::Object, meant: &[u16]) -> Re
         return Remedy {
             safe: false,
             because: "the pods serve several declared ports".into(),
-            steps: vec![Step::Ask { question }],
+            steps: vec![Step::Ask {
+                question: question.into(),
+            }],
         };
     };
     // A merge patch replaces the list, so every port is given whole.
@@ -104,7 +107,7 @@ fn remedy(view: &View<'_>, service: &crate::object::Object, meant: &[u16]) -> Re
         .collect();
     Remedy {
         safe: false,
-        because: format!("{only} is the one port that the pods both declare and serve"),
+        because: format!("{only} is the one port that the pods both declare and serve").into(),
         steps: vec![Step::Patch {
             object: service.reference(),
             strategic: false,
@@ -170,3 +173,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

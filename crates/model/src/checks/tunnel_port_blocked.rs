@@ -20,6 +20,7 @@ pub const CHECK: Check = Check {
     after: &[],
     run,
     page: PAGE,
+    page_zh: PAGE_ZH,
 };
 
 /// VXLAN's port where the device does not say (RFC 7348).
@@ -158,14 +159,14 @@ fn remedy(at: &str, port: u16, way: Way, b: &Blocker) -> Remedy {
         _ => vec![Step::Ask {
             question: format!(
                 "how is the firewall of node {at} configured? It must accept UDP port {port} from the other nodes"
-            ),
+            ).into(),
         }],
     };
     Remedy {
         safe: false,
         because: format!(
             "the overlay needs UDP port {port} between all nodes; delete the rule here and where it is written, or it comes back"
-        ),
+        ).into(),
         steps,
     }
 }
@@ -226,3 +227,5 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 "#;
+
+const PAGE_ZH: &str = "";

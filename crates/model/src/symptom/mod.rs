@@ -47,24 +47,27 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
         && topology.find("Namespace", "", &request.namespace).is_none()
     {
         let names: Vec<&str> = known_namespaces.iter().map(|n| n.name()).collect();
-        u.asked_back.push(format!(
-            "there is no namespace {}{}",
-            request.namespace,
-            did_you_mean(&request.namespace, &names)
-        ));
+        u.asked_back.push(
+            format!(
+                "there is no namespace {}{}",
+                request.namespace,
+                did_you_mean(&request.namespace, &names)
+            )
+            .into(),
+        );
         return (u, Vec::new());
     }
     let (mut from, mut to) = (Vec::new(), Vec::new());
     if !request.from.is_empty() {
         match named_client(topology, &request.from, &request.namespace) {
             Ok(c) => from = c,
-            Err(why) => u.asked_back.push(why),
+            Err(why) => u.asked_back.push(why.into()),
         }
     }
     if !request.to.is_empty() {
         match named_target(topology, &request.to, &request.namespace) {
             Ok(t) => to.push(t),
-            Err(why) => u.asked_back.push(why),
+            Err(why) => u.asked_back.push(why.into()),
         }
     }
     if u.asked_back.is_empty() && !request.said.is_empty() {
@@ -77,7 +80,8 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
     all.dedup();
     all.truncate(MOST);
     if all.is_empty() {
-        u.asked_back.push(nothing_understood(topology, request));
+        u.asked_back
+            .push(nothing_understood(topology, request).into());
     }
     u.conversations = all
         .iter()
@@ -353,14 +357,18 @@ fn from_words(
     }
     let known = words::known_names(topology);
     for word in words::strange_names(&request.said, &known, all.len() < 2) {
-        u.asked_back.push(format!(
-            "there is nothing called {word}{}{}",
-            in_namespace(&request.namespace),
-            did_you_mean(&word, &known.iter().map(String::as_str).collect::<Vec<_>>())
-        ));
+        u.asked_back.push(
+            format!(
+                "there is nothing called {word}{}{}",
+                in_namespace(&request.namespace),
+                did_you_mean(&word, &known.iter().map(String::as_str).collect::<Vec<_>>())
+            )
+            .into(),
+        );
     }
     if from.is_empty() && to.is_empty() && request.namespace.is_empty() && u.asked_back.is_empty() {
-        u.asked_back.push(nothing_understood(topology, request));
+        u.asked_back
+            .push(nothing_understood(topology, request).into());
     }
 }
 

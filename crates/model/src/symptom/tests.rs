@@ -317,10 +317,7 @@ fn sentences_are_understood() {
             ..Request::default()
         };
         let (u, all) = understand(&topology, &request);
-        let got = all
-            .first()
-            .map(words)
-            .unwrap_or_else(|| u.asked_back.join("; "));
+        let got = all.first().map(words).unwrap_or_else(|| asked_back(&u));
         // A sentence that names both ends means one conversation only.
         let one = said.contains("service timeout") || said.contains("DNS") || all.len() <= 1;
         if got != *first || u.symptom.join(",") != *symptoms || !one {
@@ -471,7 +468,7 @@ fn what_is_not_understood_is_asked_back() {
             to: to.into(),
         };
         let (u, all) = understand(&topology, &request);
-        let asked = u.asked_back.join("; ");
+        let asked = asked_back(&u);
         if !asked.contains(expected) || !all.is_empty() {
             let got: Vec<String> = all.iter().map(words).collect();
             wrong.push(format!(
@@ -532,4 +529,9 @@ fn any_text_is_survived() {
             understand(&topology, &request);
         }
     }
+}
+
+fn asked_back(u: &crate::report::Understood) -> String {
+    let all: Vec<String> = u.asked_back.iter().map(|t| t.to_string()).collect();
+    all.join("; ")
 }
