@@ -1,11 +1,12 @@
-//! Kubernetes objects from manifests, dumps and recordings. Thin for now: the live client comes
-//! with the cluster.
+//! Kubernetes: objects from manifests, dumps and recordings, and a live API server.
 //!
-//! Reading order: [`read_dump`], [`parse`], [`redact`].
+//! Reading order: [`read_dump`], [`parse`], [`redact`], then [`live`].
 //!
-//! Deliberately absent: sockets, packets, opinions.
+//! Deliberately absent: packets, opinions, anything that only Linux has. Asynchronous code is inside
+//! [`live`] and nowhere in a signature.
 
 mod dump;
+pub mod live;
 mod redact;
 
 pub use dump::{Error, parse, read_dump};
