@@ -80,14 +80,20 @@ impl Text {
         self.en.is_empty()
     }
 
-    /// Texts in a row, with commas as each language sets them.
+    /// Texts one after the other, with commas as each language sets them.
     pub fn list<'a>(items: impl IntoIterator<Item = &'a Text>) -> Text {
-        let (mut en, mut zh) = (Vec::new(), Vec::new());
-        for t in items {
-            en.push(t.en.as_str());
-            zh.push(t.zh.as_str());
-        }
-        Text::new(en.join(", "), zh.join("、"))
+        Text::join(items, ", ", "、")
+    }
+
+    /// The same with semicolons.
+    pub fn row<'a>(items: impl IntoIterator<Item = &'a Text>) -> Text {
+        Text::join(items, "; ", "；")
+    }
+
+    fn join<'a>(items: impl IntoIterator<Item = &'a Text>, en: &str, zh: &str) -> Text {
+        let all: Vec<&Text> = items.into_iter().collect();
+        let words = |lang: Lang| all.iter().map(|t| t.in_lang(lang)).collect::<Vec<_>>();
+        Text::new(words(Lang::En).join(en), words(Lang::Zh).join(zh))
     }
 }
 

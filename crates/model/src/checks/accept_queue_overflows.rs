@@ -4,6 +4,7 @@ use crate::check::{Check, Findings, View};
 use crate::path::HopKind;
 use crate::probe::{Answer, Outcome, Question};
 use crate::remedy::{Remedy, Step};
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -37,8 +38,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
             s.state == "LISTEN" && s.local.port() == endpoint.port && s.recv_q > s.send_q
         });
         let Some(s) = full else { continue };
-        let says = format!(
+        let says = text!(
             "pod {} does not accept: {} connections wait in a queue of {}, further SYNs vanish",
+            "pod {} 不再接受连接：{} 个连接在长度为 {} 的队列中等待，后续 SYN 消失",
             pod.name(),
             s.recv_q,
             s.send_q
@@ -46,24 +48,38 @@ fn run(view: &View<'_>, out: &mut Findings) {
         let first = view.saw(
             HopKind::Listener,
             sockets,
-            format!(
+            text!(
                 "LISTEN {}: Recv-Q {} above Send-Q {}",
-                s.local, s.recv_q, s.send_q
+                "LISTEN {}：Recv-Q {} 超过 Send-Q {}",
+                s.local,
+                s.recv_q,
+                s.send_q
             ),
         );
         let f = out.broken(view.topology.owner_of(pod), HopKind::Listener, says, first);
         f.and(view.saw(
             HopKind::Listener,
             connect,
-            format!(
+            text!(
                 "TCP connect to {}:{} is silent",
-                endpoint.address, endpoint.port
+                "TCP 连接 {}:{} 无应答",
+                endpoint.address,
+                endpoint.port
             ),
         ));
         f.remedy(Remedy {
             safe: false,
-            because: "the kernel has room for no more; only the application can make room".into(),
-            steps: vec![Step::Ask { question: format!("what keeps pod {} from calling accept(2): its threads, a lock, a collection of garbage, too little CPU?", pod.name()).into() }],
+            because: text!(
+                "the kernel has room for no more; only the application can make room",
+                "内核已没有空位；只有应用自己能腾出空位"
+            ),
+            steps: vec![Step::Ask {
+                question: text!(
+                    "what keeps pod {} from calling accept(2): its threads, a lock, a collection of garbage, too little CPU?",
+                    "是什么使 pod {} 不调用 accept(2)：线程、锁、垃圾回收，还是 CPU 不足？",
+                    pod.name()
+                ),
+            }],
         });
     }
 }
@@ -126,4 +142,17 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+握手没有应答的端点及其监听套接字：有多少连接在等待，队列能容纳多少。
+
+## 凭什么证实
+
+握手此刻没有应答，且该监听套接字的队列此刻超过上限（LISTEN 的 `Recv-Q` 大于 `Send-Q`）。仅凭计数器不能证实：它可能
+是旧的。
+
+## 怎么办
+
+找出应用为何不接受连接。更长的 backlog 只能掩盖短暂的停顿。
+"#;

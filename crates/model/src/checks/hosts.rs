@@ -7,6 +7,8 @@ use crate::path::{Destination, HopKind};
 use crate::policy::Cidr;
 use crate::probe::{Answer, Answered, Link, Outcome, Question, Route};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use std::net::{IpAddr, SocketAddr};
 
 /// The name or address of the host, if the conversation leads to one.
@@ -23,7 +25,7 @@ pub fn subject(host: &str) -> ObjectRef {
 }
 
 /// Where the client stands, in words.
-pub fn here(view: &View<'_>) -> crate::text::Text {
+pub fn here(view: &View<'_>) -> Text {
     place(&view.path.vantage())
 }
 
@@ -54,31 +56,30 @@ pub fn links<'a>(view: &View<'a>) -> Option<(&'a Answered, &'a [Link])> {
 }
 
 /// States and addresses of links in a line.
-pub fn states(links: &[Link]) -> String {
-    let each: Vec<String> = links
+pub fn states(links: &[Link]) -> Text {
+    let each: Vec<Text> = links
         .iter()
         .take(12)
         .map(|l| {
             let state = match (l.up, l.carrier) {
-                (false, _) => "down",
-                (true, false) => "no carrier",
-                (true, true) => "up",
+                (false, _) => text!("down", "已关闭"),
+                (true, false) => text!("no carrier", "无载波"),
+                (true, true) => text!("up", "已启用"),
             };
-            format!("{} {state} {}", l.name, l.addresses.join(" "))
-                .trim_end()
-                .to_string()
+            let addresses: String = l.addresses.iter().map(|a| format!(" {a}")).collect();
+            text!("{} {state}{addresses}", "{} {state:#}{addresses}", l.name)
         })
         .collect();
-    each.join("; ")
+    Text::row(&each)
 }
 
 /// The route's own outgoing link is down or has no carrier: why, and what was seen.
-pub fn link_trouble(view: &View<'_>, r: &Route) -> Option<(String, Seen)> {
+pub fn link_trouble(view: &View<'_>, r: &Route) -> Option<(Text, Seen)> {
     let (answered, all) = links(view)?;
     let link = all.iter().find(|l| l.name == r.interface)?;
     let why = match (link.up, link.carrier) {
-        (false, _) => format!("link {} is down", link.name),
-        (true, false) => format!("link {} has no carrier", link.name),
+        (false, _) => text!("link {} is down", "网络接口 {} 已关闭", link.name),
+        (true, false) => text!("link {} has no carrier", "网络接口 {} 没有载波", link.name),
         (true, true) => return None,
     };
     let seen = view.saw(
@@ -98,7 +99,8 @@ pub fn route_is_there(
     decision: &Answered,
     r: &Route,
 ) {
-    let says = format!("a route leads to {to}: {}", way(r));
+    let way = way(r);
+    let says = text!("a route leads to {to}: {way}", "有路由通往 {to}：{way:#}");
     let seen = view.saw(HopKind::ClientNode, decision, says.clone());
     out.fine(subject(host), HopKind::ClientNode, says, seen);
 }
@@ -109,23 +111,21 @@ pub fn holds(block: &str, address: IpAddr) -> bool {
 }
 
 /// `eth0 by way of 10.0.0.1`.
-pub fn way(r: &Route) -> String {
+pub fn way(r: &Route) -> Text {
     match r.via {
-        Some(via) => format!("{} by way of {via}", r.interface),
-        None => r.interface.clone(),
+        Some(via) => text!("{} by way of {via}", "{} 经由 {via}", r.interface),
+        None => Text::same(&r.interface),
     }
 }
 
 /// A remedy that a person has to carry out.
-pub fn ask(because: impl Into<String>, questions: Vec<String>) -> Remedy {
+pub fn ask(because: impl Into<Text>, questions: Vec<impl Into<Text>>) -> Remedy {
     Remedy {
         safe: false,
-        because: because.into().into(),
+        because: because.into(),
         steps: questions
             .into_iter()
-            .map(|question| Step::Ask {
-                question: question.into(),
-            })
+            .map(|q| Step::Ask { question: q.into() })
             .collect(),
     }
 }

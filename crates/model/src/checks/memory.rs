@@ -7,6 +7,8 @@ use crate::object::{Object, ObjectRef, at};
 use crate::observe::{attempts, tally};
 use crate::path::HopKind;
 use crate::probe::{Answer, ContainerMemory, Outcome, Question};
+use crate::text;
+use crate::text::Text;
 use crate::time;
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ pub struct Pressure {
     /// ICMP to the same pods, when all of it was answered.
     pub clean: Vec<Seen>,
     /// The chain from root to the lost SYN.
-    pub chain: Vec<String>,
+    pub chain: Vec<Text>,
 }
 
 /// Looks at the pods behind the path's Service. None unless memory is what hurts.
@@ -73,21 +75,24 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     let growth = judge(&memory.iter().map(|(_, m)| *m).collect::<Vec<_>>());
     let killed = kills.len();
     let mut chain = vec![
-        format!(
-            "memory limit {} of container {}",
+        text!(
+            "memory limit {} of container {container}",
+            "容器 {container} 的内存上限 {}",
             mebibytes(limit),
-            kill.container
+            container = kill.container
         ),
-        format!(
-            "{killed} of {} pods OOMKilled, the last one {} ago",
-            pods.len(),
-            time::age(kill.ago_ms)
+        text!(
+            "{killed} of {pods} pods OOMKilled, the last one {} ago",
+            "{pods} 个 Pod 中 {killed} 个被 OOMKilled，最近一次在 {} 前",
+            time::age(kill.ago_ms),
+            pods = pods.len()
         ),
-        format!(
-            "{} of {} living pods above {} % of the limit",
-            close.len(),
-            memory.len(),
-            (CLOSE * 100.0) as u32
+        text!(
+            "{near} of {living} living pods above {} % of the limit",
+            "{living} 个存活 Pod 中 {near} 个高于上限的 {} %",
+            (CLOSE * 100.0) as u32,
+            near = close.len(),
+            living = memory.len()
         ),
     ];
     more.extend(around);
@@ -96,8 +101,9 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         HopKind::Backend,
         pod,
         "status.containerStatuses.lastState",
-        format!(
+        text!(
             "OOMKilled (exit code 137) {} ago, {} restarts",
+            "{} 前 OOMKilled（退出码 137），重启 {} 次",
             time::age(kill.ago_ms),
             kill.restarts
         ),
@@ -130,12 +136,13 @@ pub fn suspect(view: &View<'_>, out: &mut Findings) {
     };
     let owner = view.topology.owner_of(pod);
     let limit = limit_of(pod, &last.container)
-        .map(|l| format!(" at the memory limit {}", mebibytes(l)))
+        .map(|l| text!(" at the memory limit {}", "（内存上限 {}）", mebibytes(l)))
         .unwrap_or_default();
     let field = "status.containerStatuses.lastState";
     let seen = |p: &Object, k: &Kill| {
-        let text = format!(
+        let text = text!(
             "pod {}: OOMKilled {} ago, {} restarts",
+            "pod {}：{} 前 OOMKilled，重启 {} 次",
             p.name(),
             time::age(k.ago_ms),
             k.restarts
@@ -145,11 +152,12 @@ pub fn suspect(view: &View<'_>, out: &mut Findings) {
     let f = out.at_risk(
         owner.clone(),
         HopKind::Backend,
-        format!(
-            "{} of {} pods of {owner} were OOMKilled{limit}, the last one {} ago: each time they are away, and stall before",
-            killed.len(),
-            pods.len(),
-            time::age(last.ago_ms)
+        text!(
+            "{hit} of {all} pods of {owner} were OOMKilled{limit}, the last one {ago} ago: each time they are away, and stall before",
+            "{owner} 的 {all} 个 Pod 中 {hit} 个被 OOMKilled{limit:#}，最近一次在 {ago} 前：每次都会离线，并在此之前停顿",
+            hit = killed.len(),
+            all = pods.len(),
+            ago = time::age(last.ago_ms)
         ),
         seen(pod, last),
     );
@@ -163,7 +171,10 @@ pub fn rule_out_the_network(out: &mut Findings, p: &Pressure) {
     let [first, rest @ ..] = p.clean.as_slice() else {
         return;
     };
-    let says = "not a lossy network: ICMP to the very pods whose SYNs are lost is answered every time, and their accept queues count the losses";
+    let says = text!(
+        "not a lossy network: ICMP to the very pods whose SYNs are lost is answered every time, and their accept queues count the losses",
+        "不是网络丢包：丢失 SYN 的那些 Pod 每次都回应 ICMP，丢失的数量记在它们的 accept 队列上"
+    );
     let f = out.fine(p.owner.clone(), HopKind::Path, says, first.clone());
     for seen in rest {
         f.and(seen.clone());
@@ -281,8 +292,9 @@ fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -
     };
     let answered = view.ask(view.node(pod.str("spec.nodeName")), question)?;
     let (first, last) = (m.samples.first()?.1, m.samples.last()?.1);
-    let text = format!(
+    let text = text!(
         "pod {}: {} to {} of {} within {} ms, highest {}, limit hit {} times ({})",
+        "pod {}：{} 到 {}（上限 {}，{} 毫秒内），最高 {}，触及上限 {} 次（{}）",
         pod.name(),
         mebibytes(first),
         mebibytes(last),
@@ -296,7 +308,7 @@ fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -
 }
 
 /// Accept queues of the pods: full ones, and the overflows the kernel counted.
-fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<String>) {
+fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<Text>) {
     let mut overflows = 0;
     for pod in pods {
         let place = view.pod(&pod.reference());
@@ -308,8 +320,9 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
             more.push(view.saw(
                 HopKind::Listener,
                 a,
-                format!(
+                text!(
                     "pod {}: accept queue overflowed {n} times (TcpExt.ListenOverflows)",
+                    "pod {}：accept 队列溢出 {n} 次（TcpExt.ListenOverflows）",
                     pod.name()
                 ),
             ));
@@ -323,8 +336,9 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
             more.push(view.saw(
                 HopKind::Listener,
                 a,
-                format!(
+                text!(
                     "pod {}: {} connections wait in an accept queue of {}",
+                    "pod {}：{} 个连接在长度为 {} 的 accept 队列中等待",
                     pod.name(),
                     s.recv_q,
                     s.send_q
@@ -333,7 +347,10 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
         }
     }
     if overflows > 0 {
-        chain.push(format!("stalled pods stop accepting: accept queues overflowed {overflows} times, SYNs to them vanish"));
+        chain.push(text!(
+            "stalled pods stop accepting: accept queues overflowed {overflows} times, SYNs to them vanish",
+            "停顿的 Pod 不再接受连接：accept 队列溢出 {overflows} 次，发往它们的 SYN 消失"
+        ));
     }
     let silent = view.observed().endpoints_that(Outcome::Silent);
     if !silent.is_empty() {
@@ -341,14 +358,18 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
             .iter()
             .filter_map(|(e, _)| e.pod.as_ref().map(|p| p.name.clone()))
             .collect();
-        chain.push(format!(
+        chain.push(text!(
             "handshakes with {} go unanswered",
+            "与 {} 的握手没有应答",
             names.join(", ")
         ));
     }
     let (lost, of) = view.observed().share();
     if of > 0 {
-        chain.push(format!("{lost} of {of} tries through the Service fail"));
+        chain.push(text!(
+            "{lost} of {of} tries through the Service fail",
+            "经 Service 的 {of} 次尝试中 {lost} 次失败"
+        ));
     }
 }
 
@@ -372,9 +393,10 @@ fn sent_again(view: &View<'_>, more: &mut Vec<Seen>) {
         more.push(view.saw(
             HopKind::Path,
             answered,
-            format!(
-                "capture at the client: {again} packets sent again in {hurt} of {} connections",
-                flows.len()
+            text!(
+                "capture at the client: {again} packets sent again in {hurt} of {all} connections",
+                "客户端抓包：{all} 个连接中有 {hurt} 个共重传 {again} 个报文",
+                all = flows.len()
             ),
         ));
     }
@@ -393,14 +415,15 @@ fn network_is_clean(view: &View<'_>, pods: &[&Object]) -> Vec<Seen> {
         };
         if let Some(a) = view.ask(view.path.vantage(), question) {
             let all = attempts(a);
+            let how = tally(all.iter().map(|t| t.outcome));
             outcomes.extend(all.iter().map(|t| t.outcome));
             seen.push(view.saw(
                 HopKind::Path,
                 a,
-                format!(
-                    "ICMP echo to {}: {}",
-                    b.address,
-                    tally(all.iter().map(|t| t.outcome))
+                text!(
+                    "ICMP echo to {}: {how}",
+                    "ICMP echo 到 {}：{how:#}",
+                    b.address
                 ),
             ));
         }

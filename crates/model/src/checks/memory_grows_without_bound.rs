@@ -5,6 +5,7 @@ use crate::checks::memory;
 use crate::growth::{Growth, mebibytes};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -33,8 +34,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Growth::Unbounded(speed) = p.growth else {
         return;
     };
-    let says = format!(
+    let says = text!(
         "memory of {} grows by {}/s without bending until the limit {} kills the pods in turn: a leak",
+        "{} 的内存以 {}/s 持续增长、毫不放缓，直到上限 {} 使 Pod 轮流被杀：内存泄漏",
         p.owner,
         mebibytes(speed),
         mebibytes(p.limit)
@@ -45,10 +47,21 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let proposed = memory::round_up(p.limit * 2);
     f.remedy(Remedy {
         safe: false,
-        because: format!("a delay, not a cure: with {} each pod lives about {} times as long before it is killed again; the leak itself must be mended in the application", mebibytes(proposed), proposed / p.limit.max(1)).into(),
+        because: text!(
+            "a delay, not a cure: with {} each pod lives about {} times as long before it is killed again; the leak itself must be mended in the application",
+            "这是拖延而非治愈：上限为 {} 时，每个 Pod 再次被杀之前的寿命约为原来的 {} 倍；泄漏本身必须在应用中修复",
+            mebibytes(proposed),
+            proposed / p.limit.max(1)
+        ),
         steps: vec![
             Step::Patch { object: p.owner.clone(), strategic: true, patch: memory::limit_patch(&p.container, proposed) },
-            Step::Ask { question: format!("what does {} keep for every request and never give back? A heap profile of a pod shortly before the limit shows it", p.owner).into() },
+            Step::Ask {
+                question: text!(
+                    "what does {} keep for every request and never give back? A heap profile of a pod shortly before the limit shows it",
+                    "{} 为每个请求保留了什么而从不归还？在接近上限时对某个 Pod 做堆剖析即可看出",
+                    p.owner
+                ),
+            },
         ],
     });
 }
@@ -104,4 +117,16 @@ memory-grows-without-bound shop/Pod/cart-1
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+与 `memory-limit-below-working-set` 相同的 Pod、上限和内存采样。
+
+## 凭什么证实
+
+该检查的全部证据都成立，但增长速度不随占用量下降：从上限的 20 % 到 80 %，速度下降不到六分之一。
+
+## 怎么办
+
+修复泄漏。提高上限只是推迟被杀的时刻，因此只作为拖延手段给出。
+"#;

@@ -6,6 +6,7 @@ use crate::finding::Finding;
 use crate::growth::{Growth, mebibytes};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -36,10 +37,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         Growth::Bounded(bound) => Some(bound),
         Growth::Untold => None,
     };
-    let says = format!(
-        "the memory limit {} of {} lies below what its pods need: they are OOMKilled in turn and stall before",
-        mebibytes(p.limit),
-        p.owner
+    let (limit, owner) = (mebibytes(p.limit), &p.owner);
+    let says = text!(
+        "the memory limit {limit} of {owner} lies below what its pods need: they are OOMKilled in turn and stall before",
+        "{owner} 的内存上限 {limit} 低于其 Pod 所需：它们轮流被 OOMKilled，并在此之前停顿"
     );
     memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
@@ -54,28 +55,43 @@ fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
             (
                 b,
                 proposed,
-                format!(
+                text!(
                     "the growth bends towards {}; half as much again, since processes stall long before their limit",
+                    "增长趋向于 {}；再加一半，因为进程在到达上限之前很久就会停顿",
                     mebibytes(b)
                 ),
             )
         }
         None => {
             let b = p.limit + p.limit / 4;
-            (b, memory::round_up(p.limit * 2), "the growth was seen up to the limit only, so the working set is above it by an unknown amount; twice the limit is the usual next step".into())
+            (
+                b,
+                memory::round_up(p.limit * 2),
+                text!(
+                    "the growth was seen up to the limit only, so the working set is above it by an unknown amount; twice the limit is the usual next step",
+                    "只看到增长到上限为止，工作集超出多少未知；通常的下一步是把上限加倍"
+                ),
+            )
         }
     };
-    let enough = format!(
+    let enough = text!(
         "a limit of at least {}, proposed {} because {because}; the rollout replaces the pods one by one",
+        "上限至少 {}，建议 {}，因为{because:#}；滚动更新会逐个替换 Pod",
         mebibytes(at_least),
         mebibytes(proposed)
     );
     f.remedy(Remedy {
         safe: false,
-        because: enough.into(),
+        because: enough,
         steps: vec![
             Step::Patch { object: p.owner.clone(), strategic: true, patch: memory::limit_patch(&p.container, proposed) },
-            Step::Ask { question: format!("is {} a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?", mebibytes(proposed)).into() },
+            Step::Ask {
+                question: text!(
+                    "is {} a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?",
+                    "每个 Pod {} 是节点和预算能承受的吗？还是应当把应用的缓存上限调低？",
+                    mebibytes(proposed)
+                ),
+            },
         ],
     });
 }
@@ -138,4 +154,18 @@ memory-limit-below-working-set shop/Pod/cart-1
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+Service 后面的 Pod：容器上次如何结束、内存上限、节点对存活容器的内存记账，以及它们的 accept 队列是否溢出。
+
+## 凭什么证实
+
+以下同时成立：该 Service 后面某个 Pod 的容器在最近十分钟内被 OOMKilled；某个存活的同类高于上限的 80 %（或已触及上限）；
+此刻握手或请求失败；内存增长趋向某个上界。没有网络可问时（转储文件），近期的 OOMKilled 只报告为风险。若同样的 Pod 都
+回应 ICMP，则排除网络问题。
+
+## 怎么办
+
+把上限提高到该上界之上。上界由增长放缓的方式估计。
+"#;

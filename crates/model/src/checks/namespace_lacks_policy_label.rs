@@ -1,10 +1,15 @@
 //! A policy lets a namespace in by a label that no namespace carries (F61).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::policies::{denied, hop, lacking_label, peer, steps, suspected};
+use crate::checks::policies::{
+    denied, hop, lacking_label, no_answer, peer, steps, suspected, syn_dropped,
+};
 use crate::object::ObjectRef;
 use crate::policy::{Miss, mend};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
+use std::net::SocketAddr;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -52,40 +57,44 @@ fn run(view: &View<'_>, out: &mut Findings) {
         .iter()
         .map(|(k, v)| format!("{k}={v}"))
         .collect();
-    let says = format!(
-        "NetworkPolicy {} lets namespaces with {selector} in, and no namespace carries that; {peer} has {}",
-        near.policy.name,
-        labels.join(", ")
+    let labels = labels.join(", ");
+    let says = text!(
+        "NetworkPolicy {} lets namespaces with {selector} in, and no namespace carries that; {peer} has {labels}",
+        "NetworkPolicy {} 放行带 {selector} 的命名空间，而没有任何命名空间带有它；{peer} 带有 {labels}",
+        near.policy.name
     );
     let f = out.broken(
         ObjectRef::new("Namespace", "", peer),
         at,
         says,
-        view.fact(at, namespace, "metadata.labels", labels.join(", ")),
+        view.fact(at, namespace, "metadata.labels", Text::same(labels)),
     );
     f.and(view.fact(
         at,
         policy,
         &format!("spec.{}[{}]", d.direction.word().to_lowercase(), near.rule),
-        format!("namespaceSelector {selector} selects 0 namespaces"),
+        selects_none(selector),
     ));
     f.and(view.saw(
         at,
         d.connect,
-        format!(
-            "TCP connect from pod {} to {}:{}: no answer",
+        no_answer(
             client.name(),
-            d.endpoint.address,
-            d.endpoint.port
+            SocketAddr::new(d.endpoint.address, d.endpoint.port),
         ),
     ));
     f.and(d.from_node.clone());
-    f.then(format!("namespace {peer} has no {selector}"))
-        .then(format!(
-            "rule {} of NetworkPolicy {} matches nobody",
-            near.rule, near.policy.name
-        ))
-        .then("the SYN is dropped without an answer");
+    f.then(text!(
+        "namespace {peer} has no {selector}",
+        "命名空间 {peer} 没有 {selector}"
+    ))
+    .then(text!(
+        "rule {rule} of NetworkPolicy {policy} matches nobody",
+        "NetworkPolicy {policy} 的规则 {rule} 不匹配任何对象",
+        rule = near.rule,
+        policy = near.policy.name
+    ))
+    .then(syn_dropped());
     let offers = steps(mend(policy, d.direction, near));
     let label = offers
         .iter()
@@ -93,13 +102,24 @@ fn run(view: &View<'_>, out: &mut Findings) {
         .cloned();
     let nearest = nearest
         .as_ref()
-        .map(|(n, _)| format!(" (the nearest is {n})"))
+        .map(|(n, _)| text!(" (the nearest is {n})", "（最接近的是 {n}）"))
         .unwrap_or_default();
     f.remedy(Remedy {
         safe: false,
-        because: format!("the rule fits otherwise; the label may open other policies too. The other way is to correct the selector of {}{nearest}", near.policy.name).into(),
+        because: text!(
+            "the rule fits otherwise; the label may open other policies too. The other way is to correct the selector of {}{nearest}",
+            "规则的其余部分都匹配；加标签也可能使其他策略放行。另一种办法是改正 {} 的选择器{nearest:#}",
+            near.policy.name
+        ),
         steps: label.into_iter().collect(),
     });
+}
+
+fn selects_none(selector: &str) -> Text {
+    text!(
+        "namespaceSelector {selector} selects 0 namespaces",
+        "namespaceSelector {selector} 选中 0 个命名空间"
+    )
 }
 
 /// No network to ask: what the objects suggest, and no more.
@@ -117,19 +137,20 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let at = hop(s.direction);
+    let what = s.conversation(client);
     out.at_risk(
         ObjectRef::new("Namespace", "", peer),
         at,
-        format!(
-            "{} would be denied by NetworkPolicy {}: it lets namespaces with {selector} in, and no namespace carries that, {peer} neither",
-            s.conversation(client),
+        text!(
+            "{what} would be denied by NetworkPolicy {}: it lets namespaces with {selector} in, and no namespace carries that, {peer} neither",
+            "{what:#} 会被 NetworkPolicy {} 拒绝：它放行带 {selector} 的命名空间，而没有任何命名空间带有它，{peer} 也没有",
             near.policy.name
         ),
         view.fact(
             at,
             policy,
             &format!("spec.{}[{}]", s.direction.word().to_lowercase(), near.rule),
-            format!("namespaceSelector {selector} selects 0 namespaces"),
+            selects_none(selector),
         ),
     );
 }
@@ -231,4 +252,17 @@ namespace-lacks-policy-label Namespace/sales
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+策略的判定；在几乎放行该连接的规则中，看其 namespaceSelector 与各命名空间实际的标签。
+
+## 凭什么证实
+
+连接被拒绝，而有一条规则除 namespaceSelector 外都匹配，且该选择器没有选中任何命名空间。若它选中了别的命名空间，那是为
+别人准备的规则：此时属于 `policy-denies-by-default`。没有网络可问时（转储文件），只报告为风险：“会被拒绝”。
+
+## 怎么办
+
+给命名空间加上标签，或改正选择器。
+"#;

@@ -10,6 +10,8 @@ use crate::path::HopKind;
 use crate::policy::{Direction, End, Miss, NearMiss, Side, Suggestion, verdict};
 use crate::probe::{Answered, Outcome, Question};
 use crate::remedy::Step;
+use crate::text;
+use crate::text::Text;
 use crate::topology::Endpoint;
 use std::net::{IpAddr, SocketAddr};
 
@@ -107,15 +109,19 @@ pub struct Suspected<'v, 'a> {
 
 impl Suspected<'_, '_> {
     /// `pod client-a to port 8080 of pod web-1 (all 3 endpoints)`.
-    pub fn conversation(&self, client: &Object) -> String {
+    pub fn conversation(&self, client: &Object) -> Text {
         let (denied, of) = self.share;
         let share = match of {
-            0 | 1 => String::new(),
-            n if n == denied => format!(" (all {n} endpoints)"),
-            n => format!(" ({denied} of {n} endpoints)"),
+            0 | 1 => Text::default(),
+            n if n == denied => text!(" (all {n} endpoints)", "（全部 {n} 个端点）"),
+            n => text!(
+                " ({denied} of {n} endpoints)",
+                "（{n} 个端点中的 {denied} 个）"
+            ),
         };
-        format!(
+        text!(
             "pod {} to port {} of pod {}{share}",
+            "pod {} 到端口 {}（pod {}）{share:#}",
             client.name(),
             self.endpoint.port,
             self.server.name()
@@ -187,11 +193,7 @@ pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
         {
             continue;
         }
-        let from_node = view.saw(
-            hop(direction),
-            decider,
-            format!("the same handshake from node {node}: {}", tally(outcomes)),
-        );
+        let from_node = view.saw(hop(direction), decider, from_node(&node, outcomes));
         return Some(Denied {
             endpoint,
             server,
@@ -202,6 +204,44 @@ pub fn denied<'v, 'a>(view: &'v View<'a>) -> Option<Denied<'v, 'a>> {
         });
     }
     None
+}
+
+/// What became of the handshake when a node made it.
+pub fn from_node(node: &str, outcomes: impl Iterator<Item = Outcome>) -> Text {
+    let how = tally(outcomes);
+    text!(
+        "the same handshake from node {node}: {how}",
+        "从节点 {node} 做同样的握手：{how:#}"
+    )
+}
+
+/// No rule of the policy fits.
+pub fn no_rule_fits(selected: &str, rules: usize) -> Text {
+    text!(
+        "selects {selected}; none of its {rules} rules fits",
+        "选中 {selected}；其 {rules} 条规则均不匹配"
+    )
+}
+
+/// The client's handshake got no answer.
+pub fn no_answer(client: &str, to: SocketAddr) -> Text {
+    text!(
+        "TCP connect from pod {client} to {to}: no answer",
+        "从 pod {client} 发起的 TCP 连接 {to}：无应答"
+    )
+}
+
+/// What did not fit, in a line.
+pub fn misses(near: &NearMiss) -> Text {
+    Text::row(&near.misses.iter().map(Miss::says).collect::<Vec<_>>())
+}
+
+/// How a denied packet ends.
+pub fn syn_dropped() -> Text {
+    text!(
+        "the SYN is dropped without an answer",
+        "SYN 被丢弃，没有任何应答"
+    )
 }
 
 /// The rule that would let the peer in if only its namespace carried a label that no namespace

@@ -8,6 +8,8 @@ use crate::path::HopKind;
 use crate::policy::{End, Side, verdict};
 use crate::probe::{Answer, Outcome, Question, Transport};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::{Value, json};
 
 /// The check.
@@ -59,22 +61,22 @@ fn run(view: &View<'_>, out: &mut Findings) {
             over: Transport::Udp,
             timeout_ms: 700,
         };
-        let (Some(own), Some(node)) = (
+        let (Some(asked), Some(node)) = (
             view.ask(view.path.vantage(), question(())),
             view.ask(view.node(&view.path.client_node), question(())),
         ) else {
             continue;
         };
-        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&own.answer, &node.answer) else {
+        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&asked.answer, &node.answer) else {
             continue;
         };
         if mine.outcome == Outcome::Answered || theirs.outcome != Outcome::Answered {
             continue;
         }
-        let says = format!(
-            "egress of {} is isolated by NetworkPolicy {}, and no rule allows DNS (53/UDP)",
-            client.name(),
-            names(&side.selecting)
+        let (own, policies) = (client.name(), names(&side.selecting));
+        let says = text!(
+            "egress of {own} is isolated by NetworkPolicy {policies}, and no rule allows DNS (53/UDP)",
+            "{own} 的 egress 受 NetworkPolicy {policies} 隔离，没有规则允许 DNS（53/UDP）"
         );
         let f = out.broken(
             first.clone(),
@@ -84,50 +86,53 @@ fn run(view: &View<'_>, out: &mut Findings) {
                 HopKind::Name,
                 policy,
                 "spec.egress",
-                format!(
-                    "selects {}; none of its {} rules allows 53/UDP to {}",
-                    client.name(),
-                    policy.list("spec.egress").len(),
-                    dns_pod.name()
-                ),
+                no_rule_allows_dns(client, policy, dns_pod),
             ),
         );
         f.and(view.saw(
             HopKind::Name,
             lookup,
-            format!("{} does not resolve", view.path.name),
+            text!("{} does not resolve", "{} 无法解析", view.path.name),
         ));
+        let how = crate::observe::word(mine.outcome);
         f.and(view.saw(
             HopKind::Name,
-            own,
-            format!(
-                "query to {} from pod {}: {}",
-                server.ip(),
-                client.name(),
-                crate::observe::word(mine.outcome)
+            asked,
+            text!(
+                "query to {} from pod {own}: {how}",
+                "向 {} 查询（自 pod {own}）：{how:#}",
+                server.ip()
             ),
         ));
         f.and(view.saw(
             HopKind::Name,
             node,
-            format!(
+            text!(
                 "the same query from node {}: {}",
-                view.path.client_node, theirs.rcode
+                "从节点 {} 做同样的查询：{}",
+                view.path.client_node,
+                theirs.rcode
             ),
         ));
-        f.then(format!(
-            "NetworkPolicy {} isolates egress of {}",
-            names(&side.selecting),
-            client.name()
+        f.then(text!(
+            "NetworkPolicy {policies} isolates egress of {own}",
+            "NetworkPolicy {policies} 隔离了 {own} 的 egress"
         ))
-        .then("no rule allows 53/UDP to the DNS pods")
-        .then("queries are dropped")
-        .then("no name resolves, addresses work");
+        .then(text!(
+            "no rule allows 53/UDP to the DNS pods",
+            "没有规则允许 53/UDP 到 DNS Pod"
+        ))
+        .then(text!("queries are dropped", "查询被丢弃"))
+        .then(text!(
+            "no name resolves, addresses work",
+            "域名都无法解析，直接用地址则可通"
+        ));
         f.remedy(Remedy {
             safe: false,
-            because:
-                "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only"
-                    .into(),
+            because: text!(
+                "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only",
+                "只要 Pod 能对外发包就需要 DNS；该规则只放行到 DNS Pod 的 53 端口"
+            ),
             steps: vec![Step::Patch {
                 object: first.clone(),
                 strategic: false,
@@ -182,8 +187,9 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
     out.at_risk(
         policy.reference(),
         HopKind::Name,
-        format!(
+        text!(
             "DNS of pod {} (53/UDP to pod {}) would be denied by NetworkPolicy {}: egress is isolated and no rule allows this",
+            "pod {} 的 DNS（53/UDP 到 pod {}）会被 NetworkPolicy {} 拒绝：egress 受隔离，没有规则允许",
             client.name(),
             dns_pod.name(),
             names(&side.selecting)
@@ -192,14 +198,19 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
             HopKind::Name,
             policy,
             "spec.egress",
-            format!(
-                "selects {}; none of its {} rules allows 53/UDP to {}",
-                client.name(),
-                policy.list("spec.egress").len(),
-                dns_pod.name()
-            ),
+            no_rule_allows_dns(client, policy, dns_pod),
         ),
     );
+}
+
+fn no_rule_allows_dns(client: &Object, policy: &Object, dns_pod: &Object) -> Text {
+    text!(
+        "selects {}; none of its {} rules allows 53/UDP to {}",
+        "选中 {}；其 {} 条规则均不允许 53/UDP 到 {}",
+        client.name(),
+        policy.list("spec.egress").len(),
+        dns_pod.name()
+    )
 }
 
 /// The policy's egress rules with one more: DNS over UDP and TCP.
@@ -312,4 +323,17 @@ policy-blocks-dns shop/NetworkPolicy/web
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+一旦域名解析失败：策略对客户端 Pod 到 DNS Pod（53/UDP）的 egress 判定。
+
+## 凭什么证实
+
+策略拒绝；从该 Pod 发出的查询没有应答；从该 Pod 所在节点做同样的查询有应答。没有网络可问时（转储文件），仅凭判定
+只报告为风险：“会被拒绝”。
+
+## 怎么办
+
+增加一条 egress 规则：到 DNS Pod 的 53 端口，UDP 和 TCP。
+"#;

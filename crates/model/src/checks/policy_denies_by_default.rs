@@ -3,16 +3,19 @@
 use crate::check::{Check, Findings, View};
 use crate::checks::hosts::{all_ended, host};
 use crate::checks::policies::{
-    client_end, denied, facts, hop, lacking_label, names, peer, steps, suspected,
+    client_end, denied, facts, from_node, hop, lacking_label, misses, names, no_answer,
+    no_rule_fits, peer, steps, suspected, syn_dropped,
 };
 use crate::object::ObjectRef;
-use crate::observe::{FAR_MS, attempts, tally};
+use crate::observe::{FAR_MS, attempts};
 use crate::path::HopKind;
 use crate::policy::{Cidr, End, suggest_allow, verdict};
 use crate::probe::{Outcome, Question};
 use crate::remedy::{Remedy, Step};
+use crate::text;
 use crate::topology::addresses_of_pod;
 use serde_json::json;
+use std::net::SocketAddr;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -54,12 +57,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
     } else {
         d.server.reference()
     };
-    let says = format!(
-        "{word} of {} is isolated by NetworkPolicy {}, and no rule allows {} to port {}",
-        own.name,
-        names(&d.side.selecting),
-        client.name(),
-        d.endpoint.port
+    let (own, policies) = (&own.name, names(&d.side.selecting));
+    let port = d.endpoint.port;
+    let says = text!(
+        "{word} of {own} is isolated by NetworkPolicy {policies}, and no rule allows {} to port {port}",
+        "{own} 的 {word} 受 NetworkPolicy {policies} 隔离，没有规则允许 {} 访问端口 {port}",
+        client.name()
     );
     let at = hop(d.direction);
     let Some(policy) = view.topology.get(&first) else {
@@ -74,47 +77,29 @@ fn run(view: &View<'_>, out: &mut Findings) {
             at,
             policy,
             &field,
-            format!(
-                "selects {}; none of its {} rules fits",
-                own.name,
-                policy.list(&field).len()
-            ),
+            no_rule_fits(own, policy.list(&field).len()),
         ),
     );
     f.and(view.saw(
         at,
         d.connect,
-        format!(
-            "TCP connect from pod {} to {}:{}: no answer",
-            client.name(),
-            d.endpoint.address,
-            d.endpoint.port
-        ),
+        no_answer(client.name(), SocketAddr::new(d.endpoint.address, port)),
     ));
     f.and(d.from_node.clone());
     for n in d.side.near_misses.iter().take(2) {
         if let Some(p) = view.topology.get(&n.policy) {
-            f.and(
-                view.fact(
-                    at,
-                    p,
-                    &format!("{field}[{}]", n.rule),
-                    n.misses
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>()
-                        .join("; "),
-                ),
-            );
+            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), misses(n)));
         }
     }
-    f.then(format!(
-        "NetworkPolicy {} selects {}",
-        names(&d.side.selecting),
-        own.name
+    f.then(text!(
+        "NetworkPolicy {policies} selects {own}",
+        "NetworkPolicy {policies} 选中 {own}"
     ))
-    .then(format!("{word} that no rule allows is denied"))
-    .then("the SYN is dropped without an answer");
+    .then(text!(
+        "{word} that no rule allows is denied",
+        "没有规则允许的 {word} 一律拒绝"
+    ))
+    .then(syn_dropped());
     f.remedy(remedy(view, &d, &first));
 }
 
@@ -150,17 +135,13 @@ fn outside(view: &View<'_>, out: &mut Findings) -> Option<()> {
         return None;
     }
     let at = HopKind::EgressPolicy;
-    let says = format!(
-        "egress of {} is isolated by NetworkPolicy {}, and no rule allows {to}",
-        client.name(),
-        names(&v.egress.selecting)
+    let (own, isolating) = (client.name(), names(&v.egress.selecting));
+    let says = text!(
+        "egress of {own} is isolated by NetworkPolicy {isolating}, and no rule allows {to}",
+        "{own} 的 egress 受 NetworkPolicy {isolating} 隔离，没有规则允许 {to}"
     );
     let rules = policy.list("spec.egress");
-    let fact = format!(
-        "selects {}; none of its {} rules fits",
-        client.name(),
-        rules.len()
-    );
+    let fact = no_rule_fits(own, rules.len());
     let f = out.broken(
         policy.reference(),
         at,
@@ -170,18 +151,23 @@ fn outside(view: &View<'_>, out: &mut Findings) -> Option<()> {
     f.and(view.saw(
         at,
         connect,
-        format!("TCP connect to {to} from the pod: no answer"),
+        text!(
+            "TCP connect to {to} from the pod: no answer",
+            "从该 Pod 发起的 TCP 连接 {to}：无应答"
+        ),
     ));
     let node = &view.path.client_node;
-    let compared = format!("the same handshake from node {node}: {}", tally(outcomes));
-    f.and(view.saw(at, decider, compared));
-    f.then(format!(
-        "NetworkPolicy {} selects {}",
-        policy.name(),
-        client.name()
+    f.and(view.saw(at, decider, from_node(node, outcomes)));
+    f.then(text!(
+        "NetworkPolicy {} selects {own}",
+        "NetworkPolicy {} 选中 {own}",
+        policy.name()
     ))
-    .then("egress that no rule allows is denied")
-    .then("the SYN is dropped without an answer");
+    .then(text!(
+        "egress that no rule allows is denied",
+        "没有规则允许的 egress 一律拒绝"
+    ))
+    .then(syn_dropped());
     let mut all = rules.to_vec();
     all.push(json!({
         "to": [{"ipBlock": {"cidr": Cidr::host(to.ip()).to_string()}}],
@@ -189,10 +175,10 @@ fn outside(view: &View<'_>, out: &mut Findings) -> Option<()> {
     }));
     f.remedy(Remedy {
         safe: false,
-        because: format!(
-            "allows {to} and nothing else; whether the pod may go there is for its owner to say"
-        )
-        .into(),
+        because: text!(
+            "allows {to} and nothing else; whether the pod may go there is for its owner to say",
+            "只放行 {to}；该 Pod 是否可以访问那里，由其负责人决定"
+        ),
         steps: vec![Step::Patch {
             object: policy.reference(),
             strategic: false,
@@ -214,33 +200,27 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let word = s.direction.word().to_lowercase();
-    let own = if word == "egress" { client } else { s.server };
+    let own = if word == "egress" { client } else { s.server }.name();
+    let (what, policies) = (s.conversation(client), names(&s.side.selecting));
     let field = format!("spec.{word}");
     let at = hop(s.direction);
     let f = out.at_risk(
         policy.reference(),
         at,
-        format!(
-            "{} would be denied by NetworkPolicy {}: {word} of {} is isolated and no rule allows this",
-            s.conversation(client),
-            names(&s.side.selecting),
-            own.name()
+        text!(
+            "{what} would be denied by NetworkPolicy {policies}: {word} of {own} is isolated and no rule allows this",
+            "{what:#} 会被 NetworkPolicy {policies} 拒绝：{own} 的 {word} 受隔离，没有规则允许"
         ),
         view.fact(
             at,
             policy,
             &field,
-            format!(
-                "selects {}; none of its {} rules fits",
-                own.name(),
-                policy.list(&field).len()
-            ),
+            no_rule_fits(own, policy.list(&field).len()),
         ),
     );
     for n in s.side.near_misses.iter().take(2) {
         if let Some(p) = view.topology.get(&n.policy) {
-            let misses: Vec<String> = n.misses.iter().map(ToString::to_string).collect();
-            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), misses.join("; ")));
+            f.and(view.fact(at, p, &format!("{field}[{}]", n.rule), misses(n)));
         }
     }
 }
@@ -269,10 +249,11 @@ fn remedy(
     };
     Remedy {
         safe: false,
-        because: format!(
+        because: text!(
             "opens exactly this conversation and nothing else; whether it is meant to be open, the owner of {} must say",
+            "只放行这一条连接；是否应当放行，由 {} 的负责人决定",
             first.name
-        ).into(),
+        ),
         steps: steps(suggestions),
     }
 }
@@ -385,4 +366,18 @@ policy-denies-by-default shop/NetworkPolicy/deny
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+选中客户端（egress）和服务端 Pod（ingress）的全部 NetworkPolicy、其规则，以及规则要求的标签。
+
+## 凭什么证实
+
+客户端的握手没有应答；策略的判定为“拒绝”；而从不受策略约束的节点做同样的握手有应答。
+
+没有网络可问时（转储文件），仅凭判定只报告为风险：“会被拒绝”。
+
+## 怎么办
+
+用最小的规则放行这条连接。给出的改动只为这些 Pod 打开这个端口。
+"#;

@@ -7,6 +7,8 @@ use crate::checks::hosts::{
 use crate::observe::{attempts, tally};
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Neighbour, Outcome, Question, Route};
+use crate::text;
+use crate::text::Text;
 use std::net::IpAddr;
 
 /// The check.
@@ -37,18 +39,19 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     if let Some((why, seen)) = link_trouble(view, r) {
-        let says = format!("{to} gives no answer: {why}, and the route there goes out of it");
+        let says = text!(
+            "{to} gives no answer: {why}, and the route there goes out of it",
+            "{to} 没有应答：{why:#}，而去往那里的路由正从它发出"
+        );
         let f = out.broken(subject(name), HopKind::ClientNode, says, seen);
-        f.and(view.saw(
-            HopKind::ClientNode,
-            decision,
-            format!("{} goes out {}", to.ip(), way(r)),
-        ));
-        f.then(why).then("no packet leaves by it");
+        f.and(view.saw(HopKind::ClientNode, decision, goes_out(to.ip(), r)));
+        f.then(why)
+            .then(text!("no packet leaves by it", "没有报文能从它发出"));
         f.remedy(ask(
-            "the link carries nothing",
-            vec![format!(
+            text!("the link carries nothing", "该接口无法传输"),
+            vec![text!(
                 "is the cable in, the other end up? ip link show dev {0}; ip link set dev {0} up",
+                "网线插好了吗？对端启用了吗？ip link show dev {0}; ip link set dev {0} up",
                 r.interface
             )],
         ));
@@ -65,73 +68,102 @@ fn run(view: &View<'_>, out: &mut Findings) {
     );
     let gone = dead_neighbour(view, to.ip(), r);
     let alive = echo.is_some_and(|a| attempts(a).iter().any(|t| t.outcome == Outcome::Answered));
-    let port = to.port();
+    let (port, way) = (to.port(), way(r));
     let (says, why, todo) = if let Some((_, n)) = gone {
         let next = n.address.unwrap_or(to.ip());
-        let who = if r.via.is_some() { "router" } else { "host" };
+        let who = if r.via.is_some() {
+            text!("router", "路由器")
+        } else {
+            text!("host", "主机")
+        };
         (
-            format!(
+            text!(
                 "{to} gives no answer: {who} {next} does not answer on {}",
+                "{to} 没有应答：{who:#} {next} 在 {} 上没有回应",
                 r.interface
             ),
-            "packets cannot leave: nobody says to which hardware address",
-            format!(
-                "is {next} up, and on the same segment as {}? ip neigh show dev {0}",
+            text!(
+                "packets cannot leave: nobody says to which hardware address",
+                "报文发不出去：没有人告知硬件地址"
+            ),
+            text!(
+                "is {next} up, and on the same segment as {0}? ip neigh show dev {0}",
+                "{next} 是否开机，并与 {0} 在同一网段？ip neigh show dev {0}",
                 r.interface
             ),
         )
     } else if alive {
         (
-            format!(
+            text!(
                 "{to} gives no answer, though {} answers ICMP: a firewall drops port {port}, or the server's accept queue is full",
+                "{to} 没有应答，但 {} 回应 ICMP：防火墙丢弃了端口 {port}，或服务端的 accept 队列已满",
                 to.ip()
             ),
-            "the host and the way to it are proven good by the echo",
-            format!(
+            text!(
+                "the host and the way to it are proven good by the echo",
+                "ICMP 回应证明主机和路径正常"
+            ),
+            text!(
                 "on the host: does a firewall drop port {port} (nft list ruleset), is its queue full (ss -ltn 'sport = :{port}')? On the way: mtr -n -T -P {port} {}",
+                "在主机上：防火墙是否丢弃端口 {port}（nft list ruleset）？队列是否已满（ss -ltn 'sport = :{port}'）？途中：mtr -n -T -P {port} {}",
                 to.ip()
             ),
         )
     } else if echo.is_some() {
         (
-            format!(
+            text!(
                 "{to} gives no answer, and {} answers no ICMP either: the host is down, or something on the way drops packets",
+                "{to} 没有应答，{} 也不回应 ICMP：主机已停机，或途中有设备丢包",
                 to.ip()
             ),
-            "nothing at all came back from there",
-            format!(
+            text!(
+                "nothing at all came back from there",
+                "那里没有任何报文返回"
+            ),
+            text!(
                 "is the host up? Where does the way end? mtr -n -T -P {port} {}",
+                "主机是否开机？路径在哪里中断？mtr -n -T -P {port} {}",
                 to.ip()
             ),
         )
     } else {
         (
-            format!(
-                "{to} gives no answer, though a route leads there: {}",
-                way(r)
+            text!(
+                "{to} gives no answer, though a route leads there: {way}",
+                "{to} 没有应答，尽管有路由通往那里：{way:#}"
             ),
-            "whether the host is up could not be asked: ICMP needs CAP_NET_RAW",
-            format!("does the host answer? ping {}", to.ip()),
+            text!(
+                "whether the host is up could not be asked: ICMP needs CAP_NET_RAW",
+                "无法得知主机是否开机：ICMP 需要 CAP_NET_RAW"
+            ),
+            text!(
+                "does the host answer? ping {}",
+                "主机有回应吗？ping {}",
+                to.ip()
+            ),
         )
     };
     let outcomes = tally(attempts(connect).iter().map(|t| t.outcome));
     let seen = view.saw(
         HopKind::Path,
         connect,
-        format!("TCP connect to {to}: {outcomes}"),
+        text!(
+            "TCP connect to {to}: {outcomes}",
+            "TCP 连接 {to}：{outcomes:#}"
+        ),
     );
     let f = out.broken(subject(name), HopKind::Path, says, seen);
-    f.and(view.saw(
-        HopKind::Path,
-        decision,
-        format!("{} goes out {}", to.ip(), way(r)),
-    ));
+    f.and(view.saw(HopKind::Path, decision, goes_out(to.ip(), r)));
     if let Some(a) = echo {
         let outcomes = tally(attempts(a).iter().map(|t| t.outcome));
         f.and(view.saw(
             HopKind::Path,
             a,
-            format!("ICMP echo to {}: {outcomes}", to.ip()),
+            text!(
+                "ICMP echo to {}: {outcomes}",
+                "ICMP echo 到 {}：{outcomes:#}",
+                to.ip()
+            ),
         ));
     }
     if let Some((a, n)) = gone {
@@ -139,12 +171,28 @@ fn run(view: &View<'_>, out: &mut Findings) {
         f.and(view.saw(
             HopKind::Path,
             a,
-            format!("neighbour {next} on {}: {}", n.interface, n.state),
+            text!(
+                "neighbour {next} on {on}: {state}",
+                "{on} 上的邻居 {next}：{state}",
+                on = n.interface,
+                state = n.state
+            ),
         ));
     }
-    f.then(format!("SYNs to {to} go out {}", way(r)))
-        .then("neither SYN-ACK nor RST nor ICMP error comes back");
+    f.then(text!(
+        "SYNs to {to} go out {way}",
+        "到 {to} 的 SYN 从 {way:#} 发出"
+    ))
+    .then(text!(
+        "neither SYN-ACK nor RST nor ICMP error comes back",
+        "没有 SYN-ACK、RST 或 ICMP 错误返回"
+    ));
     f.remedy(ask(why, vec![todo]));
+}
+
+fn goes_out(to: IpAddr, r: &Route) -> Text {
+    let way = way(r);
+    text!("{to} goes out {way}", "{to} 从 {way:#} 发出")
 }
 
 /// The next hop, if the kernel asked for its hardware address in vain.
@@ -205,4 +253,17 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+与主机的握手、到它的路由、作为下一跳的邻居，以及 ICMP echo。
+
+## 凭什么证实
+
+有路由通往那里，但每次连接都没有应答。ICMP echo 说明主机是否在线：在线则是防火墙或已满的队列丢弃了 SYN；否则主机已停机
+或被过滤。
+
+## 怎么办
+
+查看主机上和途中的防火墙；用 TCP 方式的 `mtr` 可看出报文在哪里中断。
+"#;

@@ -5,6 +5,8 @@ use crate::checks::hosts::{all_ended, ask, here, host, route, route_is_there, su
 use crate::checks::listeners::list;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
+use crate::text;
+use crate::text::Text;
 use std::net::SocketAddr;
 
 /// The check.
@@ -34,35 +36,52 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let refused = view.saw(
         HopKind::Listener,
         connect,
-        format!("TCP connect to {to}: refused"),
+        text!("TCP connect to {to}: refused", "TCP 连接 {to}：被拒绝"),
     );
     let port = to.port();
     if own && let Some((answered, all)) = listening(view) {
         let (why, shown) = instead(&all, to);
-        let says = format!("{to} refuses: {why} on {}", here(view));
+        let here = here(view);
+        let says = text!(
+            "{to} refuses: {why} on {here}",
+            "{to} 拒绝连接：{here:#}上{why:#}"
+        );
         let seen = view.saw(HopKind::Listener, answered, shown);
         let f = out.broken(subject(name), HopKind::Listener, says, seen);
-        f.and(refused)
-            .then(why)
-            .then("the kernel refuses the SYN with a RST");
+        f.and(refused).then(why).then(text!(
+            "the kernel refuses the SYN with a RST",
+            "内核以 RST 拒绝 SYN"
+        ));
         f.remedy(ask(
-            "the address is this machine's own: the server has to listen on it",
-            vec![format!(
-                "does the server run, and with which address and port? ss -ltnp | grep ':{port} '"
+            text!(
+                "the address is this machine's own: the server has to listen on it",
+                "该地址属于本机：服务端必须在其上监听"
+            ),
+            vec![text!(
+                "does the server run, and with which address and port? ss -ltnp | grep ':{port} '",
+                "服务端在运行吗？监听哪个地址和端口？ss -ltnp | grep ':{port} '"
             )],
         ));
         return;
     }
-    let says = format!(
-        "{to} refuses every connection: the host is there, and nothing listens on port {port} (or its firewall rejects it)"
+    let says = text!(
+        "{to} refuses every connection: the host is there, and nothing listens on port {port} (or its firewall rejects it)",
+        "{to} 拒绝所有连接：主机在线，但端口 {port} 上没有监听（或其防火墙拒绝）"
     );
     let f = out.broken(subject(name), HopKind::Listener, says, refused);
-    f.then(format!("nothing takes connections on {to}"))
-        .then("the SYN comes back as a RST");
+    f.then(text!(
+        "nothing takes connections on {to}",
+        "{to} 上没有程序接受连接"
+    ))
+    .then(text!("the SYN comes back as a RST", "SYN 得到的是 RST"));
     f.remedy(ask(
-        "the way there and back is proven good by the refusal",
-        vec![format!(
-            "does the server run, and on which port? On the host: ss -ltnp | grep ':{port} '; its firewall: nft list ruleset"
+        text!(
+            "the way there and back is proven good by the refusal",
+            "拒绝本身证明往返路径正常"
+        ),
+        vec![text!(
+            "does the server run, and on which port? On the host: ss -ltnp | grep ':{port} '; its firewall: nft list ruleset",
+            "服务端在运行吗？在哪个端口？在主机上：ss -ltnp | grep ':{port} '；其防火墙：nft list ruleset"
         )],
     ));
 }
@@ -79,7 +98,7 @@ fn listening<'a>(view: &View<'a>) -> Option<(&'a Answered, Vec<&'a Socket>)> {
 }
 
 /// What listens instead: the port on another address, other ports, or nothing.
-fn instead(all: &[&Socket], to: SocketAddr) -> (String, String) {
+fn instead(all: &[&Socket], to: SocketAddr) -> (Text, Text) {
     let port = to.port();
     let mut elsewhere: Vec<String> = all
         .iter()
@@ -91,16 +110,27 @@ fn instead(all: &[&Socket], to: SocketAddr) -> (String, String) {
     if !elsewhere.is_empty() {
         let text = elsewhere.join(", ");
         return (
-            format!("port {port} is listened on only at {text}"),
-            format!("LISTEN on {text}; none on {}", to.ip()),
+            text!(
+                "port {port} is listened on only at {text}",
+                "端口 {port} 只在 {text} 监听"
+            ),
+            text!(
+                "LISTEN on {text}; none on {}",
+                "LISTEN 于 {text}；{} 上没有",
+                to.ip()
+            ),
         );
     }
     let mut ports: Vec<u16> = all.iter().map(|s| s.local.port()).collect();
     ports.sort_unstable();
     ports.dedup();
+    let ports = list(&ports);
     (
-        format!("nothing listens on port {port}"),
-        format!("no LISTEN on {port}; listening: {}", list(&ports)),
+        text!("nothing listens on port {port}", "端口 {port} 没有监听"),
+        text!(
+            "no LISTEN on {port}; listening: {ports}",
+            "{port} 上没有 LISTEN；正在监听：{ports:#}"
+        ),
     )
 }
 
@@ -142,4 +172,16 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+与主机的握手；若该地址属于本机，则看本机的套接字。
+
+## 凭什么证实
+
+每次连接都被拒绝。若该地址属于本机：没有套接字在那里监听，并列出在别处监听的套接字。
+
+## 怎么办
+
+启动服务端，或让它在该地址和端口上监听。
+"#;

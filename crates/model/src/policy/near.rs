@@ -5,6 +5,8 @@ use super::on_host_network;
 use super::rule::{Conversation, ports_of, protocol_of, selector_of};
 use super::selector::{Need, describe, list, unmet};
 use crate::object::{Object, ObjectRef, at};
+use crate::text;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -89,23 +91,31 @@ pub enum Miss {
     },
 }
 
-impl fmt::Display for Miss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Miss {
+    /// The miss as a sentence.
+    pub fn says(&self) -> Text {
         match self {
             Miss::Port {
                 asked,
                 opens,
                 undefined,
             } => {
-                write!(f, "opens {}, not {asked}", opens.join(", "))?;
-                if !undefined.is_empty() {
-                    write!(f, " (the pod has no port named {})", undefined.join(", "))?;
-                }
-                Ok(())
+                let (opens, names) = (opens.join(", "), undefined.join(", "));
+                let lacking = match undefined.as_slice() {
+                    [] => Text::default(),
+                    _ => text!(
+                        " (the pod has no port named {names})",
+                        "（该 Pod 没有名为 {names} 的端口）"
+                    ),
+                };
+                text!(
+                    "opens {opens}, not {asked}{lacking}",
+                    "放行 {opens}，而不是 {asked}{lacking:#}"
+                )
             }
-            Miss::OtherNamespace { looks_in, peer_in } => write!(
-                f,
-                "podSelector without namespaceSelector looks in namespace {looks_in} only, the peer is in {peer_in}"
+            Miss::OtherNamespace { looks_in, peer_in } => text!(
+                "podSelector without namespaceSelector looks in namespace {looks_in} only, the peer is in {peer_in}",
+                "没有 namespaceSelector 的 podSelector 只看命名空间 {looks_in}，而对端在 {peer_in}"
             ),
             Miss::Namespace {
                 namespace,
@@ -114,39 +124,54 @@ impl fmt::Display for Miss {
                 selects,
                 nearest,
             } => {
-                write!(
-                    f,
-                    "namespaceSelector {selector} selects {selects} namespaces, not {namespace}: it needs {}",
-                    join(unmet)
-                )?;
-                match nearest {
+                let needs = join(unmet);
+                let near = match nearest {
                     Some((name, needs)) if name != namespace => {
-                        write!(f, "; the nearest is {name}, which needs {}", join(needs))
+                        let needs = join(needs);
+                        text!(
+                            "; the nearest is {name}, which needs {needs}",
+                            "；最接近的是 {name}，还需要 {needs:#}"
+                        )
                     }
-                    _ => Ok(()),
-                }
+                    _ => Text::default(),
+                };
+                text!(
+                    "namespaceSelector {selector} selects {selects} namespaces, not {namespace}: it needs {needs}{near}",
+                    "namespaceSelector {selector} 选中 {selects} 个命名空间，不含 {namespace}：还需要 {needs:#}{near:#}"
+                )
             }
             Miss::Pod {
                 pod,
                 selector,
                 unmet,
                 selects,
-            } => write!(
-                f,
-                "podSelector {selector} selects {selects} pods, not {pod}: it needs {}",
-                join(unmet)
+            } => {
+                let needs = join(unmet);
+                text!(
+                    "podSelector {selector} selects {selects} pods, not {pod}: it needs {needs}",
+                    "podSelector {selector} 选中 {selects} 个 Pod，不含 {pod}：还需要 {needs:#}"
+                )
+            }
+            Miss::Excepted { cidr, except } => text!(
+                "ipBlock {cidr} has an exception for {except}",
+                "ipBlock {cidr} 排除了 {except}"
             ),
-            Miss::Excepted { cidr, except } => {
-                write!(f, "ipBlock {cidr} has an exception for {except}")
-            }
-            Miss::OutsideBlock { cidr, address } => {
-                write!(f, "ipBlock {cidr} does not hold {address}")
-            }
-            Miss::HostNetwork { pod } => write!(
-                f,
-                "{pod} is in its node's network, where selectors do not see it"
+            Miss::OutsideBlock { cidr, address } => text!(
+                "ipBlock {cidr} does not hold {address}",
+                "ipBlock {cidr} 不包含 {address}"
+            ),
+            Miss::HostNetwork { pod } => text!(
+                "{pod} is in its node's network, where selectors do not see it",
+                "{pod} 使用节点网络，选择器看不到它"
             ),
         }
+    }
+}
+
+/// English, or Chinese with `{:#}`.
+impl fmt::Display for Miss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.says(), f)
     }
 }
 
@@ -161,9 +186,8 @@ impl fmt::Display for NearMiss {
     }
 }
 
-fn join(needs: &[Need]) -> String {
-    let words: Vec<String> = needs.iter().map(ToString::to_string).collect();
-    words.join(", ")
+fn join(needs: &[Need]) -> Text {
+    Text::list(&needs.iter().map(Need::says).collect::<Vec<_>>())
 }
 
 /// A miss of a whole block says little: it comes behind misses of labels.

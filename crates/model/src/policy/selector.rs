@@ -1,6 +1,8 @@
 //! Label selectors (`meta/v1.LabelSelector`): does one match, and if not, what is missing.
 
 use crate::object::{at, string_map};
+use crate::text;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,22 +28,36 @@ pub struct Need {
     pub has: Option<String>,
 }
 
+impl Need {
+    /// The requirement and what is there instead.
+    pub fn says(&self) -> Text {
+        let (key, values) = (&self.key, self.values.join(","));
+        let wanted = match (self.operator.as_str(), self.values.as_slice()) {
+            ("In", [one]) => Text::same(format!("{key}={one}")),
+            ("In", _) => Text::same(format!("{key} in ({values})")),
+            ("NotIn", [one]) => Text::same(format!("{key}!={one}")),
+            ("NotIn", _) => Text::same(format!("{key} notin ({values})")),
+            ("Exists", _) => Text::same(key),
+            ("DoesNotExist", _) => Text::same(format!("!{key}")),
+            (other, _) => text!(
+                "{key} {other} ({values}), which is no operator",
+                "{key} {other} ({values})（不是合法的运算符）"
+            ),
+        };
+        match &self.has {
+            Some(has) => text!(
+                "{wanted} (has {key}={has})",
+                "{wanted:#}（实际为 {key}={has}）"
+            ),
+            None => text!("{wanted} (has no {key})", "{wanted:#}（没有 {key}）"),
+        }
+    }
+}
+
+/// English, or Chinese with `{:#}`.
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, values) = (&self.key, self.values.join(","));
-        match (self.operator.as_str(), self.values.as_slice()) {
-            ("In", [one]) => write!(f, "{key}={one}")?,
-            ("In", _) => write!(f, "{key} in ({values})")?,
-            ("NotIn", [one]) => write!(f, "{key}!={one}")?,
-            ("NotIn", _) => write!(f, "{key} notin ({values})")?,
-            ("Exists", _) => write!(f, "{key}")?,
-            ("DoesNotExist", _) => write!(f, "!{key}")?,
-            (other, _) => write!(f, "{key} {other} ({values}), which is no operator")?,
-        }
-        match &self.has {
-            Some(has) => write!(f, " (has {key}={has})"),
-            None => write!(f, " (has no {key})"),
-        }
+        fmt::Display::fmt(&self.says(), f)
     }
 }
 
