@@ -13,9 +13,11 @@ mod version;
 mod wrong;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ColorChoice, Command};
 use io::{Io, Lang, choose_lang};
 use netshoot_model::symptom::nearest;
+use netshoot_shell::By;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use wrong::{USAGE, Wrong};
 
@@ -26,8 +28,12 @@ const NOBODY_READS: i32 = 141;
 
 fn main() -> ExitCode {
     netshoot_host::nss::pin();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = small_tool(&given) {
+        return code;
+    }
     let (mut args, mut strange) = (Vec::new(), Vec::new());
-    for word in std::env::args_os() {
+    for word in given {
         let shown = word.to_string_lossy().into_owned();
         // The own name may be anything; a word with guessed letters would name another file.
         if word.to_str().is_none() && !args.is_empty() {
@@ -40,6 +46,17 @@ fn main() -> ExitCode {
         return ExitCode::from(Io::standard(lang, |io| not_text(word, io)));
     }
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
+}
+
+/// Runs the shell or a small tool where the command line names one: they read their own arguments, of any bytes.
+fn small_tool(given: &[OsString]) -> Option<ExitCode> {
+    let (word, by, args) = netshoot_shell::called(given)?;
+    // A first word that is ours first: `netshoot install` makes links, a link called `install` copies files.
+    if by == By::FirstWord && applets::named(word.name).is_some() {
+        return None;
+    }
+    let code = word.start(by, args);
+    Some(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(255)))
 }
 
 /// Says which word of the command line is not UTF-8.
@@ -58,6 +75,13 @@ fn start(args: &[String]) -> i32 {
         return code;
     }
     let args = by_first_word(args);
+    // `help ls` has become `ls --help`.
+    let given: Vec<OsString> = args.iter().map(OsString::from).collect();
+    if let Some((word, by, args)) = netshoot_shell::called(&given)
+        && applets::named(word.name).is_none()
+    {
+        return word.start(by, args);
+    }
     // Known before anything is parsed: the help is written in it.
     let lang = choose_lang(asked_lang(&args));
     Io::standard(lang, |io| match command(lang).try_get_matches_from(&args) {
@@ -168,7 +192,10 @@ fn complain(e: &clap::Error, io: &mut Io<'_>) -> i32 {
 }
 
 fn unknown(word: &str, e: &clap::Error, lang: Lang) -> String {
-    let all: Vec<&str> = applets::ALL.iter().map(|a| a.name).collect();
+    let own = applets::ALL.iter().map(|a| a.name);
+    let all: Vec<&str> = own
+        .chain(netshoot_shell::ALL.iter().map(|w| w.name))
+        .collect();
     let near = match e.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::String(s)) => vec![s.clone()],
         Some(ContextValue::Strings(s)) if !s.is_empty() => s.clone(),
@@ -226,10 +253,14 @@ pub fn command(lang: Lang) -> Command {
             "找出 Kubernetes 中访问失败的原因",
         ))
         .disable_version_flag(true)
+        // The shell's libraries switch wrapping and colours on.
+        .term_width(0)
+        .color(ColorChoice::Never)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(lang_arg)
         .arg(version)
+        .after_help(applets::tools(lang))
         .subcommands(words);
     in_language(whole, lang)
 }

@@ -121,8 +121,10 @@ fn a_link_is_the_word_it_is_called() {
     assert_eq!(text(&through.stdout), text(&own(&["lab", "list"]).stdout));
     let help = run(&dir.0.join("diagnose"), &["--help"]);
     assert!(text(&help.stdout).contains("Usage: netshoot diagnose"));
-    // Words of other tools get no link, and what is there stays.
-    assert!(!dir.0.join("man").exists() && !dir.0.join("install").exists());
+    // Words of other tools get no link, and what is there stays. `install` is then the one that copies files.
+    assert!(!dir.0.join("man").exists());
+    let copy = run(&dir.0.join("install"), &["--version"]);
+    assert!(text(&copy.stdout).contains("coreutils"), "{copy:?}");
     std::fs::remove_file(dir.0.join("lab")).unwrap();
     std::fs::write(dir.0.join("lab"), "mine").unwrap();
     let again = own(&["install", dir.0.to_str().unwrap()]);

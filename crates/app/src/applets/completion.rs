@@ -48,7 +48,7 @@ pub fn script(shell: &str, lang: Lang) -> Vec<u8> {
         _ => Shell::Bash,
     };
     let mut script = Vec::new();
-    let mut command = with_names(crate::command(lang));
+    let mut command = with_names(super::with_tools(crate::command(lang), lang));
     clap_complete::generate(shell, &mut command, "netshoot", &mut script);
     script
 }

@@ -35,6 +35,20 @@ fn abouts_are_in_both_languages() {
     }
 }
 
+#[test]
+fn the_shells_words_keep_the_shelf_laws() {
+    let mut seen = BTreeSet::new();
+    for w in netshoot_shell::ALL {
+        assert!(seen.insert(w.name), "{} stands twice", w.name);
+        assert!(w.about.is_ascii() && !w.about.ends_with('.'), "{}", w.name);
+        assert!(!w.about_zh.is_ascii(), "{}: {}", w.name, w.about_zh);
+        assert!(!w.stands_for.is_empty(), "{}", w.name);
+        // Who links a name decides what it means: two owners of one link would be a matter of luck.
+        let twice = ALL.iter().any(|a| a.name == w.name && a.link);
+        assert!(!twice, "{} is linked to two words", w.name);
+    }
+}
+
 /// Every command and every argument, deep down.
 fn walk(c: &clap::Command, path: &str, see: &mut dyn FnMut(&str, &clap::Command)) {
     let path = format!("{path} {}", c.get_name());
@@ -171,6 +185,10 @@ fn pages() -> BTreeMap<String, String> {
             );
         });
         pages.insert(format!("commands/{}.md", a.name), text);
+    }
+    index.push_str("\n## The shell and its tools\n\nOptions, output and exit codes are those of the tool named.\n\n| word | | stands for |\n|---|---|---|\n");
+    for w in netshoot_shell::ALL {
+        let _ = writeln!(index, "| `{}` | {} | {} |", w.name, w.about, w.stands_for);
     }
     index.push_str("\n## Checks\n\n");
     for c in checks::ALL {

@@ -35,7 +35,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
 }
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
-    let mut command = crate::command(io.lang);
+    let mut command = super::with_tools(crate::command(io.lang), io.lang);
     let mut called = String::from("netshoot");
     for word in m.get_many::<String>("word").into_iter().flatten() {
         let Some(below) = command.find_subcommand(word) else {

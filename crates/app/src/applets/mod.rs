@@ -61,10 +61,50 @@ pub fn named(word: &str) -> Option<&'static Applet> {
 pub fn links() -> Vec<&'static str> {
     // kubectl runs kubectl-NAME as `kubectl NAME`.
     let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
+    let tools = netshoot_shell::ALL.iter().map(|w| w.name);
     ["netshoot", "kubectl-netshoot"]
         .into_iter()
         .chain(words)
+        .chain(tools)
         .collect()
+}
+
+/// The parser with the shell and its tools as words too, for those who list words: they read their own arguments.
+fn with_tools(whole: Command, lang: Lang) -> Command {
+    let tools = netshoot_shell::ALL
+        .iter()
+        .filter(|w| named(w.name).is_none() && w.name != "[");
+    whole.subcommands(tools.map(|w| {
+        Command::new(w.name)
+            .about(lang.pick(w.about, w.about_zh))
+            .override_usage(format!("{} [ARGUMENTS]", w.name))
+            .after_help(format!(
+                "{} {}",
+                lang.pick(
+                    "Its options, output and exit codes are those of",
+                    "选项、输出与退出码同"
+                ),
+                w.stands_for
+            ))
+    }))
+}
+
+/// The names of the shell and its tools, for the end of the help.
+pub fn tools(lang: Lang) -> String {
+    let mut text = lang
+        .pick("The shell and its tools:", "命令解释器与小工具：")
+        .to_string();
+    let mut width = usize::MAX;
+    for w in netshoot_shell::ALL {
+        if width.saturating_add(w.name.len()) > 90 {
+            text.push_str("\n ");
+            width = 1;
+        }
+        text.push(' ');
+        text.push_str(w.name);
+        width += w.name.len() + 1;
+    }
+    text
 }
 
 /// `-o text|json`, as every list has it.

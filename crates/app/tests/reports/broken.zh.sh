@@ -20,31 +20,22 @@ on_node() {
 
 step 1 '域名能否解析？'
 in_pod crm dialer-79989b968d-5g5vq nslookup contacts.crm.svc.cluster.local.
-# 所见： contacts.crm.svc.cluster.local resolves to 10.96.207.70
 in_pod crm dialer-79989b968d-xg2nw nslookup contacts.crm.svc.cluster.local.
 
 step 2 '端口是否可达？'
 in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.1.2 8080
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.2 8080
-# 所见： TCP connect to 10.244.2.4:8080: refused
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.2 8080
-# 所见： TCP connect to endpoint 10.244.1.2:8080 (pod contacts-5664f4786b-ld6lb), not ready: of 1: 1 refused
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.1.2 8080
-# 所见： TCP connect to endpoint 10.244.2.2:8080 (pod contacts-5664f4786b-tnws8): of 1: 1 answered
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.2 8080
-# 所见： TCP connect to 10.244.2.4:8080: refused
-# 所见： TCP connect to endpoint 10.244.2.4:8080 (pod contacts-749dbc786d-2rxl2): of 1: 1 refused
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.4 8080
-# 所见： TCP connect to endpoint 10.244.3.2:8080 (pod contacts-5664f4786b-vdqmr): of 1: 1 answered
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.2 8080
-# 所见： TCP connect to 10.96.207.70:8080: of 5: 4 answered, 1 refused
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
 
 step 3 '请求是否成功？'
 in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
-# 所见： HTTP request to 10.96.207.70:8080: of 3: 1 answered, 1 refused, 1 reset (failed at: connect, response)
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
 
 step 4 '深入：丢包、报文大小与抓包'
@@ -65,7 +56,6 @@ kubectl logs deployment/contacts -n crm --tail=50 --previous
 kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
 
 step 6 'Pod 与本机内部'
-# 所见： pod contacts-749dbc786d-2rxl2: LISTEN 127.0.0.1:8080
 in_pod crm contacts-749dbc786d-2rxl2 ss -tuanp
 
 step 7 '节点上'

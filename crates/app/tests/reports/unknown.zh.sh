@@ -19,20 +19,14 @@ on_node() {
 }
 
 step 1 '域名能否解析？'
-# 所见： contacts.crm.svc.cluster.local resolves to 10.96.207.70
 in_pod crm dialer-79989b968d-5g5vq nslookup contacts.crm.svc.cluster.local.
 in_pod crm dialer-79989b968d-xg2nw nslookup contacts.crm.svc.cluster.local.
 
 step 2 '端口是否可达？'
-# 所见： TCP connect to endpoint 10.244.2.2:8080 (pod contacts-5664f4786b-tnws8), not ready: of 1: 1 refused
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.2 8080
-# 所见： TCP connect to endpoint 10.244.2.4:8080 (pod contacts-749dbc786d-2rxl2): of 1: 1 refused
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
-# 所见： TCP connect to endpoint 10.244.3.2:8080 (pod contacts-5664f4786b-vdqmr): of 1: 1 answered
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.2 8080
-# 所见： TCP connect to endpoint 10.244.3.4:8080 (pod contacts-749dbc786d-bblwz): of 1: 1 refused
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.4 8080
-# 所见： TCP connect to 10.96.207.70:8080: of 5: 2 answered, 3 refused
 in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.2 8080
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.4 8080
@@ -41,7 +35,6 @@ in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.4 8080
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
 
 step 3 '请求是否成功？'
-# 所见： HTTP request to 10.96.207.70:8080: of 3: 3 refused (failed at: connect)
 in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
 

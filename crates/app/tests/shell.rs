@@ -1,0 +1,207 @@
+//! The shell against Debian's bash, line by line: `shell/bash.cases`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
+const CASES: &str = include_str!("shell/bash.cases");
+
+/// What may differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum May {
+    Nothing,
+    /// Only the words on stderr.
+    Wording,
+    /// Kept: must differ.
+    Everything,
+}
+
+struct Case {
+    line: usize,
+    text: String,
+    may: May,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut may = May::Nothing;
+    let mut lines = CASES.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        if let Some(mark) = line.strip_prefix("#! ") {
+            may = match mark.split_once(": ") {
+                Some(("stderr", why)) if !why.is_empty() => May::Wording,
+                Some(("differs", why)) if !why.is_empty() => May::Everything,
+                _ => panic!("line {}: {line}", at + 1),
+            };
+            continue;
+        }
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut text = line.to_string();
+        if line == "{{{" {
+            let inside: Vec<&str> = lines
+                .by_ref()
+                .map(|(_, l)| l)
+                .take_while(|l| *l != "}}}")
+                .collect();
+            text = inside.join("\n");
+        }
+        cases.push(Case {
+            line: at + 1,
+            text,
+            may,
+        });
+        may = May::Nothing;
+    }
+    cases
+}
+
+#[derive(Debug, PartialEq)]
+struct Seen {
+    out: String,
+    err: String,
+    code: Option<i32>,
+}
+
+/// Runs a case in an empty folder of its own.
+fn run(shell: &str, text: &str, folder: &Path) -> Seen {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder.join("w")).unwrap();
+    let mut out = tempfile(folder, "out");
+    let mut err = tempfile(folder, "err");
+    let mut child = Command::new(shell)
+        .arg0("bash")
+        .args(["-c", text])
+        .current_dir(folder.join("w"))
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/bin:/bin"),
+            ("HOME", "/root"),
+            ("LC_ALL", "C.UTF-8"),
+        ])
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(err.try_clone().unwrap())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > end {
+            let group = format!("-{}", child.id());
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(2));
+    };
+    let text = |f: &mut std::fs::File| {
+        let mut all = Vec::new();
+        f.rewind().unwrap();
+        f.read_to_end(&mut all).unwrap();
+        String::from_utf8_lossy(&all).into_owned()
+    };
+    use std::os::unix::process::ExitStatusExt;
+    Seen {
+        out: text(&mut out),
+        err: text(&mut err),
+        code: status.and_then(|s| s.code().or_else(|| s.signal().map(|n| 1000 + n))),
+    }
+}
+
+fn tempfile(folder: &Path, name: &str) -> std::fs::File {
+    std::fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(folder.join(name))
+        .unwrap()
+}
+
+/// What is wrong with a case, if anything is.
+fn judge(case: &Case, folder: &Path) -> Option<String> {
+    let theirs = run("/bin/bash", &case.text, &folder.join("a"));
+    let ours = run(PROGRAM, &case.text, &folder.join("b"));
+    let same = ours.out == theirs.out && ours.code == theirs.code;
+    let worded = ours.err.is_empty() == theirs.err.is_empty();
+    let right = match case.may {
+        May::Nothing => ours == theirs,
+        May::Wording => same && worded && ours.err != theirs.err,
+        May::Everything => !(same && worded),
+    };
+    if right {
+        return None;
+    }
+    let mut said = String::new();
+    let (line, text, may) = (case.line, &case.text, case.may);
+    let _ = writeln!(said, "line {line} ({may:?}): {text}");
+    for (who, seen) in [("bash", theirs), ("ours", ours)] {
+        let _ = writeln!(
+            said,
+            "  {who}: {:?} {:?} {:?}",
+            seen.code, seen.out, seen.err
+        );
+    }
+    Some(said)
+}
+
+#[test]
+fn lines_that_people_type_do_what_bash_does() {
+    if !Path::new("/bin/bash").exists() {
+        println!("SKIPPED: no /bin/bash to compare with");
+        return;
+    }
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let cases: Vec<Case> = cases()
+        .into_iter()
+        .filter(|c| c.text.contains(&only))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let folder: PathBuf =
+        std::env::temp_dir().join(format!("netshoot-bash-{}", std::process::id()));
+    let mut wrong: Vec<(usize, String)> = std::thread::scope(|s| {
+        let workers: Vec<_> = (0..4)
+            .map(|n| {
+                let (cases, next, folder) = (&cases, &next, folder.join(n.to_string()));
+                s.spawn(move || {
+                    let mut wrong = Vec::new();
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        wrong.extend(judge(case, &folder).map(|said| (case.line, said)));
+                    }
+                    wrong
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect()
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    wrong.sort();
+    let kept = cases.iter().filter(|c| c.may == May::Everything).count();
+    println!(
+        "{} lines compared with bash, {kept} differences kept",
+        cases.len()
+    );
+    let all: String = wrong.iter().map(|(_, said)| said.as_str()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} lines differ:\n{all}",
+        wrong.len(),
+        cases.len()
+    );
+}

@@ -1,0 +1,233 @@
+//! `bash` and `sh`: brush, with bash's command line, messages and signals, and with the words of this program
+//! where `PATH` has none.
+
+mod errors;
+mod options;
+
+use crate::shelf::ALL;
+use brush_builtins::{BuiltinSet, ShellBuilderExt as _};
+use brush_core::{ProfileLoadBehavior, RcLoadBehavior, Shell, ShellVariable};
+use brush_interactive::{InteractiveShell, MinimalInputBackend, ReedlineInputBackend, UIOptions};
+use options::Options;
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+type Kind = brush_core::extensions::ShellExtensionsImpl<errors::AsBash>;
+
+/// The version of bash whose behaviour it has, as far as it has it.
+const VERSION: &str = "5.2.15";
+
+/// A function that calls itself is Rust that calls itself.
+const STACK: usize = 32 << 20;
+
+/// Why the shell could not do what the command line says.
+struct Failed(String, i32);
+
+/// `bash`.
+pub fn bash(args: Vec<OsString>) -> i32 {
+    start(args, false)
+}
+
+/// `sh`.
+pub fn sh(args: Vec<OsString>) -> i32 {
+    start(args, true)
+}
+
+fn start(args: Vec<OsString>, sh: bool) -> i32 {
+    let args: Vec<String> = args
+        .into_iter()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    let (own, rest) = args
+        .split_first()
+        .map_or(("bash", &[][..]), |(o, r)| (o.as_str(), r));
+    let word = if sh { "sh" } else { "bash" };
+    let mut o = match options::parse(rest) {
+        Ok(o) => o,
+        Err(said) => {
+            let _ = writeln!(std::io::stderr(), "{word}: {said}");
+            return 2;
+        }
+    };
+    o.login |= own.starts_with('-');
+    if o.version || o.help {
+        let text = if o.version {
+            format!("GNU bash, version {VERSION}(1)-release (netshoot, brush)\n")
+        } else {
+            format!("Usage: {word} [OPTION]... [-c COMMANDS | FILE] [ARGUMENT]...\n")
+        };
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return 0;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // A `read` at the end of a pipe holds its thread: as many may wait for each other.
+        .worker_threads(16)
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            let _ = writeln!(std::io::stderr(), "{word}: cannot start a thread: {e}");
+            return 2;
+        }
+    };
+    let own = own.to_string();
+    // On a thread of its own for the stack, and none of the runtime's: what it starts must find a free one.
+    let handle = runtime.handle().clone();
+    let work = move || {
+        handle
+            .block_on(run(&o, &own, sh))
+            .unwrap_or_else(|Failed(said, code)| {
+                let _ = writeln!(std::io::stderr(), "{own}: {said}");
+                code
+            })
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(work);
+    let code = thread.ok().and_then(|t| t.join().ok()).unwrap_or(2);
+    // A background job of the shell does not keep it.
+    runtime.shutdown_background();
+    code
+}
+
+fn failed(e: impl std::fmt::Display) -> Failed {
+    Failed(e.to_string(), 1)
+}
+
+async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
+    let reads = o.command.is_none() && (o.stdin || o.words.is_empty());
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let interactive = o.interactive || (reads && terminal);
+    let mut shell = built(o, own, sh, reads, interactive).await?;
+    know_own_words(&mut shell);
+    let profile = if o.noprofile {
+        ProfileLoadBehavior::Skip
+    } else {
+        ProfileLoadBehavior::LoadDefault
+    };
+    let rc = match (&o.rcfile, o.norc) {
+        (_, true) => RcLoadBehavior::Skip,
+        (Some(file), _) => RcLoadBehavior::LoadCustom(PathBuf::from(file)),
+        _ => RcLoadBehavior::LoadDefault,
+    };
+    // A script's BASH_ENV is not read.
+    if interactive || o.login {
+        shell.load_config(&profile, &rc).await.map_err(failed)?;
+    }
+    if let Some(command) = &o.command {
+        let done = shell.run_dash_c_command(command.clone()).await;
+        done.map_err(failed)?;
+        return Ok(i32::from(shell.last_exit_status()));
+    }
+    if !reads {
+        return script(&mut shell, o).await;
+    }
+    let shell = Arc::new(tokio::sync::Mutex::new(shell));
+    let ui = UIOptions::builder().disable_highlighting(true).build();
+    let how = (&ui).into();
+    if interactive && terminal && !o.noediting {
+        let mut input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
+        let mut inside = InteractiveShell::new(&shell, &mut input, &how).map_err(failed)?;
+        inside.run_interactively().await.map_err(failed)?;
+    } else {
+        let mut input = MinimalInputBackend;
+        let mut inside = InteractiveShell::new(&shell, &mut input, &how).map_err(failed)?;
+        inside.run_interactively().await.map_err(failed)?;
+    }
+    let status = shell.lock().await.last_exit_status();
+    Ok(i32::from(status))
+}
+
+async fn script(shell: &mut Shell<Kind>, o: &Options) -> Result<i32, Failed> {
+    let Some((file, args)) = o.words.split_first() else {
+        return Ok(0);
+    };
+    let path = Path::new(file);
+    if !path.exists() {
+        return Err(Failed(format!("{file}: No such file or directory"), 127));
+    }
+    if path.is_dir() {
+        return Err(Failed(format!("{file}: {file}: Is a directory"), 126));
+    }
+    let args = args.iter().cloned();
+    shell.run_script(path, args).await.map_err(failed)?;
+    Ok(i32::from(shell.last_exit_status()))
+}
+
+async fn built(
+    o: &Options,
+    own: &str,
+    sh: bool,
+    reads: bool,
+    interactive: bool,
+) -> Result<Shell<Kind>, Failed> {
+    let names = |list: &[(String, bool)], on: bool| -> Vec<String> {
+        let chosen = list.iter().filter(|(_, v)| *v == on);
+        chosen.map(|(n, _)| n.clone()).collect()
+    };
+    let (name, args) = match (&o.command, o.words.split_first()) {
+        (Some(_), Some((name, args))) => (name.clone(), Some(args.to_vec())),
+        _ if reads => (own.to_string(), Some(o.words.clone())),
+        _ => (own.to_string(), None),
+    };
+    let set = if sh {
+        BuiltinSet::ShMode
+    } else {
+        BuiltinSet::BashMode
+    };
+    let shell = Shell::builder_with_extensions::<Kind>()
+        .enable_options(names(&o.set, true))
+        .disable_options(names(&o.set, false))
+        .enable_shopt_options(names(&o.shopt, true))
+        .disable_shopt_options(names(&o.shopt, false))
+        .login(o.login)
+        .interactive(interactive)
+        .command_string_mode(o.command.is_some())
+        .read_commands_from_stdin(reads)
+        .no_editing(o.noediting)
+        .posix(o.posix || sh)
+        .sh_mode(sh)
+        .profile(ProfileLoadBehavior::Skip)
+        .rc(RcLoadBehavior::Skip)
+        .shell_name(name)
+        .maybe_shell_args(args)
+        .error_formatter(errors::AsBash)
+        .shell_version(VERSION.to_string())
+        .default_builtins(set)
+        .build()
+        .await;
+    let mut shell = shell.map_err(failed)?;
+    if interactive && std::env::var_os("PS1").is_none() {
+        let prompt = ShellVariable::new(r"\u@\h:\w\$ ");
+        shell.set_env_global("PS1", prompt).map_err(failed)?;
+    }
+    Ok(shell)
+}
+
+/// Where this program's file is: `/proc` says, or the kernel told when it started it.
+fn own_file() -> Option<PathBuf> {
+    if let Ok(file) = std::env::current_exe()
+        && file.exists()
+    {
+        return Some(file);
+    }
+    let told = rustix::param::linux_execfn();
+    let file = Path::new(OsStr::from_bytes(told.to_bytes()));
+    std::path::absolute(file).ok().filter(|f| f.exists())
+}
+
+/// Words that `PATH` does not have lead to this program, which looks at the name it is called by. They stand where
+/// the shell remembers places, so they are ordinary commands: in pipes, in jobs, and after `exec`.
+fn know_own_words(shell: &mut Shell<Kind>) {
+    let Some(file) = own_file() else { return };
+    for word in ALL {
+        if shell.find_first_executable_in_path(word.name).is_none() {
+            shell
+                .program_location_cache_mut()
+                .set(word.name, file.clone());
+        }
+    }
+}

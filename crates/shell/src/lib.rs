@@ -1,0 +1,18 @@
+//! The shell inside: `bash` and the small tools, for images that hold nothing but this program.
+//!
+//! Reading order: [`word`] (what a word is), [`ALL`] (the one list), then one folder for each tool that is written
+//! here. Coreutils, find, xargs, sed, cmp and jq are libraries; `bash` is brush with its gaps closed.
+//!
+//! Deliberately absent: Kubernetes, probes, diagnosis. Nothing here knows why a person opened a shell, so nothing
+//! here can answer for the diagnosis, and the diagnosis cannot lean on what a tool printed.
+
+pub mod bash;
+mod diff;
+mod find;
+mod jq;
+mod sed;
+mod shelf;
+pub mod word;
+
+pub use shelf::{ALL, called, named};
+pub use word::{By, Word};
