@@ -2,6 +2,8 @@
 
 use netshoot_model::object::Object;
 use netshoot_model::snapshot::{ClusterSnapshot, Gap};
+use netshoot_model::text;
+use netshoot_model::text::Text;
 use netshoot_model::time;
 use serde::Deserialize;
 use serde_json::Value;
@@ -174,15 +176,15 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
         "Node",
     ] {
         if !objects.iter().any(|o| o.kind() == kind) {
+            let word = kind.to_lowercase();
+            let how = format!("kubectl get {word} -A -o yaml > {name}/{word}.yaml");
             snapshot.gaps.push(Gap {
-                what: format!("objects of kind {kind}").into(),
-                missing: "the dump holds none (perhaps it was not asked for)".into(),
-                how_to_get: format!(
-                    "kubectl get {} -A -o yaml > {name}/{}.yaml",
-                    kind.to_lowercase(),
-                    kind.to_lowercase()
-                )
-                .into(),
+                what: text!("objects of kind {kind}", "类型为 {kind} 的对象"),
+                missing: text!(
+                    "the dump holds none (perhaps it was not asked for)",
+                    "转储中没有（可能没有导出）"
+                ),
+                how_to_get: Text::same(how),
             });
         }
     }

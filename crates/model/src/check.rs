@@ -89,8 +89,8 @@ impl<'a> View<'a> {
                 let (what, from) = (describe(&probe.question), place(&probe.from));
                 self.gap(
                     text!("{what} from {from}", "{what:#}（自 {from:#}）"),
-                    if missing.is_empty() { why } else { missing }.as_str(),
-                    how_to_get.as_str(),
+                    Text::same(if missing.is_empty() { why } else { missing }),
+                    Text::same(how_to_get),
                 );
                 None
             }
@@ -114,23 +114,23 @@ impl<'a> View<'a> {
     }
 
     /// A field of an object, as evidence.
-    pub fn fact(&self, hop: HopKind, object: &Object, field: &str, value: impl Into<Text>) -> Seen {
+    pub fn fact(&self, hop: HopKind, object: &Object, field: &str, value: Text) -> Seen {
         Seen {
             hop,
             source: Text::same(format!("{} {field}", object.reference())),
-            value: value.into(),
+            value,
             at_ms: self.topology.snapshot().taken_at_ms,
-            from: "api".into(),
+            from: Text::same("api"),
             probed: false,
         }
     }
 
     /// An answer, as evidence.
-    pub fn saw(&self, hop: HopKind, answered: &Answered, value: impl Into<Text>) -> Seen {
+    pub fn saw(&self, hop: HopKind, answered: &Answered, value: Text) -> Seen {
         Seen {
             hop,
             source: source(&answered.probe.question),
-            value: value.into(),
+            value,
             at_ms: answered.at_ms,
             from: place(&answered.probe.from),
             probed: true,
@@ -138,16 +138,11 @@ impl<'a> View<'a> {
     }
 
     /// Notes something that would decide but could not be read.
-    pub fn gap(
-        &self,
-        what: impl Into<Text>,
-        missing: impl Into<Text>,
-        how_to_get: impl Into<Text>,
-    ) {
+    pub fn gap(&self, what: Text, missing: Text, how_to_get: Text) {
         self.gaps.borrow_mut().insert(Gap {
-            what: what.into(),
-            missing: missing.into(),
-            how_to_get: how_to_get.into(),
+            what,
+            missing,
+            how_to_get,
         });
     }
 
@@ -206,10 +201,10 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<Text>,
+        says: Text,
         first: Seen,
     ) -> &mut Finding {
-        self.push(State::Broken, subject, hop, says.into(), first)
+        self.push(State::Broken, subject, hop, says, first)
     }
 
     /// Says that the subject will break or weighs on others.
@@ -217,10 +212,10 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<Text>,
+        says: Text,
         first: Seen,
     ) -> &mut Finding {
-        self.push(State::AtRisk, subject, hop, says.into(), first)
+        self.push(State::AtRisk, subject, hop, says, first)
     }
 
     /// Says that a suspicion was looked at and is ruled out.
@@ -228,10 +223,10 @@ impl Findings {
         &mut self,
         subject: ObjectRef,
         hop: HopKind,
-        says: impl Into<Text>,
+        says: Text,
         first: Seen,
     ) -> &mut Finding {
-        self.push(State::Fine, subject, hop, says.into(), first)
+        self.push(State::Fine, subject, hop, says, first)
     }
 
     fn push(

@@ -174,8 +174,11 @@ pub fn walk<'a>(
     let barred = wants.difference(&may).cloned().collect();
     gaps.extend(unasked(
         &barred,
-        "leave to send packets: the run was told to be passive".into(),
-        "run it again without --passive".into(),
+        text!(
+            "leave to send packets: the run was told to be passive",
+            "发送报文的许可：本次运行被要求只观察不发包"
+        ),
+        text!("run it again without --passive", "去掉 --passive 再次运行"),
     ));
     let wants: BTreeSet<Probe> = may;
     let (fine, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.state == State::Fine);

@@ -71,8 +71,8 @@ impl Finding {
     }
 
     /// Adds one link of the chain from root to symptom.
-    pub fn then(&mut self, link: impl Into<Text>) -> &mut Self {
-        self.chain.push(link.into());
+    pub fn then(&mut self, link: Text) -> &mut Self {
+        self.chain.push(link);
         self
     }
 }

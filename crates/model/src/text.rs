@@ -90,6 +90,12 @@ impl Text {
         Text::join(items, "; ", "；")
     }
 
+    /// Names or values one after the other, with commas as each language sets them.
+    pub fn names<T: fmt::Display>(items: &[T]) -> Text {
+        let each: Vec<Text> = items.iter().map(|i| Text::same(i.to_string())).collect();
+        Text::list(&each)
+    }
+
     fn join<'a>(items: impl IntoIterator<Item = &'a Text>, en: &str, zh: &str) -> Text {
         let all: Vec<&Text> = items.into_iter().collect();
         let words = |lang: Lang| all.iter().map(|t| t.in_lang(lang)).collect::<Vec<_>>();
@@ -100,18 +106,6 @@ impl Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if f.alternate() { &self.zh } else { &self.en })
-    }
-}
-
-impl From<&str> for Text {
-    fn from(s: &str) -> Self {
-        Text::same(s)
-    }
-}
-
-impl From<String> for Text {
-    fn from(s: String) -> Self {
-        Text::same(s)
     }
 }
 

@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "lookup_route",
     asks: "which way would the kernel send a packet to this address",
+    asks_zh: "内核会把发往该地址的报文送往哪里",
     needs: &[Need::None],
     harm: Harm::None,
     run,
@@ -45,7 +46,24 @@ Nothing. It reads, needs no right and disturbs nothing.
 - It is the decision for packets that start here; for forwarded ones, ask in the node.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# lookup_route
+
+## 问什么
+
+内核对某一个目的地址自身的路由决策，已计入规则和各路由表：出接口、路由器、源地址，以及起决定作用的路由前缀（rtnetlink，等同 `ip route get`）。
+
+## 发送什么
+
+不发送任何报文。只读取，不需要权限，也没有任何影响。
+
+## 应答的含义
+
+- 没有路由：没有匹配的路由，或匹配的是 `unreachable`、`blackhole` 或 `prohibit`。从这里发出的报文会立即被拒绝。
+- 集群内的地址由 `default` 决定：说明缺少通往该节点或 Pod 网段的路由。
+- `local`：该地址属于此网络命名空间自身。
+- 这是针对由此发出的报文的决策；对于转发的报文，应在节点上查询。
+";
 
 #[cfg(test)]
 mod tests {

@@ -64,6 +64,8 @@ pub struct Kind {
     pub id: &'static str,
     /// What it asks, one line.
     pub asks: &'static str,
+    /// The same in Chinese.
+    pub asks_zh: &'static str,
     /// The rights it needs; an entry that is missing makes it [`Answer::CouldNotAsk`].
     pub needs: &'static [Need],
     /// What it does to the network at most.
@@ -368,6 +370,18 @@ mod laws {
                     k.id
                 );
             }
+            for heading in ["## 问什么", "## 发送什么", "## 应答的含义"] {
+                assert!(
+                    k.page_zh.contains(heading),
+                    "{}: the Chinese page lacks `{heading}`",
+                    k.id
+                );
+            }
+            assert!(
+                !k.asks_zh.is_empty() && !k.asks_zh.ends_with('。'),
+                "{}: `asks_zh` is one line without a full stop",
+                k.id
+            );
             assert!(
                 !k.asks.is_empty() && !k.asks.ends_with('.'),
                 "{}: `asks` is one line without a full stop",

@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "read_links",
     asks: "which links are here, are they up, how large may packets be, what do they count",
+    asks_zh: "这里有哪些网络接口，是否启用，报文可以多大，计数如何",
     needs: &[Need::None],
     harm: Harm::None,
     run,
@@ -47,7 +48,24 @@ Nothing. It reads, needs no right and disturbs nothing.
   its growth beside lost packets says something.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# read_links
+
+## 问什么
+
+内核的网络接口列表，包括名称、类型、MTU、硬件地址、地址、所属的网桥、网桥端口的 hairpin 模式与生成树状态，VXLAN 隧道的标识、端口与源地址，以及报文、错误和丢弃计数器（rtnetlink）。
+
+## 发送什么
+
+不发送任何报文。只读取，不需要权限，也没有任何影响。
+
+## 应答的含义
+
+- `up` 是管理员的设置，`carrier` 是链路的实际状态：已启用而没有载波，说明对端已关闭或不存在。
+- `peer` 是 veth 另一端所在命名空间中的索引；对于隧道，则是其下层的接口。
+- `port_state` 为 3 表示转发；0 为禁用，1 为监听，2 为学习，4 为阻塞。
+- 计数器自接口创建时开始累计。无人需要的帧也会使 `rx_dropped` 增长：只有在丢包的同时它也增长，才说明问题。
+";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "read_neighbours",
     asks: "which hardware addresses and tunnel ends does the kernel know for its neighbours",
+    asks_zh: "内核知道邻居的哪些硬件地址和隧道端点",
     needs: &[Need::None],
     harm: Harm::None,
     run,
@@ -46,7 +47,24 @@ Nothing. It reads, needs no right and disturbs nothing.
   of a tunnel; 00:00:00:00:00:00 stands for frames to all.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# read_neighbours
+
+## 问什么
+
+IPv4（ARP）与 IPv6（邻居发现）的邻居表，以及网桥和 VXLAN 隧道的转发表项（rtnetlink）。
+
+## 发送什么
+
+不发送任何报文。只读取，不需要权限，也没有任何影响。
+
+## 应答的含义
+
+- `REACHABLE`、`DELAY`、`PROBE`、`STALE`：已知；`STALE` 属于正常，并非故障。
+- `INCOMPLETE`：已询问，尚无应答。`FAILED`：无人应答：主机已关闭，或询问到不了那里。
+- `PERMANENT`：由程序写入，例如网络插件；若有错误，不会自行恢复。
+- 带 `forwarding` 的表项把硬件地址映射到某个端口，带地址时则映射到隧道的远端；00:00:00:00:00:00 代表发给所有人的帧。
+";
 
 #[cfg(test)]
 mod tests {

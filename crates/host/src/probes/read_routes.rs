@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "read_routes",
     asks: "which routes are here",
+    asks_zh: "这里有哪些路由",
     needs: &[Need::None],
     harm: Harm::None,
     run,
@@ -44,7 +45,24 @@ Nothing. It reads, needs no right and disturbs nothing.
 - Among equal prefixes the lowest `metric` wins.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# read_routes
+
+## 问什么
+
+main 表以及除内核自身的 `local` 表之外其他各表中的 IPv4 与 IPv6 路由（rtnetlink）。
+
+## 发送什么
+
+不发送任何报文。只读取，不需要权限，也没有任何影响。
+
+## 应答的含义
+
+- 有多个出口的路由，每个出口各列一次。
+- `blackhole`、`unreachable` 和 `prohibit` 路由会有意丢弃报文。
+- `table` 254 即 main。其他表只有在被规则（ip-rule(8)）引用时才生效；内核对某个地址的实际决策见 `lookup_route`。
+- 前缀相同时，`metric` 最小者优先。
+";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "resolve_name",
     asks: "what does one DNS server say to one exact name",
+    asks_zh: "某一个 DNS 服务器对某一个确切的域名如何应答",
     needs: &[Need::None],
     harm: Harm::FewPackets,
     run,
@@ -55,7 +56,26 @@ connection. UDP and TCP differ where a rule lets only one of them through.
 - `truncated`: the answer did not fit; ask over TCP.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# resolve_name
+
+## 问什么
+
+某一个 DNS 服务器对某一个确切的域名和记录类型如何应答。不用搜索后缀，不问第二个服务器，不做第二次尝试。
+
+## 发送什么
+
+一个要求递归、EDNS 大小为 1232 字节的查询，经 UDP 或一个 TCP 连接发送。当规则只放行其中一种时，UDP 与 TCP 的结果不同。
+
+## 应答的含义
+
+- `answered` 并带 `rcode`：`NOERROR` 而没有记录，表示域名存在但没有这类记录；`NXDOMAIN` 表示域名不存在；`SERVFAIL` 表示服务器无法查到；`REFUSED` 表示服务器不愿回答。
+- `refused`：端口关闭（ICMP 端口不可达，或 RST）：主机存在，但没有 DNS 服务。
+- `silent`：没有任何回应：在路径上被丢弃，或服务器卡住。
+- `unreachable`：收到 ICMP 错误，或本机的路由或过滤规则拒绝。
+- `garbled`：收到了内容，但不是对该查询的应答。
+- `truncated`：应答放不下；应改用 TCP 查询。
+";
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "tls_handshake",
     asks: "which certificates does a TLS server present, and would a strict client take them",
+    asks_zh: "TLS 服务器出示哪些证书，严格的客户端是否会接受",
     needs: &[Need::None],
     harm: Harm::FewPackets,
     run,
@@ -51,7 +52,23 @@ close. No client certificate, no data.
   handshake's large packets may be lost (MTU), or the server is stuck.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# tls_handshake
+
+## 问什么
+
+TLS 服务器针对某个名称出示怎样的证书链，以及校验证书的客户端此刻会怎么说：已过期、尚未生效、不适用于该名称、由未知的签发者签发。
+
+## 发送什么
+
+一个连接，一次 TLS 1.2 或 1.3 握手（无论证书如何都会完成），然后关闭。没有客户端证书，也没有数据。
+
+## 应答的含义
+
+- `answered`：收到了证书链。若它此刻对该名称有效，且来自受信任的 CA（给定的 PEM，否则为公共 CA），则 `problem` 为空。
+- `garbled`：收到的不是 TLS，或是一个 alert，或连接被关闭；`detail` 说明是哪一种。
+- `refused`、`silent`、`unreachable`：含义同 `tcp_connect`。TCP 连接很快却 `silent`：握手中的大报文可能丢失（MTU），或服务器卡住。
+";
 
 #[cfg(test)]
 mod tests {

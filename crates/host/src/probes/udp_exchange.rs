@@ -6,6 +6,7 @@ use netshoot_model::probe::{Answer, Harm, Question};
 pub const PROBE: Kind = Kind {
     id: "udp_exchange",
     asks: "what comes back for a UDP datagram",
+    asks_zh: "一个 UDP 报文会换回什么",
     needs: &[Need::None],
     harm: Harm::FewPackets,
     run,
@@ -51,7 +52,24 @@ That datagram, once.
 - `unreachable`: another ICMP error, or the own routes or filters refuse it.
 ";
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = "\
+# udp_exchange
+
+## 问什么
+
+一个带有给定文本的 UDP 报文会换回什么。
+
+## 发送什么
+
+该报文，一次。
+
+## 应答的含义
+
+- `answered`：收到一个报文；`reply` 是其文本。
+- `refused`：收到 ICMP 端口不可达：主机存在，但没有监听者，或被规则拒绝。
+- `silent`：没有任何回应。UDP 无法区分监听者不应答这种内容，还是报文被丢弃。
+- `unreachable`：收到其他 ICMP 错误，或本机的路由或过滤规则拒绝。
+";
 
 #[cfg(test)]
 mod tests {

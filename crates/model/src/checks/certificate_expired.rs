@@ -4,6 +4,8 @@ use crate::check::{Check, Findings, View};
 use crate::object::{Object, ObjectRef, at};
 use crate::path::{Destination, HopKind};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use crate::time;
 
 /// The check.
@@ -36,41 +38,45 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Some(leaf) = tls.chain.first() else {
         return;
     };
-    let ends = time::rfc3339(leaf.not_after_ms);
     let Some(expired) = tls.chain.iter().find(|c| c.not_after_ms < now) else {
-        let subject = subject(view);
+        let (name, ends) = (&leaf.subject, time::rfc3339(leaf.not_after_ms));
         out.fine(
-            subject,
+            subject(view),
             HopKind::Tls,
-            format!("the certificate is valid until {ends}"),
+            text!(
+                "the certificate is valid until {ends}",
+                "证书有效期至 {ends}"
+            ),
             view.saw(
                 HopKind::Tls,
                 answered,
-                format!("{} valid until {ends}", leaf.subject),
+                text!("{name} valid until {ends}", "{name} 有效期至 {ends}"),
             ),
         );
         return;
     };
     let ago = time::age(now - expired.not_after_ms);
+    let (name, ended) = (&expired.subject, time::rfc3339(expired.not_after_ms));
+    let nth = 1 + tls.chain.iter().position(|c| c == expired).unwrap_or(0);
+    let all = tls.chain.len();
     let subject = subject(view);
-    let says = format!(
-        "the certificate {} of {subject} expired {ago} ago",
-        expired.subject
+    let says = text!(
+        "the certificate {name} of {subject} expired {ago} ago",
+        "{subject} 的证书 {name} 已过期 {ago}"
     );
     let seen = view.saw(
         HopKind::Tls,
         answered,
-        format!(
-            "{}: notAfter {}, {ago} ago; presented as {} of {}",
-            expired.subject,
-            time::rfc3339(expired.not_after_ms),
-            1 + tls.chain.iter().position(|c| c == expired).unwrap_or(0),
-            tls.chain.len()
+        text!(
+            "{name}: notAfter {ended}, {ago} ago; presented as {nth} of {all}",
+            "{name}：notAfter {ended}，已过期 {ago}；在出示的 {all} 张证书中是第 {nth} 张"
         ),
     );
     let f = out.broken(subject.clone(), HopKind::Tls, says, seen);
-    f.then(format!("notAfter {}", time::rfc3339(expired.not_after_ms)))
-        .then("clients that verify refuse the handshake");
+    f.then(Text::same(format!("notAfter {ended}"))).then(text!(
+        "clients that verify refuse the handshake",
+        "校验证书的客户端会拒绝握手"
+    ));
     f.remedy(remedy(view, &subject));
 }
 
@@ -117,19 +123,26 @@ fn remedy(view: &View<'_>, subject: &ObjectRef) -> Remedy {
     match certificate(view, &subject.namespace, &subject.name) {
         Some(c) if subject.kind == "Secret" => Remedy {
             safe: false,
-            because: format!(
+            because: text!(
                 "{} keeps this Secret: cert-manager issues it anew when it is gone; why it was not renewed in time stands in the Certificate's status",
+                "{} 维护该 Secret：删除后 cert-manager 会重新签发；未能及时续期的原因见该 Certificate 的 status",
                 c.reference()
-            ).into(),
+            ),
             steps: vec![Step::Delete {
                 object: subject.clone(),
             }],
         },
         _ => Remedy {
             safe: false,
-            because: "nothing in the cluster is known to renew it".into(),
+            because: text!(
+                "nothing in the cluster is known to renew it",
+                "集群中没有已知的组件为其续期"
+            ),
             steps: vec![Step::Ask {
-                question: format!("who issues the certificate of {subject}? It needs a new one").into(),
+                question: text!(
+                    "who issues the certificate of {subject}? It needs a new one",
+                    "{subject} 的证书由谁签发？需要签发新证书"
+                ),
             }],
         },
     }
@@ -183,4 +196,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+服务器在 TLS 握手中出示的证书链，以及其 Pod 挂载的 Secret。
+
+## 凭什么证实
+
+所出示的证书链中，有证书的 `notAfter` 早于握手时刻。
+
+## 怎么办
+
+续期证书。若该 Secret 由 cert-manager 的 Certificate 维护，删除 Secret 即会重新签发。
+"#;

@@ -4,6 +4,8 @@ use crate::check::{Check, Findings, View};
 use crate::checks::certificate_expired::subject;
 use crate::checks::hosts::ask;
 use crate::path::HopKind;
+use crate::text;
+use crate::text::Text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -37,24 +39,41 @@ fn run(view: &View<'_>, out: &mut Findings) {
         name => name.to_string(),
     };
     let names = if leaf.names.is_empty() {
-        "no name at all".to_string()
+        text!("no name at all", "无")
     } else {
-        leaf.names.join(", ")
+        Text::names(&leaf.names)
     };
     let subject = subject(view);
-    let says = format!("the certificate of {subject} is not for {name}: it is for {names}");
+    let says = text!(
+        "the certificate of {subject} is not for {name}: it is for {names}",
+        "{subject} 的证书不适用于 {name}，证书中的域名：{names:#}"
+    );
     let seen = view.saw(
         HopKind::Tls,
         answered,
-        format!("{}: names {names}; asked for {name}", leaf.subject),
+        text!(
+            "{}: names {names}; asked for {name}",
+            "{}：证书中的域名：{names:#}；访问的是 {name}",
+            leaf.subject
+        ),
     );
     let f = out.broken(subject.clone(), HopKind::Tls, says, seen);
-    f.then(format!("the server presents a certificate for {names}"))
-        .then("clients that verify refuse the handshake");
+    f.then(text!(
+        "the server presents a certificate for {names}",
+        "服务器所出示证书中的域名：{names:#}"
+    ))
+    .then(text!(
+        "clients that verify refuse the handshake",
+        "校验证书的客户端会拒绝握手"
+    ));
     f.remedy(ask(
-        "either the name is asked of the wrong server, or the certificate lacks it",
-        vec![format!(
-            "should {subject} have a certificate with the name {name}, or should clients use one of {names}?"
+        text!(
+            "either the name is asked of the wrong server, or the certificate lacks it",
+            "要么该域名指向了错误的服务器，要么证书中缺少该域名"
+        ),
+        vec![text!(
+            "should {subject} have a certificate with the name {name}, or should clients use one of {names}?",
+            "是 {subject} 的证书应包含 {name}，还是客户端应使用证书中的域名（{names:#}）？"
         )],
     ));
 }
@@ -114,4 +133,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+服务器所出示证书中的域名（subjectAltName）。
+
+## 凭什么证实
+
+其中没有一个是该主机名，无论是原样相同，还是由匹配一级标签的通配符覆盖。Service 可用它的任一名称访问，从 `cart` 到 `cart.shop.svc.cluster.local`。
+
+## 怎么办
+
+签发包含该域名的证书，或改用证书中已有的域名。
+"#;

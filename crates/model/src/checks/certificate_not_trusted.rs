@@ -3,6 +3,8 @@
 use crate::check::{Check, Findings, View};
 use crate::checks::hosts::{ask, host, subject};
 use crate::path::HopKind;
+use crate::remedy::Remedy;
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -32,34 +34,57 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let alone = leaf.subject == leaf.issuer;
+    let issuer = &last.issuer;
     let why = if alone {
-        format!("{} signed itself", leaf.subject)
+        text!("{} signed itself", "{} 是自签名证书", leaf.subject)
     } else {
-        format!("it ends at {}, which is no public authority", last.issuer)
+        text!(
+            "it ends at {issuer}, which is no public authority",
+            "证书链止于 {issuer}，它不是公共 CA"
+        )
     };
     let seen = view.saw(
         HopKind::Tls,
         answered,
-        format!(
-            "{}; {} presented, the last issued by {}",
+        text!(
+            "{}; {} presented, the last issued by {issuer}",
+            "{}；出示了 {} 张证书，最后一张由 {issuer} 签发",
             tls.problem,
-            tls.chain.len(),
-            last.issuer
+            tls.chain.len()
         ),
     );
-    let says = format!("the certificate of {name} is not trusted: {why}");
+    let says = text!(
+        "the certificate of {name} is not trusted: {why}",
+        "{name} 的证书不受信任：{why:#}"
+    );
     let f = out.broken(subject(name), HopKind::Tls, says, seen);
-    f.then(why)
-        .then("clients without that authority refuse the handshake");
-    let port = view.path.conversation.port;
-    f.remedy(ask(
-        "built-in public authorities were trusted; those that this machine adds were not looked at",
-        vec![if alone {
-            format!("is a self-signed certificate meant on {name}? Then clients need it: openssl s_client -connect {name}:{port} -showcerts")
-        } else {
-            format!("is {} your own authority? Then clients need its certificate; else the server has to send the missing intermediate: openssl s_client -connect {name}:{port} -showcerts", last.issuer)
-        }],
+    f.then(why).then(text!(
+        "clients without that authority refuse the handshake",
+        "不信任该 CA 的客户端会拒绝握手"
     ));
+    let port = view.path.conversation.port;
+    f.remedy(remedy(name, port, (!alone).then_some(issuer)));
+}
+
+fn remedy(name: &str, port: u16, issuer: Option<&String>) -> Remedy {
+    let show = format!("openssl s_client -connect {name}:{port} -showcerts");
+    let question = match issuer {
+        None => text!(
+            "is a self-signed certificate meant on {name}? Then clients need it: {show}",
+            "{name} 是有意使用自签名证书吗？若是，客户端需要该证书：{show}"
+        ),
+        Some(issuer) => text!(
+            "is {issuer} your own authority? Then clients need its certificate; else the server has to send the missing intermediate: {show}",
+            "{issuer} 是您自己的 CA 吗？若是，客户端需要它的证书；否则服务器须补发缺少的中间证书：{show}"
+        ),
+    };
+    ask(
+        text!(
+            "built-in public authorities were trusted; those that this machine adds were not looked at",
+            "校验所用的是内置的公共 CA；本机另外添加的 CA 未查看"
+        ),
+        vec![question],
+    )
 }
 
 const PAGE: &str = r#"
@@ -100,4 +125,16 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+主机所出示的证书链，与公共 CA 对照。Service 与 Pod 不在此列：集群自己的 CA 不是公共 CA。
+
+## 凭什么证实
+
+证书链止于公共 CA 之外的签发者，或证书是自签名的。
+
+## 怎么办
+
+把该 CA 的证书交给客户端，或让服务器补发缺少的中间证书，或改用公共 CA 签发的证书。
+"#;

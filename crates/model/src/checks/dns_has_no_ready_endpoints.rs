@@ -5,6 +5,8 @@ use crate::checks::places::dns_endpoints;
 use crate::object::{Object, ObjectRef, at, string_map};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::json;
 
 /// The check.
@@ -28,25 +30,31 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let endpoints = dns_endpoints(view);
+    let all = endpoints.len();
     let ready = endpoints.iter().filter(|e| e.ready).count();
     if ready > 0 {
         out.fine(
             dns.reference(),
             HopKind::Name,
-            format!("the cluster DNS has {ready} ready endpoints"),
+            text!(
+                "the cluster DNS has {ready} ready endpoints",
+                "集群 DNS 有 {ready} 个就绪的端点"
+            ),
             view.fact(
                 HopKind::Name,
                 dns,
                 "EndpointSlices",
-                format!("{ready} of {} ready", endpoints.len()),
+                text!("{ready} of {all} ready", "{all} 个中有 {ready} 个就绪"),
             ),
         );
         return;
     }
-    let says = format!(
+    let says = text!(
         "the cluster DNS (Service {}) has no ready endpoint: every name fails",
+        "集群 DNS（Service {}）没有就绪的端点：所有域名都解析失败",
         dns.name()
     );
+    let name = &view.path.name;
     let f = out.broken(
         dns.reference(),
         HopKind::Name,
@@ -54,19 +62,19 @@ fn run(view: &View<'_>, out: &mut Findings) {
         view.saw(
             HopKind::Name,
             lookup,
-            format!("{} does not resolve", view.path.name),
+            text!("{name} does not resolve", "{name} 无法解析"),
         ),
     );
     f.and(view.fact(
         HopKind::Name,
         dns,
         "EndpointSlices",
-        format!("0 of {} endpoints ready", endpoints.len()),
+        text!("0 of {all} endpoints ready", "{all} 个端点中有 0 个就绪"),
     ));
     let workload = workload(view, dns);
     let replicas = workload.and_then(|w| w.int("spec.replicas"));
     if let (Some(w), Some(n)) = (workload, replicas) {
-        f.and(view.fact(HopKind::Name, w, "spec.replicas", n.to_string()));
+        f.and(view.fact(HopKind::Name, w, "spec.replicas", Text::same(n.to_string())));
     }
     for pod in view
         .topology
@@ -76,9 +84,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
     {
         f.and(view.fact(HopKind::Name, pod, "status", why_not_ready(pod)));
     }
-    f.then("no DNS pod is ready")
-        .then("the Service's address is refused or silent")
-        .then("no name resolves");
+    f.then(text!("no DNS pod is ready", "没有就绪的 DNS Pod"))
+        .then(text!(
+            "the Service's address is refused or silent",
+            "对该 Service 地址的访问被拒绝或无应答"
+        ))
+        .then(text!("no name resolves", "任何域名都无法解析"));
     f.remedy(remedy(workload, replicas, dns));
 }
 
@@ -92,28 +103,28 @@ fn workload<'a>(view: &View<'a>, dns: &Object) -> Option<&'a Object> {
         })
 }
 
-fn why_not_ready(pod: &Object) -> String {
+fn why_not_ready(pod: &Object) -> Text {
     let state = pod.list("status.containerStatuses").iter().find_map(|s| {
         let waiting = at(s, "state.waiting.reason").as_str();
         let last = at(s, "lastState.terminated.reason").as_str();
         waiting.or(last).map(str::to_string)
     });
-    format!(
-        "{}, not ready{}",
-        pod.str("status.phase"),
-        state.map(|s| format!(", {s}")).unwrap_or_default()
-    )
+    let phase = pod.str("status.phase");
+    match state {
+        Some(s) => text!("{phase}, not ready, {s}", "{phase}，未就绪，{s}"),
+        None => text!("{phase}, not ready", "{phase}，未就绪"),
+    }
 }
 
 fn remedy(workload: Option<&Object>, replicas: Option<i64>, dns: &Object) -> Remedy {
     match (workload, replicas) {
         (Some(w), Some(0)) => Remedy {
             safe: false,
-            because: format!(
+            because: text!(
                 "{} is scaled to zero; two replicas are the usual number",
+                "{} 的副本数为 0；通常为两个副本",
                 w.reference()
-            )
-            .into(),
+            ),
             steps: vec![Step::Patch {
                 object: w.reference(),
                 strategic: false,
@@ -126,12 +137,16 @@ fn remedy(workload: Option<&Object>, replicas: Option<i64>, dns: &Object) -> Rem
                 .unwrap_or_else(|| ObjectRef::new("Service", dns.namespace(), dns.name()));
             Remedy {
                 safe: false,
-                because: "its pods are there but not ready".into(),
+                because: text!(
+                    "its pods are there but not ready",
+                    "它的 Pod 存在，但未就绪"
+                ),
                 steps: vec![Step::Ask {
-                    question: format!(
+                    question: text!(
                         "why are the pods of {who} not ready? kubectl -n {} logs -l k8s-app=kube-dns --previous shows what CoreDNS said",
+                        "{who} 的 Pod 为何未就绪？kubectl -n {} logs -l k8s-app=kube-dns --previous 可查看 CoreDNS 的日志",
                         dns.namespace()
-                    ).into(),
+                    ),
                 }],
             }
         }
@@ -186,4 +201,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+在有域名解析失败时，查看集群 DNS 的 Service、它的 EndpointSlice、Pod 和 Deployment。
+
+## 凭什么证实
+
+从客户端解析域名失败，且 DNS Service 没有任何就绪的端点。
+
+## 怎么办
+
+让 DNS Pod 恢复：扩容，或查明它们为何未就绪。
+"#;

@@ -6,6 +6,8 @@ use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, DnsReply, Outcome, Question, Transport};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -37,26 +39,25 @@ fn run(view: &View<'_>, out: &mut Findings) {
     };
     let servers = dns_addresses(view);
     let is_dns = |a: &IpAddr| servers.iter().any(|s| s.ip() == *a) || is_node_local(a);
-    let nameservers = c
-        .nameservers
-        .iter()
-        .map(IpAddr::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let nameservers = Text::names(&c.nameservers);
     let seen = view.saw(
         HopKind::Name,
         conf,
-        format!(
+        Text::same(format!(
             "nameserver {nameservers}; search {}; ndots {}",
             c.search.join(" "),
             c.ndots
-        ),
+        )),
     );
     if c.nameservers.iter().any(is_dns) {
         out.fine(
             client.reference(),
             HopKind::Name,
-            format!("pod {} asks the cluster DNS ({nameservers})", client.name()),
+            text!(
+                "pod {} asks the cluster DNS ({nameservers})",
+                "Pod {} 使用集群 DNS（{nameservers:#}）",
+                client.name()
+            ),
             seen,
         );
         return;
@@ -70,52 +71,56 @@ fn run(view: &View<'_>, out: &mut Findings) {
     }
     let owner = view.topology.owner_of(client);
     let policy = client.str("spec.dnsPolicy");
-    let cluster = servers
-        .iter()
-        .map(|s| s.ip().to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let says = format!(
-        "{owner} asks {nameservers} for names, not the cluster DNS {cluster}: dnsPolicy {policy}"
+    let cluster: Vec<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
+    let cluster = Text::names(&cluster);
+    let says = text!(
+        "{owner} asks {nameservers} for names, not the cluster DNS {cluster}: dnsPolicy {policy}",
+        "{owner} 向 {nameservers:#} 查询域名，而不是集群 DNS {cluster:#}：dnsPolicy {policy}"
     );
     let f = out.broken(owner.clone(), HopKind::Name, says, seen);
     f.and(view.fact(HopKind::Name, client, "spec.dnsPolicy", describe(client)));
+    let name = &view.path.name;
+    let how = denied.unwrap_or_else(|| text!("no answer", "无应答"));
     f.and(view.saw(
         HopKind::Name,
         lookup,
-        format!(
-            "{} does not resolve: {}",
-            view.path.name,
-            denied.unwrap_or_else(|| "no answer".into())
-        ),
+        text!("{name} does not resolve: {how}", "{name} 无法解析：{how:#}"),
     ));
     if let Some((answered, reply)) = direct {
+        let answers = Text::names(&reply.answers);
         f.and(view.saw(
             HopKind::Name,
             answered,
-            format!(
-                "the same name at {}: {} {}",
+            text!(
+                "the same name at {}: {} {answers}",
+                "在 {} 查询同一域名：{} {answers:#}",
                 reply.server.ip(),
-                reply.rcode,
-                reply.answers.join(", ")
+                reply.rcode
             ),
         ));
     }
-    f.then(format!("dnsPolicy {policy}"))
-        .then(format!("resolv.conf names {nameservers}"))
-        .then("that server does not know cluster names");
+    f.then(Text::same(format!("dnsPolicy {policy}")))
+        .then(text!(
+            "resolv.conf names {nameservers}",
+            "resolv.conf 指定的服务器是 {nameservers:#}"
+        ))
+        .then(text!(
+            "that server does not know cluster names",
+            "该服务器不知道集群内的域名"
+        ));
     f.remedy(remedy(view, client));
 }
 
 /// `NXDOMAIN from 198.51.100.53`, if a server denied the name.
-fn denial(lookup: &Answered) -> Option<String> {
+fn denial(lookup: &Answered) -> Option<Text> {
     let Answer::Lookup { queries, .. } = &lookup.answer else {
         return None;
     };
     let no = queries
         .iter()
         .find(|q| q.outcome == Outcome::Answered && q.rcode == "NXDOMAIN")?;
-    Some(format!("{} from {}", no.rcode, no.server.ip()))
+    let (rcode, server) = (&no.rcode, no.server.ip());
+    Some(text!("{rcode} from {server}", "{server} 返回 {rcode}"))
 }
 
 /// The same name at the cluster DNS, from the same pod, where that works.
@@ -145,14 +150,14 @@ fn is_node_local(a: &IpAddr) -> bool {
     }
 }
 
-fn describe(client: &Object) -> String {
+fn describe(client: &Object) -> Text {
     let config = client.get("spec.dnsConfig");
     let network = if client.get("spec.hostNetwork").as_bool() == Some(true) {
         ", hostNetwork"
     } else {
         ""
     };
-    format!(
+    Text::same(format!(
         "{}{network}{}",
         client.str("spec.dnsPolicy"),
         if config.is_null() {
@@ -160,7 +165,7 @@ fn describe(client: &Object) -> String {
         } else {
             format!(", dnsConfig {config}")
         }
-    )
+    ))
 }
 
 fn remedy(view: &View<'_>, client: &Object) -> Remedy {
@@ -179,9 +184,10 @@ fn remedy(view: &View<'_>, client: &Object) -> Remedy {
     }
     Remedy {
         safe: false,
-        because: format!(
-            "{right} makes the kubelet write the cluster DNS into resolv.conf; the pods are replaced"
-        ).into(),
+        because: text!(
+            "{right} makes the kubelet write the cluster DNS into resolv.conf; the pods are replaced",
+            "{right} 使 kubelet 把集群 DNS 写入 resolv.conf；Pod 会被替换"
+        ),
         steps: vec![Step::Patch {
             object: owner.clone(),
             strategic: true,
@@ -240,4 +246,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+客户端的 resolv.conf、dnsPolicy 与 dnsConfig，以及集群 DNS 的地址。
+
+## 凭什么证实
+
+解析失败；Pod 的 nameserver 中没有集群 DNS（也没有节点本地缓存）；而从同一个 Pod 向集群 DNS 查询同一域名，可以解析。
+
+## 怎么办
+
+使用 `dnsPolicy: ClusterFirst`；使用主机网络时则为 `ClusterFirstWithHostNet`。
+"#;

@@ -6,7 +6,8 @@ use crate::path::HopKind;
 use crate::probe::{Answer, Question};
 use crate::remedy::{Remedy, Step};
 use crate::rules::{Blocker, Packet, TCP, UDP, Way, blockers_on};
-use netshoot_wire::nft::Family;
+use crate::text;
+use netshoot_wire::nft::{Family, Table};
 use std::net::{IpAddr, SocketAddr};
 
 /// The check.
@@ -34,21 +35,14 @@ fn run(view: &View<'_>, out: &mut Findings) {
         let Answer::Rules(tables) = &answered.answer else {
             continue;
         };
-        let blocked = packets(view).into_iter().find_map(|p| {
-            let policy =
-                |b: &Blocker| b.certain && b.rule.handle.is_none() && b.rule.index.is_none();
-            blockers_on(tables, Way::Through, &p)
-                .into_iter()
-                .find(policy)
-                .map(|b| (p, b))
-        });
-        let Some((packet, blocker)) = blocked else {
+        let Some((packet, blocker)) = blocked(view, tables) else {
             continue;
         };
         let chain = format!("{} {}", blocker.rule.table, blocker.rule.chain);
-        let says = format!(
-            "chain {chain} of node {name} has policy drop, and no rule there accepts {} to {}",
-            packet.src, packet.dst
+        let (rule, src, dst) = (&blocker.rule, packet.src, packet.dst);
+        let says = text!(
+            "chain {chain} of node {name} has policy drop, and no rule there accepts {src} to {dst}",
+            "节点 {name} 的链 {chain} 默认策略为 drop，且其中没有规则放行 {src} 到 {dst}"
         );
         let f = out.broken(
             node(&name),
@@ -57,11 +51,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
             view.saw(
                 hop,
                 answered,
-                format!(
-                    "{}: drop for {} to {}:{}",
-                    blocker.rule,
-                    packet.src,
-                    packet.dst,
+                text!(
+                    "{rule}: drop for {src} to {dst}:{}",
+                    "{rule:#}：丢弃 {src} 到 {dst}:{} 的报文",
                     packet.dport.unwrap_or(0)
                 ),
             ),
@@ -70,14 +62,34 @@ fn run(view: &View<'_>, out: &mut Findings) {
             f.and(view.saw(
                 HopKind::Path,
                 a,
-                format!("TCP connect to {}:{}: no answer", e.address, e.port),
+                text!(
+                    "TCP connect to {}:{}: no answer",
+                    "TCP 连接 {}:{}：无应答",
+                    e.address,
+                    e.port
+                ),
             ));
         }
-        f.then(format!("policy drop in {chain}"))
-            .then("forwarded packets that no rule accepts are dropped without a word")
-            .then("pods of that node reach nobody elsewhere and are not reached");
+        f.then(text!("policy drop in {chain}", "{chain} 的默认策略为 drop"))
+            .then(text!(
+                "forwarded packets that no rule accepts are dropped without a word",
+                "没有规则放行的转发报文被静默丢弃"
+            ))
+            .then(text!(
+                "pods of that node reach nobody elsewhere and are not reached",
+                "该节点上的 Pod 访问不到别处，也无法被访问"
+            ));
         f.remedy(remedy(&name, &blocker));
     }
+}
+
+/// The first packet that ends at the policy of a chain on the node, and that chain.
+fn blocked(view: &View<'_>, tables: &[Table]) -> Option<(Packet, Blocker)> {
+    let policy = |b: &Blocker| b.certain && b.rule.handle.is_none() && b.rule.index.is_none();
+    packets(view).into_iter().find_map(|p| {
+        let mut all = blockers_on(tables, Way::Through, &p).into_iter();
+        all.find(policy).map(|b| (p, b))
+    })
 }
 
 /// First packets of the conversation (and of its name lookup, if that fails) as a node forwards them.
@@ -139,8 +151,14 @@ fn remedy(name: &str, b: &Blocker) -> Remedy {
     };
     Remedy {
         safe: false,
-        because: "everything is forwarded then; narrower is a rule that accepts the pod networks. What set the policy (Docker does, when it starts) will set it again".into(),
-        steps: vec![Step::OnNode { node: name.into(), argv }],
+        because: text!(
+            "everything is forwarded then; narrower is a rule that accepts the pod networks. What set the policy (Docker does, when it starts) will set it again",
+            "此后一切报文都会被转发；更精确的做法是添加放行 Pod 网段的规则。当初设置该策略的程序（如启动时的 Docker）还会再次设置它"
+        ),
+        steps: vec![Step::OnNode {
+            node: name.into(),
+            argv,
+        }],
     }
 }
 
@@ -197,4 +215,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+失败流量所经节点的包过滤规则，用该流量自身的报文逐条推演。
+
+## 凭什么证实
+
+报文丢失且无应答，并且在所经的某个节点上，报文一直落到 forward 钩子上默认策略为 drop 的基链末尾。若是某条规则丢弃了它们（NetworkPolicy 或防火墙的规则），则属于另一种情况。
+
+## 怎么办
+
+在那里放行 Pod 网段，或把默认策略设为 accept；并查明是谁设置了它。
+"#;

@@ -119,13 +119,13 @@ pub fn way(r: &Route) -> Text {
 }
 
 /// A remedy that a person has to carry out.
-pub fn ask(because: impl Into<Text>, questions: Vec<impl Into<Text>>) -> Remedy {
+pub fn ask(because: Text, questions: Vec<Text>) -> Remedy {
     Remedy {
         safe: false,
-        because: because.into(),
+        because,
         steps: questions
             .into_iter()
-            .map(|q| Step::Ask { question: q.into() })
+            .map(|question| Step::Ask { question })
             .collect(),
     }
 }

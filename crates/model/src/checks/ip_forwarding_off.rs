@@ -4,6 +4,8 @@ use crate::check::{Check, Findings, View};
 use crate::checks::places::{loses, node, nodes};
 use crate::probe::{Answer, Question};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -44,27 +46,54 @@ fn run(view: &View<'_>, out: &mut Findings) {
             let Some(value) = values.get(key).filter(|_| wanted) else {
                 continue;
             };
-            let seen = view.saw(hop, answered, format!("{key} = {value} on node {name}"));
+            let seen = text!(
+                "{key} = {value} on node {name}",
+                "节点 {name} 上 {key} = {value}"
+            );
+            let seen = view.saw(hop, answered, seen);
             if value != "0" {
                 out.fine(
                     node(&name),
                     hop,
-                    format!("node {name} forwards packets ({key} = {value})"),
+                    text!(
+                        "node {name} forwards packets ({key} = {value})",
+                        "节点 {name} 转发报文（{key} = {value}）"
+                    ),
                     seen,
                 );
                 continue;
             }
-            let says = format!("node {name} does not forward packets: {key} is 0");
+            let says = text!(
+                "node {name} does not forward packets: {key} is 0",
+                "节点 {name} 不转发报文：{key} 为 0"
+            );
             let f = out.broken(node(&name), hop, says, seen);
-            f.then(format!("{key} = 0"))
-                .then("the kernel drops every packet that is not for the node itself")
-                .then("no pod of that node is reached through a route, none leaves it");
-            f.remedy(Remedy {
-                safe: true,
-                because: "a Kubernetes node must forward; to keep it over a reboot, write it to /etc/sysctl.d as well".into(),
-                steps: vec![Step::OnNode { node: name.clone(), argv: vec!["sysctl".into(), "-w".into(), format!("{key}=1")] }],
-            });
+            f.then(Text::same(format!("{key} = 0")))
+                .then(text!(
+                    "the kernel drops every packet that is not for the node itself",
+                    "内核丢弃所有不是发给本节点的报文"
+                ))
+                .then(text!(
+                    "no pod of that node is reached through a route, none leaves it",
+                    "经路由到达不了该节点上的 Pod，Pod 的报文也出不了该节点"
+                ));
+            f.remedy(remedy(&name, key));
         }
+    }
+}
+
+fn remedy(name: &str, key: &str) -> Remedy {
+    let set = format!("{key}=1");
+    Remedy {
+        safe: true,
+        because: text!(
+            "a Kubernetes node must forward; to keep it over a reboot, write it to /etc/sysctl.d as well",
+            "Kubernetes 节点必须转发报文；要在重启后仍然生效，还需写入 /etc/sysctl.d"
+        ),
+        steps: vec![Step::OnNode {
+            node: name.into(),
+            argv: ["sysctl", "-w", &set].map(String::from).to_vec(),
+        }],
     }
 }
 
@@ -116,4 +145,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+失败流量所经节点上的 `net.ipv4.ip_forward` 与 `net.ipv6.conf.all.forwarding`。
+
+## 凭什么证实
+
+报文丢失且无应答，并且所经的某个节点关闭了该地址族的转发。
+
+## 怎么办
+
+打开转发，并查明是什么关闭了它（加固脚本、网络管理程序）。
+"#;

@@ -4,10 +4,13 @@ use super::ALL;
 use crate::check::{Check, View};
 use crate::engine;
 use crate::evidence::EvidenceSet;
+use crate::finding::Finding;
 use crate::object::{Object, ObjectRef};
 use crate::path::{Conversation, Destination, Path};
 use crate::probe::{Answer, Answered, Probe};
+use crate::remedy::Step;
 use crate::snapshot::ClusterSnapshot;
+use crate::text::{Lang, Text};
 use crate::topology::Topology;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -157,6 +160,45 @@ fn examples_are_true() {
     assert!(wrong.is_empty() || update, "{}", wrong.join("\n"));
 }
 
+#[test]
+fn pages_and_sentences_are_in_both_languages() {
+    let mut wrong = Vec::new();
+    for c in ALL {
+        for heading in ["## 看什么", "## 凭什么证实", "## 怎么办"] {
+            if !c.page_zh.contains(heading) {
+                wrong.push(format!("{}: its Chinese page lacks {heading}", c.id));
+            }
+        }
+        for finding in examples(c).iter().flat_map(|e| e.findings(c)) {
+            let sentences = std::iter::once(&finding.says).chain(spoken(&finding));
+            wrong.extend(
+                sentences
+                    .filter(|t| !bilingual(t))
+                    .map(|t| format!("{}: '{t}' / '{t:#}'", c.id)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The whole sentences of a finding; evidence may be a mere value.
+fn spoken(f: &Finding) -> impl Iterator<Item = &Text> {
+    let remedy = f.remedy.iter();
+    let asked = remedy
+        .clone()
+        .flat_map(|r| &r.steps)
+        .filter_map(|s| match s {
+            Step::Ask { question } => Some(question),
+            _ => None,
+        });
+    remedy.map(|r| &r.because).chain(asked)
+}
+
+fn bilingual(t: &Text) -> bool {
+    let chinese = |s: &str| s.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    !chinese(t.in_lang(Lang::En)) && chinese(t.in_lang(Lang::Zh))
+}
+
 fn replace_block(text: &str, which: usize, with: &str) -> String {
     let mut at = 0;
     for _ in 0..=which {
@@ -231,7 +273,16 @@ fn reference(text: &str) -> ObjectRef {
 }
 
 impl Example {
+    /// The findings as the page shows them.
     fn run(&self, check: &'static Check) -> String {
+        self.findings(check)
+            .iter()
+            .filter(|f| f.state != crate::finding::State::Fine)
+            .map(|f| format!("{} {}\n  because {}\n", f.check, f.subject, f.says))
+            .collect()
+    }
+
+    fn findings(&self, check: &'static Check) -> Vec<Finding> {
         let mut docs = serde_yaml_ng::Deserializer::from_str(&self.cluster);
         let ask: serde_json::Value =
             Deserialize::deserialize(docs.next().expect("an ask line")).unwrap();
@@ -286,11 +337,6 @@ impl Example {
         let topology = Topology::new(&snapshot);
         let path = Path::new(&topology, conversation);
         let view = View::new(&topology, &path, &evidence, true);
-        let found = engine::run(check, &view);
-        found
-            .iter()
-            .filter(|f| f.state != crate::finding::State::Fine)
-            .map(|f| format!("{} {}\n  because {}\n", f.check, f.subject, f.says))
-            .collect()
+        engine::run(check, &view)
     }
 }

@@ -6,6 +6,8 @@ use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Link, Question};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -34,27 +36,16 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .filter(|l| (l.kind == "bridge" || l.kind == "vxlan") && !l.up)
             .collect();
         for l in &bad {
-            let says = format!("{} {} of node {name} is down", l.kind, l.name);
-            let f = out.broken(
-                node(&name),
-                hop,
-                says,
-                view.saw(hop, answered, format!("{} ({}): not UP", l.name, l.kind)),
-            );
-            f.then(format!("{} is administratively down", l.name))
-                .then("no packet passes it")
-                .then(if l.kind == "bridge" {
-                    "every pod of the node is cut off"
-                } else {
-                    "every pod on another node is cut off"
-                });
-            f.remedy(up(&name, &l.name, None));
+            device(view, out, l, &name, hop, answered);
         }
         if bad.is_empty() && links.iter().any(|l| l.kind == "bridge") {
             out.fine(
                 node(&name),
                 hop,
-                format!("bridges and tunnels of node {name} are up"),
+                text!(
+                    "bridges and tunnels of node {name} are up",
+                    "节点 {name} 的网桥和隧道设备均已启用"
+                ),
                 view.saw(hop, answered, summary(links)),
             );
         }
@@ -62,6 +53,44 @@ fn run(view: &View<'_>, out: &mut Findings) {
             veth(view, out, pod, &name, hop, answered, links);
         }
     }
+}
+
+/// A bridge or tunnel of the node itself.
+fn device(
+    view: &View<'_>,
+    out: &mut Findings,
+    l: &Link,
+    name: &str,
+    hop: HopKind,
+    answered: &Answered,
+) {
+    let (kind, link) = (&l.kind, &l.name);
+    let says = text!(
+        "{kind} {link} of node {name} is down",
+        "节点 {name} 的 {kind} {link} 处于关闭状态"
+    );
+    let seen = text!(
+        "{link} ({kind}): not UP",
+        "{link}（{kind}）：未处于 UP 状态"
+    );
+    let f = out.broken(node(name), hop, says, view.saw(hop, answered, seen));
+    f.then(text!(
+        "{link} is administratively down",
+        "{link} 的管理状态为 down"
+    ))
+    .then(text!("no packet passes it", "没有报文能通过它"))
+    .then(if kind == "bridge" {
+        text!(
+            "every pod of the node is cut off",
+            "该节点上的所有 Pod 都被隔断"
+        )
+    } else {
+        text!(
+            "every pod on another node is cut off",
+            "其他节点上的所有 Pod 都被隔断"
+        )
+    });
+    f.remedy(up(name, link, None));
 }
 
 fn links<'a>(view: &View<'a>, name: &str) -> Option<(&'a Answered, &'a [Link])> {
@@ -72,14 +101,14 @@ fn links<'a>(view: &View<'a>, name: &str) -> Option<(&'a Answered, &'a [Link])> 
     }
 }
 
-fn summary(links: &[Link]) -> String {
+fn summary(links: &[Link]) -> Text {
     let shown = links
         .iter()
         .filter(|l| ["bridge", "vxlan"].contains(&l.kind.as_str()));
-    shown
-        .map(|l| format!("{} up, mtu {}", l.name, l.mtu))
-        .collect::<Vec<_>>()
-        .join("; ")
+    let each: Vec<Text> = shown
+        .map(|l| text!("{} up, mtu {}", "{} 已启用，mtu {}", l.name, l.mtu))
+        .collect();
+    Text::row(&each)
 }
 
 /// The conversation's pods on that node.
@@ -124,55 +153,32 @@ fn veth(
     let Some(eth) = own.iter().find(|l| l.peer != 0 && l.name != "lo") else {
         return;
     };
-    let subject = pod.reference();
     let Some(end) = links.iter().find(|l| l.index == eth.peer) else {
         return;
     };
-    let has_bridge = links.iter().any(|l| l.kind == "bridge");
+    let (subject, own) = (pod.reference(), pod.name());
+    let (inside, outside) = (&eth.name, &end.name);
+    let bridge = links.iter().find(|l| l.kind == "bridge");
     if !eth.up {
-        broken(
-            view,
-            out,
-            subject,
-            hop,
-            format!("{} inside pod {} is down", eth.name, pod.name()),
-            answered,
-            None,
+        let says = text!(
+            "{inside} inside pod {own} is down",
+            "Pod {own} 内的 {inside} 处于关闭状态"
         );
+        broken(view, out, subject, hop, says, answered, None);
     } else if !end.up {
-        let says = format!(
-            "the node's end {} of pod {} is down on node {name}",
-            end.name,
-            pod.name()
+        let says = text!(
+            "the node's end {outside} of pod {own} is down on node {name}",
+            "Pod {own} 在节点 {name} 一侧的 {outside} 处于关闭状态"
         );
-        broken(
-            view,
-            out,
-            subject,
-            hop,
-            says,
-            on_node,
-            Some(up(name, &end.name, None)),
+        let up = up(name, outside, None);
+        broken(view, out, subject, hop, says, on_node, Some(up));
+    } else if let (Some(bridge), 0) = (bridge, end.master) {
+        let says = text!(
+            "the node's end {outside} of pod {own} is not a port of any bridge on node {name}",
+            "Pod {own} 在节点 {name} 一侧的 {outside} 不是任何网桥的端口"
         );
-    } else if has_bridge && end.master == 0 {
-        let bridge = links
-            .iter()
-            .find(|l| l.kind == "bridge")
-            .map(|l| l.name.clone());
-        let says = format!(
-            "the node's end {} of pod {} is not a port of any bridge on node {name}",
-            end.name,
-            pod.name()
-        );
-        broken(
-            view,
-            out,
-            subject,
-            hop,
-            says,
-            on_node,
-            Some(up(name, &end.name, bridge.as_deref())),
-        );
+        let up = up(name, outside, Some(&bridge.name));
+        broken(view, out, subject, hop, says, on_node, Some(up));
     }
 }
 
@@ -181,13 +187,16 @@ fn broken(
     out: &mut Findings,
     subject: ObjectRef,
     hop: HopKind,
-    says: String,
+    says: Text,
     seen: &Answered,
     remedy: Option<Remedy>,
 ) {
     let seen = view.saw(hop, seen, says.clone());
     let f = out.broken(subject, hop, says.clone(), seen);
-    f.then(says).then("no packet reaches or leaves the pod");
+    f.then(says).then(text!(
+        "no packet reaches or leaves the pod",
+        "没有报文能进出该 Pod"
+    ));
     if let Some(r) = remedy {
         f.remedy(r);
     }
@@ -203,8 +212,10 @@ fn up(name: &str, interface: &str, master: Option<&str>) -> Remedy {
     argv.push("up".into());
     Remedy {
         safe: true,
-        because: "brings the device back; what took it down should be looked for in the node's log"
-            .into(),
+        because: text!(
+            "brings the device back; what took it down should be looked for in the node's log",
+            "重新启用该设备；它被关闭的原因应在节点日志中查找"
+        ),
         steps: vec![Step::OnNode {
             node: name.into(),
             argv,
@@ -259,4 +270,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+失败流量所经节点上的网桥、隧道设备和 Pod 的 veth 对，从两端分别查看。
+
+## 凭什么证实
+
+报文丢失且无应答，并且必经的某个设备处于关闭状态，或某个 Pod 的 veth 不在任何网桥中。
+
+## 怎么办
+
+启用该设备（或重新接入网桥），并查明是什么关闭了它。
+"#;

@@ -5,6 +5,8 @@ use crate::checks::places::{settings, template_patch};
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
 use crate::remedy::Step;
+use crate::text;
+use crate::text::Text;
 use crate::topology::Endpoint;
 use serde_json::json;
 use std::net::IpAddr;
@@ -165,14 +167,10 @@ impl Setting {
 }
 
 /// `8080, 9090`, or `nothing`.
-pub fn list(ports: &[u16]) -> String {
+pub fn list(ports: &[u16]) -> Text {
     if ports.is_empty() {
-        "nothing".into()
+        text!("nothing", "无")
     } else {
-        ports
-            .iter()
-            .map(u16::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
+        Text::names(ports)
     }
 }

@@ -5,6 +5,7 @@ use crate::checks::listeners::{refusing, setting};
 use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -32,9 +33,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
             continue;
         };
         let owner = view.topology.owner_of(r.pod);
-        let says = format!(
-            "{owner} listens on {} only: nobody outside the pod can reach it",
-            socket.local
+        let (local, own) = (socket.local, socket.local.ip());
+        let says = text!(
+            "{owner} listens on {local} only: nobody outside the pod can reach it",
+            "{owner} 只监听 {local}：Pod 之外无法访问"
         );
         let f = out.broken(
             owner.clone(),
@@ -43,20 +45,32 @@ fn run(view: &View<'_>, out: &mut Findings) {
             view.saw(
                 HopKind::Listener,
                 r.sockets,
-                format!("pod {}: LISTEN {}", r.pod.name(), socket.local),
+                text!(
+                    "pod {}: LISTEN {local}",
+                    "Pod {}：LISTEN {local}",
+                    r.pod.name()
+                ),
             ),
         );
         f.and(view.saw(
             HopKind::Listener,
             r.connect,
-            format!(
+            text!(
                 "TCP connect to {}:{}: refused",
-                r.endpoint.address, r.endpoint.port
+                "TCP 连接 {}:{}：被拒绝",
+                r.endpoint.address,
+                r.endpoint.port
             ),
         ));
-        f.then(format!("the socket is bound to {}", socket.local.ip()))
-            .then("the pod's own address has no listener")
-            .then("the kernel refuses the SYN with a RST");
+        f.then(text!("the socket is bound to {own}", "套接字绑定在 {own}"))
+            .then(text!(
+                "the pod's own address has no listener",
+                "Pod 自身的地址上没有监听"
+            ))
+            .then(text!(
+                "the kernel refuses the SYN with a RST",
+                "内核以 RST 拒绝 SYN"
+            ));
         f.remedy(remedy(&owner, r.pod));
         return;
     }
@@ -67,19 +81,27 @@ fn remedy(owner: &ObjectRef, pod: &Object) -> Remedy {
     match setting(pod, |v| opened(v, six)) {
         Some(set) => Remedy {
             safe: false,
-            because: format!(
-                "{}={} in container {} is what binds it; {} opens it to everybody who may reach the pod, so a NetworkPolicy should say who may",
-                set.name, set.value, set.container, set.right
-            ).into(),
+            because: text!(
+                "{name}={value} in container {container} is what binds it; {right} opens it to everybody who may reach the pod, so a NetworkPolicy should say who may",
+                "容器 {container} 中的 {name}={value} 决定了绑定地址；改为 {right} 后，凡能到达该 Pod 者均可访问，因此应以 NetworkPolicy 规定谁可以访问",
+                name = set.name,
+                value = set.value,
+                container = set.container,
+                right = set.right
+            ),
             steps: vec![set.patch(owner)],
         },
         None => Remedy {
             safe: false,
-            because: "the pod's spec does not say where the application listens".into(),
+            because: text!(
+                "the pod's spec does not say where the application listens",
+                "Pod 的 spec 没有说明应用在哪里监听"
+            ),
             steps: vec![Step::Ask {
-                question: format!(
-                    "where is the listening address of {owner} set? It must be 0.0.0.0 or :: instead of the loopback address"
-                ).into(),
+                question: text!(
+                    "where is the listening address of {owner} set? It must be 0.0.0.0 or :: instead of the loopback address",
+                    "{owner} 的监听地址在哪里设置？应为 0.0.0.0 或 ::，而不是回环地址"
+                ),
             }],
         },
     }
@@ -159,7 +181,19 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+拒绝握手的端点，以及其 Pod 中的监听套接字。
+
+## 凭什么证实
+
+被拒绝的端口在 Pod 中有监听，但只在回环地址上。`kubectl port-forward` 依然可用，因为它是在 Pod 内部建立连接。
+
+## 怎么办
+
+绑定到 `0.0.0.0` 或 `::`。若地址写在 Pod 的环境变量中，会给出相应的补丁。
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,8 @@ use crate::check::{Check, Findings, View};
 use crate::checks::hosts::{ask, here, host, subject};
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, DnsReply, Outcome, Question, ResolvConf};
+use crate::text;
+use crate::text::Text;
 use std::net::IpAddr;
 
 /// The check.
@@ -43,7 +45,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let conf = conf(view);
     let servers = servers(conf.map(|(_, c)| c), queries);
     let (what, why, todo) = kind(name, &here(view), queries, &servers);
-    let says = format!("{name} does not resolve: {what}");
+    let says = text!(
+        "{name} does not resolve: {what}",
+        "{name} 无法解析：{what:#}"
+    );
     let f = out.broken(
         subject(name),
         HopKind::Name,
@@ -53,8 +58,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
     if let Some((answered, c)) = conf {
         f.and(view.saw(HopKind::Name, answered, shown(c)));
     }
-    f.then(what)
-        .then("an application gets no address to connect to");
+    f.then(what).then(text!(
+        "an application gets no address to connect to",
+        "应用得不到可连接的地址"
+    ));
     f.remedy(ask(why, todo));
 }
 
@@ -66,17 +73,21 @@ fn conf<'a>(view: &View<'a>) -> Option<(&'a Answered, &'a ResolvConf)> {
     }
 }
 
-fn shown(c: &ResolvConf) -> String {
+fn shown(c: &ResolvConf) -> Text {
     let servers = join(&c.nameservers);
-    let mut text = if servers.is_empty() {
-        "resolv.conf names no server: the one on this machine is meant".to_string()
+    let first = if servers.is_empty() {
+        text!(
+            "resolv.conf names no server: the one on this machine is meant",
+            "resolv.conf 没有指定服务器：使用本机上的服务器"
+        )
     } else {
-        format!("nameserver {servers}")
+        Text::same(format!("nameserver {servers}"))
     };
-    if !c.search.is_empty() {
-        text.push_str(&format!("; search {}", c.search.join(" ")));
+    if c.search.is_empty() {
+        return first;
     }
-    text
+    let search = Text::same(format!("search {}", c.search.join(" ")));
+    Text::row([&first, &search])
 }
 
 /// The servers that were asked; those of resolv.conf where it could be read.
@@ -103,78 +114,118 @@ fn join(all: &[IpAddr]) -> String {
         .join(", ")
 }
 
-fn replies(queries: &[DnsReply]) -> String {
-    let each: Vec<String> = queries
+fn replies(queries: &[DnsReply]) -> Text {
+    let each: Vec<Text> = queries
         .iter()
         .take(8)
         .map(|q| {
             let how = if q.rcode.is_empty() {
                 crate::observe::word(q.outcome)
             } else {
-                crate::text::Text::same(&q.rcode)
+                Text::same(&q.rcode)
             };
-            format!("{} {} at {}: {how}", q.name, q.record, q.server.ip())
+            let (name, record, server) = (&q.name, &q.record, q.server.ip());
+            text!(
+                "{name} {record} at {server}: {how}",
+                "在 {server} 查询 {name} {record}：{how:#}"
+            )
         })
         .collect();
-    each.join("; ")
+    Text::row(&each)
 }
 
 /// What is wrong, why that helps, and what to do.
-fn kind(
-    name: &str,
-    here: &crate::text::Text,
-    queries: &[DnsReply],
-    servers: &str,
-) -> (String, String, Vec<String>) {
-    let every = |o: Outcome| queries.iter().all(|q| q.outcome == o);
+fn kind(name: &str, here: &Text, queries: &[DnsReply], servers: &str) -> (Text, Text, Vec<Text>) {
     let said = |rcode: &str| queries.iter().any(|q| q.rcode == rcode);
     let first = servers.split(", ").next().unwrap_or_default();
     if !queries.iter().any(|q| q.outcome == Outcome::Answered) {
-        let how = if every(Outcome::Unreachable) {
-            "cannot be reached"
-        } else if every(Outcome::Refused) {
-            "refuses: nothing listens on port 53"
-        } else {
-            "gives no answer"
-        };
-        return (
-            format!("name server {servers} {how}"),
-            "the name may be right: nobody could be asked".into(),
-            vec![
-                format!("does {here} reach the name server? netshoot diagnose --to {first}:53"),
-                format!("is {servers} the right server for /etc/resolv.conf of {here}?"),
-            ],
-        );
+        return nobody_answers(here, queries, servers, first);
     }
-    if said("SERVFAIL") || said("REFUSED") {
-        let word = if said("SERVFAIL") {
-            "SERVFAIL"
-        } else {
-            "REFUSED"
-        };
+    if let Some(word) = ["SERVFAIL", "REFUSED"].into_iter().find(|w| said(w)) {
         return (
-            format!("name server {servers} says {word}"),
-            "the server is there and could not, or would not, find out".into(),
-            vec![format!(
-                "does another server know it, and what does the server's log say? dig {name} @{first}"
+            text!(
+                "name server {servers} says {word}",
+                "域名服务器 {servers} 返回 {word}"
+            ),
+            text!(
+                "the server is there and could not, or would not, find out",
+                "服务器存在，但无法解析或不愿解析"
+            ),
+            vec![text!(
+                "does another server know it, and what does the server's log say? dig {name} @{first}",
+                "其他服务器是否知道该域名？该服务器的日志怎么说？dig {name} @{first}"
             )],
         );
     }
     if said("NXDOMAIN") {
         return (
-            format!("name server {servers} says NXDOMAIN: there is no such name"),
-            "the server answers, and the name is not in its zone".into(),
-            vec![format!(
-                "is {name} spelt right, and is it a name that {servers} should know?"
+            text!(
+                "name server {servers} says NXDOMAIN: there is no such name",
+                "域名服务器 {servers} 返回 NXDOMAIN：没有这个域名"
+            ),
+            text!(
+                "the server answers, and the name is not in its zone",
+                "服务器有应答，但该域名不在它的区域中"
+            ),
+            vec![text!(
+                "is {name} spelt right, and is it a name that {servers} should know?",
+                "{name} 拼写是否正确？{servers} 是否应当知道这个域名？"
             )],
         );
     }
     (
-        format!("name server {servers} knows the name, and no address of it"),
-        "the name has neither an A nor an AAAA record".into(),
-        vec![format!(
-            "which records does it have? dig {name} ANY @{first}"
+        text!(
+            "name server {servers} knows the name, and no address of it",
+            "域名服务器 {servers} 知道该域名，但没有它的地址"
+        ),
+        text!(
+            "the name has neither an A nor an AAAA record",
+            "该域名既没有 A 记录，也没有 AAAA 记录"
+        ),
+        vec![text!(
+            "which records does it have? dig {name} ANY @{first}",
+            "它有哪些记录？dig {name} ANY @{first}"
         )],
+    )
+}
+
+/// The same where no server said anything.
+fn nobody_answers(
+    here: &Text,
+    queries: &[DnsReply],
+    servers: &str,
+    first: &str,
+) -> (Text, Text, Vec<Text>) {
+    let every = |o: Outcome| queries.iter().all(|q| q.outcome == o);
+    let how = if every(Outcome::Unreachable) {
+        text!("cannot be reached", "不可达")
+    } else if every(Outcome::Refused) {
+        text!(
+            "refuses: nothing listens on port 53",
+            "拒绝连接：53 端口上没有进程监听"
+        )
+    } else {
+        text!("gives no answer", "无应答")
+    };
+    (
+        text!(
+            "name server {servers} {how}",
+            "域名服务器 {servers} {how:#}"
+        ),
+        text!(
+            "the name may be right: nobody could be asked",
+            "域名可能没有错：只是没有服务器可以查询"
+        ),
+        vec![
+            text!(
+                "does {here} reach the name server? netshoot diagnose --to {first}:53",
+                "域名服务器是否可达（自 {here:#}）？netshoot diagnose --to {first}:53"
+            ),
+            text!(
+                "is {servers} the right server for /etc/resolv.conf of {here}?",
+                "/etc/resolv.conf（{here:#}）中的服务器应当是 {servers} 吗？"
+            ),
+        ],
     )
 }
 
@@ -230,4 +281,16 @@ ask: {to: Host api.example.test, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+像应用那样解析主机名：hosts 文件、resolv.conf、搜索后缀、A 与 AAAA。
+
+## 凭什么证实
+
+没有一次查询得到地址。NXDOMAIN、SERVFAIL 与无应答分别说明，并指出是哪些服务器。
+
+## 怎么办
+
+NXDOMAIN：改正域名，或改问知道它的服务器。SERVFAIL：检查该服务器。无应答：检查通往该服务器的路径。
+"#;

@@ -7,7 +7,9 @@ use crate::checks::hosts::{
 use crate::finding::Seen;
 use crate::observe::attempts;
 use crate::path::HopKind;
-use crate::probe::{Answer, Link, Outcome, Question, Route};
+use crate::probe::{Answer, Answered, Link, Outcome, Question, Route};
+use crate::text;
+use crate::text::Text;
 use std::net::IpAddr;
 
 /// The check.
@@ -37,7 +39,6 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Some((decision, found)) = route(view, to.ip()) else {
         return;
     };
-    let here = here(view);
     let errors: Vec<&str> = attempts(connect)
         .iter()
         .map(|t| t.detail.as_str())
@@ -46,64 +47,93 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let tried = view.saw(
         HopKind::ClientNode,
         connect,
-        format!("TCP connect to {to}: unreachable ({error})"),
+        text!(
+            "TCP connect to {to}: unreachable ({error})",
+            "TCP 连接 {to}：不可达（{error}）"
+        ),
     );
     match found {
-        None => {
-            let (why, seen) = reason(view, to.ip());
-            let tail = if why.is_empty() {
-                String::new()
-            } else {
-                format!(": {why}")
-            };
-            let says = format!("no route leads from {here} to {}{tail}", to.ip());
-            let shown = format!("no route to {}", to.ip());
-            let shown = view.saw(HopKind::ClientNode, decision, shown);
-            let f = out.broken(subject(name), HopKind::ClientNode, says, shown);
-            f.and(tried);
-            if let Some(seen) = seen {
-                f.and(seen);
-            }
-            if !why.is_empty() {
-                f.then(why);
-            }
-            f.then(format!("the kernel has no way to {}", to.ip()))
-                .then("it refuses to send, and the application hears \"unreachable\"");
-            let family = if to.is_ipv4() { "-4" } else { "-6" };
-            f.remedy(ask(
-                "packets leave only where a route leads",
-                vec![format!(
-                    "which router leads to {}? Look at: ip {family} route; ip -br addr; then: ip {family} route add {}/{} via ROUTER",
-                    to.ip(),
-                    to.ip(),
-                    if to.is_ipv4() { 32 } else { 128 }
-                )],
-            ));
-        }
+        None => no_route(view, out, name, to.ip(), decision, tried),
         Some(r) => {
             let (says, seen) = on_the_way(view, to.ip(), r, error);
             let hop = HopKind::Path;
             let f = out.broken(subject(name), hop, says.clone(), tried);
-            f.and(view.saw(hop, decision, format!("{} goes out {}", to.ip(), way(r))));
+            let (to, way, link) = (to.ip(), way(r), &r.interface);
+            let goes = text!("{to} goes out {way}", "到 {to} 的报文从 {way:#} 发出");
+            f.and(view.saw(hop, decision, goes));
             if let Some(seen) = seen {
                 f.and(seen);
             }
-            f.then(says)
-                .then("the connection ends before it reaches the host");
+            f.then(says).then(text!(
+                "the connection ends before it reaches the host",
+                "连接在到达主机之前就已终止"
+            ));
             f.remedy(ask(
-                "this host sends; what comes after it says no",
-                vec![format!(
-                    "where does the way end? mtr -n {}; ip neigh show dev {}",
-                    to.ip(),
-                    r.interface
+                text!(
+                    "this host sends; what comes after it says no",
+                    "本机已经发出；拒绝来自其后的设备"
+                ),
+                vec![text!(
+                    "where does the way end? mtr -n {to}; ip neigh show dev {link}",
+                    "路径在哪里中断？查看：mtr -n {to}；ip neigh show dev {link}"
                 )],
             ));
         }
     }
 }
 
+fn no_route(
+    view: &View<'_>,
+    out: &mut Findings,
+    name: &str,
+    to: IpAddr,
+    decision: &Answered,
+    tried: Seen,
+) {
+    let here = here(view);
+    let why = reason(view, to);
+    let tail = match &why {
+        Some((why, _)) => text!(": {why}", "：{why:#}"),
+        None => Text::default(),
+    };
+    let says = text!(
+        "no route leads from {here} to {to}{tail}",
+        "没有到 {to} 的路由（自 {here:#}）{tail:#}"
+    );
+    let shown = text!("no route to {to}", "没有到 {to} 的路由");
+    let shown = view.saw(HopKind::ClientNode, decision, shown);
+    let f = out.broken(subject(name), HopKind::ClientNode, says, shown);
+    f.and(tried);
+    if let Some((why, seen)) = why {
+        f.and(seen).then(why);
+    }
+    f.then(text!(
+        "the kernel has no way to {to}",
+        "内核没有通往 {to} 的路径"
+    ))
+    .then(text!(
+        "it refuses to send, and the application hears \"unreachable\"",
+        "内核拒绝发送，应用得到“不可达”错误"
+    ));
+    let (family, bits) = if to.is_ipv4() {
+        ("-4", 32)
+    } else {
+        ("-6", 128)
+    };
+    f.remedy(ask(
+        text!(
+            "packets leave only where a route leads",
+            "只有存在路由，报文才能发出"
+        ),
+        vec![text!(
+            "which router leads to {to}? Look at: ip {family} route; ip -br addr; then: ip {family} route add {to}/{bits} via ROUTER",
+            "通往 {to} 的是哪台路由器？查看：ip {family} route；ip -br addr；然后：ip {family} route add {to}/{bits} via ROUTER"
+        )],
+    ));
+}
+
 /// Why no route leads there: one that throws away, or links that are down.
-fn reason(view: &View<'_>, to: IpAddr) -> (String, Option<Seen>) {
+fn reason(view: &View<'_>, to: IpAddr) -> Option<(Text, Seen)> {
     let vantage = view.path.vantage();
     if let Some(answered) = view.ask(vantage, Question::Routes)
         && let Answer::Routes(all) = &answered.answer
@@ -111,34 +141,31 @@ fn reason(view: &View<'_>, to: IpAddr) -> (String, Option<Seen>) {
             .iter()
             .find(|r| throws_away(&r.kind) && holds(&r.to, to))
     {
-        let text = format!("the route {} {} takes it", r.kind, r.to);
-        let seen = view.saw(
-            HopKind::ClientNode,
-            answered,
-            format!("{} {}", r.kind, r.to),
-        );
-        return (text, Some(seen));
+        let route = format!("{} {}", r.kind, r.to);
+        let why = text!("the route {route} takes it", "它命中路由 {route}");
+        let seen = view.saw(HopKind::ClientNode, answered, Text::same(route));
+        return Some((why, seen));
     }
-    let Some((answered, links)) = links(view) else {
-        return (String::new(), None);
-    };
+    let (answered, links) = links(view)?;
     let others: Vec<&Link> = links.iter().filter(|l| l.name != "lo").collect();
     let works = |l: &&&Link| l.up && l.carrier && !l.addresses.is_empty();
     let leads = |l: &&&Link| l.addresses.iter().any(|a| holds(a, to));
     let down = |l: &&&Link| !l.up || !l.carrier;
-    let blamed = others.iter().filter(down).find(leads).or_else(|| {
-        let any = others.iter().find(works).is_some();
-        others.iter().find(|l| !any && down(l))
-    });
-    let text = match blamed {
-        Some(l) if !l.up => format!("link {} is down", l.name),
-        Some(l) => format!("link {} has no carrier", l.name),
-        None if others.is_empty() => "there is no link but lo".into(),
-        None if others.iter().find(works).is_none() => "no link has an address".into(),
-        None => String::new(),
+    let any = others.iter().find(works).is_some();
+    let blamed = others
+        .iter()
+        .filter(down)
+        .find(leads)
+        .or_else(|| others.iter().find(|l| !any && down(l)));
+    let why = match blamed.map(|l| (l.up, &l.name)) {
+        Some((false, name)) => text!("link {name} is down", "接口 {name} 已关闭"),
+        Some((true, name)) => text!("link {name} has no carrier", "接口 {name} 没有载波"),
+        None if others.is_empty() => text!("there is no link but lo", "除 lo 外没有其他接口"),
+        None if !any => text!("no link has an address", "没有接口配置地址"),
+        None => return None,
     };
-    let seen = (!text.is_empty()).then(|| view.saw(HopKind::ClientNode, answered, states(links)));
-    (text, seen)
+    let seen = view.saw(HopKind::ClientNode, answered, states(links));
+    Some((why, seen))
 }
 
 fn throws_away(kind: &str) -> bool {
@@ -146,12 +173,13 @@ fn throws_away(kind: &str) -> bool {
 }
 
 /// A route is there: the neighbour does not answer, or somebody on the way says no.
-fn on_the_way(view: &View<'_>, to: IpAddr, r: &Route, error: &str) -> (String, Option<Seen>) {
+fn on_the_way(view: &View<'_>, to: IpAddr, r: &Route, error: &str) -> (Text, Option<Seen>) {
     if let Some((why, seen)) = link_trouble(view, r) {
-        return (
-            format!("{why}, and the route to {to} goes out there"),
-            Some(seen),
+        let says = text!(
+            "{why}, and the route to {to} goes out there",
+            "{why:#}，而到 {to} 的路由由此发出"
         );
+        return (says, Some(seen));
     }
     let next = r.via.unwrap_or(to);
     if let Some(answered) = view.ask(view.path.vantage(), Question::Neighbours)
@@ -160,28 +188,31 @@ fn on_the_way(view: &View<'_>, to: IpAddr, r: &Route, error: &str) -> (String, O
             n.address == Some(next) && ["FAILED", "INCOMPLETE"].contains(&n.state.as_str())
         })
     {
-        let who = if r.via.is_some() { "router" } else { "host" };
-        let how = if next.is_ipv4() {
-            "ARP"
+        let who = if r.via.is_some() {
+            text!("router", "路由器")
         } else {
-            "neighbour discovery"
+            text!("host", "主机")
         };
-        return (
-            format!("{who} {next} does not answer {how} on {}", r.interface),
-            Some(view.saw(
-                HopKind::Path,
-                answered,
-                format!("{next} on {}: {}", n.interface, n.state),
-            )),
+        let how = if next.is_ipv4() {
+            Text::same("ARP")
+        } else {
+            text!("neighbour discovery", "邻居发现")
+        };
+        let (link, state) = (&n.interface, &n.state);
+        let seen = text!("{next} on {link}: {state}", "{link} 上的 {next}：{state}");
+        let says = text!(
+            "{who} {next} does not answer {how} on {}",
+            "{who:#} {next} 没有应答 {} 上的 {how:#}",
+            r.interface
         );
+        return (says, Some(view.saw(HopKind::Path, answered, seen)));
     }
-    (
-        format!(
-            "{to} is said to be unreachable ({error}), though a route leads there: {}",
-            way(r)
-        ),
-        None,
-    )
+    let way = way(r);
+    let says = text!(
+        "{to} is said to be unreachable ({error}), though a route leads there: {way}",
+        "{to} 被报告为不可达（{error}），尽管存在到它的路由：{way:#}"
+    );
+    (says, None)
 }
 
 const PAGE: &str = r#"
@@ -241,4 +272,16 @@ ask: {to: Host api.example.test, port: 443, tls: true}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+内核对该主机地址的路由决策、会丢弃报文的路由、网络接口，以及作为下一跳的邻居。
+
+## 凭什么证实
+
+每次连接都以不可达告终，且没有到它的路由；或者路由存在，但下一跳不应答，或由某台路由器拒绝。
+
+## 怎么办
+
+启用接口或添加路由；若是路径上的路由器拒绝，则到那里检查。
+"#;

@@ -5,6 +5,7 @@ use crate::checks::listeners::{Refusing, list, refusing, setting};
 use crate::object::ObjectRef;
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -39,9 +40,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
             continue;
         }
         let owner = view.topology.owner_of(r.pod);
-        let says = format!(
-            "{owner} does not listen on port {port}: it listens on {}",
-            list(&open)
+        let open = list(&open);
+        let says = text!(
+            "{owner} does not listen on port {port}: it listens on {open}",
+            "{owner} 没有监听端口 {port}，它监听的端口：{open:#}"
         );
         let f = out.broken(
             owner.clone(),
@@ -50,20 +52,30 @@ fn run(view: &View<'_>, out: &mut Findings) {
             view.saw(
                 HopKind::Listener,
                 r.sockets,
-                format!(
-                    "pod {}: no LISTEN on {port}; listens on {}",
-                    r.pod.name(),
-                    list(&open)
+                text!(
+                    "pod {}: no LISTEN on {port}; listens on {open}",
+                    "Pod {}：{port} 上没有 LISTEN；监听的端口：{open:#}",
+                    r.pod.name()
                 ),
             ),
         );
         f.and(view.saw(
             HopKind::Listener,
             r.connect,
-            format!("TCP connect to {}:{port}: refused", r.endpoint.address),
+            text!(
+                "TCP connect to {}:{port}: refused",
+                "TCP 连接 {}:{port}：被拒绝",
+                r.endpoint.address
+            ),
         ));
-        f.then(format!("no socket listens on {port}"))
-            .then("the kernel refuses the SYN with a RST");
+        f.then(text!(
+            "no socket listens on {port}",
+            "没有套接字监听 {port}"
+        ))
+        .then(text!(
+            "the kernel refuses the SYN with a RST",
+            "内核以 RST 拒绝 SYN"
+        ));
         f.remedy(remedy(&owner, &r));
         return;
     }
@@ -80,19 +92,23 @@ fn remedy(owner: &ObjectRef, r: &Refusing<'_, '_>) -> Remedy {
     match setting(r.pod, mend) {
         Some(set) => Remedy {
             safe: false,
-            because: format!(
-                "{}={} in container {} sets the port it listens on, while the Service and the pod's own ports say {port}",
-                set.name, set.value, set.container
-            ).into(),
+            because: text!(
+                "{name}={value} in container {container} sets the port it listens on, while the Service and the pod's own ports say {port}",
+                "容器 {container} 中的 {name}={value} 设定了监听端口，而 Service 和 Pod 自己声明的端口是 {port}",
+                name = set.name,
+                value = set.value,
+                container = set.container
+            ),
             steps: vec![set.patch(owner)],
         },
         None => Remedy {
             safe: false,
-            because: "the pod's spec does not say why".into(),
+            because: text!("the pod's spec does not say why", "Pod 的 spec 看不出原因"),
             steps: vec![Step::Ask {
-                question: format!(
-                    "should {owner} listen on {port}, or should the Service send elsewhere? Its log tells whether the listener failed to start"
-                ).into(),
+                question: text!(
+                    "should {owner} listen on {port}, or should the Service send elsewhere? Its log tells whether the listener failed to start",
+                    "应由 {owner} 监听 {port}，还是 Service 应转发到别处？它的日志会说明监听是否启动失败"
+                ),
             }],
         },
     }
@@ -156,4 +172,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+拒绝握手的端点、其 Pod 中的监听套接字，以及 Pod 声明的端口。
+
+## 凭什么证实
+
+没有任何套接字在任何地址上监听被拒绝的端口。Pod 声明了该端口，或者它声明的端口没有一个在提供服务。
+
+## 怎么办
+
+改正应用的端口。若实际提供服务的端口写在其环境变量中，会给出相应的补丁；否则容器日志会说明为何没有监听。
+"#;

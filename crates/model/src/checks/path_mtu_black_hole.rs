@@ -6,6 +6,8 @@ use crate::observe::answered;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Link, PathMtu, Question};
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use std::net::IpAddr;
 
 /// The check.
@@ -57,19 +59,17 @@ fn run(view: &View<'_>, out: &mut Findings) {
         {
             holes.push((other.clone(), a, m));
         } else if m.largest_answered > 0 && m.smallest_lost == 0 {
-            out.fine(
-                node(other),
-                HopKind::Path,
-                format!(
-                    "node {here} to node {other}: {} bytes pass",
-                    m.largest_answered
-                ),
-                view.saw(
-                    HopKind::Path,
-                    a,
-                    format!("largest packet answered {}", m.largest_answered),
-                ),
+            let size = m.largest_answered;
+            let says = text!(
+                "node {here} to node {other}: {size} bytes pass",
+                "节点 {here} 到节点 {other}：{size} 字节的报文可以通过"
             );
+            let seen = text!(
+                "largest packet answered {size}",
+                "得到应答的最大报文：{size} 字节"
+            );
+            let seen = view.saw(HopKind::Path, a, seen);
+            out.fine(node(other), HopKind::Path, says, seen);
         }
     }
     let Some((_, a, m)) = holes.first() else {
@@ -83,30 +83,39 @@ fn run(view: &View<'_>, out: &mut Findings) {
         .map(|h| h.2.largest_answered)
         .min()
         .unwrap_or(m.largest_answered);
-    let says =
-        format!("packets above {size} bytes to or from node {culprit} vanish without a word");
-    let f = out.broken(
-        node(&culprit),
-        HopKind::Path,
-        says,
-        view.saw(HopKind::Path, a, text(m)),
+    let says = text!(
+        "packets above {size} bytes to or from node {culprit} vanish without a word",
+        "进出节点 {culprit} 的报文超过 {size} 字节即被静默丢弃"
     );
+    let seen = view.saw(HopKind::Path, a, shown(m));
+    let f = out.broken(node(&culprit), HopKind::Path, says, seen);
     for (other, a, m) in holes.iter().skip(1) {
-        f.and(view.saw(HopKind::Path, a, format!("to node {other}: {}", text(m))));
+        let what = shown(m);
+        let what = text!("to node {other}: {what}", "到节点 {other}：{what:#}");
+        f.and(view.saw(HopKind::Path, a, what));
     }
-    f.then(format!(
-        "a link of node {culprit} carries at most {size} bytes"
+    f.then(text!(
+        "a link of node {culprit} carries at most {size} bytes",
+        "节点 {culprit} 的一条链路最多承载 {size} 字节"
     ))
-    .then("larger packets are dropped and no ICMP says so")
-    .then("the handshake and small requests pass, full segments are sent again and again")
-    .then("requests hang");
+    .then(text!(
+        "larger packets are dropped and no ICMP says so",
+        "更大的报文被丢弃，且没有 ICMP 通知"
+    ))
+    .then(text!(
+        "the handshake and small requests pass, full segments are sent again and again",
+        "握手和小请求可以通过，满长的报文段反复重传"
+    ))
+    .then(text!("requests hang", "请求挂起"));
     f.remedy(remedy(view, size));
 }
 
-fn text(m: &PathMtu) -> String {
-    format!(
+fn shown(m: &PathMtu) -> Text {
+    text!(
         "{} bytes pass, {} are lost without an ICMP message",
-        m.largest_answered, m.smallest_lost
+        "{} 字节可以通过，{} 字节丢失且没有 ICMP 消息",
+        m.largest_answered,
+        m.smallest_lost
     )
 }
 
@@ -218,12 +227,18 @@ fn remedy(view: &View<'_>, size: u32) -> Remedy {
             });
         }
     }
-    steps.push(Step::Ask { question: "can the switch, VPN or cloud network be made to carry what the nodes' links say? Then the smaller MTU can go again".into() });
+    steps.push(Step::Ask {
+        question: text!(
+            "can the switch, VPN or cloud network be made to carry what the nodes' links say? Then the smaller MTU can go again",
+            "能否让交换机、VPN 或云网络承载节点接口所设的 MTU？若能，较小的 MTU 便可撤回"
+        ),
+    });
     Remedy {
         safe: false,
-        because: format!(
-            "with {size} bytes on every node's way out the kernel itself says what does not fit, and senders adapt; set the CNI's MTU to match, so that it outlives a reboot"
-        ).into(),
+        because: text!(
+            "with {size} bytes on every node's way out the kernel itself says what does not fit, and senders adapt; set the CNI's MTU to match, so that it outlives a reboot",
+            "每个节点的出口都设为 {size} 字节后，内核自己就会告知放不下的报文，发送方随之调整；CNI 的 MTU 也要相应设置，以便重启后仍然有效"
+        ),
         steps,
     }
 }
@@ -290,4 +305,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80, http: /}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+握手正常而满长报文段不通的请求，以及在节点之间逐级增大的不可分片报文。
+
+## 凭什么证实
+
+不超过某个大小的报文有应答，更大的、发送方自己的链路能承载的报文却丢失，并且没有返回 ICMP“需要分片”。问题在哪个节点，由第三个节点来判断。
+
+## 怎么办
+
+让网络承载该大小，或把节点出口（以及 CNI）的 MTU 降到网络所能承载的值。
+"#;

@@ -7,6 +7,8 @@ use crate::path::HopKind;
 use crate::probe::{Answer, Outcome, Question};
 use crate::remedy::{Remedy, Step};
 use crate::rules::{TCP, UDP, service_targets};
+use crate::text;
+use crate::text::Text;
 use std::net::SocketAddr;
 
 /// The check.
@@ -71,76 +73,76 @@ fn run(view: &View<'_>, out: &mut Findings) {
         let missing = targets.known && targets.endpoints.is_empty() && !ready.is_empty();
         if gone.is_empty() && !missing {
             if targets.known && !targets.endpoints.is_empty() {
-                let seen = view.saw(
-                    HopKind::ClientNode,
-                    answered,
-                    format!("{front} goes to {}", list(&targets.endpoints)),
-                );
+                let goes = Text::names(&targets.endpoints);
+                let seen = text!("{front} goes to {goes}", "{front} 转发到 {goes:#}");
                 out.fine(
                     node(&name),
                     HopKind::ClientNode,
-                    format!("the Service rules of node {name} match the endpoints"),
-                    seen,
+                    text!(
+                        "the Service rules of node {name} match the endpoints",
+                        "节点 {name} 的 Service 规则与端点一致"
+                    ),
+                    view.saw(HopKind::ClientNode, answered, seen),
                 );
             }
             continue;
         }
-        let says = if missing {
-            format!(
+        let (says, goes) = if missing {
+            let says = text!(
                 "node {name} has no rule that sends {front} to the endpoints of Service {}",
+                "节点 {name} 上没有把 {front} 转发到 Service {} 端点的规则",
                 service.name()
-            )
+            );
+            (says, text!("nobody", "无"))
         } else {
-            format!(
-                "the rules of node {name} send Service {} to {}, which no endpoint is any more",
-                service.name(),
-                list(&gone)
-            )
+            let gone = Text::names(&gone);
+            let says = text!(
+                "the rules of node {name} send Service {} to {gone}, which no endpoint is any more",
+                "节点 {name} 的规则把 Service {} 转发到 {gone:#}，而那里已不再是端点",
+                service.name()
+            );
+            (says, Text::names(&targets.endpoints))
         };
-        let goes = if missing {
-            "nobody".into()
-        } else {
-            list(&targets.endpoints)
-        };
-        let f = out.broken(
-            node(&name),
-            HopKind::ClientNode,
-            says,
-            view.saw(
-                HopKind::ClientNode,
-                answered,
-                format!("rules send {front} to {goes}"),
-            ),
+        let seen = text!(
+            "rules send {front} to {goes}",
+            "规则把 {front} 转发到：{goes:#}"
         );
+        let seen = view.saw(HopKind::ClientNode, answered, seen);
+        let f = out.broken(node(&name), HopKind::ClientNode, says, seen);
+        let ready = Text::names(&ready);
         f.and(view.fact(
             HopKind::Service,
             service,
             "EndpointSlices",
-            format!("ready: {}", list(&ready)),
+            text!("ready: {ready}", "就绪：{ready:#}"),
         ));
         for (e, a) in o.endpoints_that(Outcome::Answered).into_iter().take(1) {
             f.and(view.saw(
                 HopKind::Listener,
                 a,
-                format!(
+                text!(
                     "TCP connect to endpoint {}:{} itself: answered",
-                    e.address, e.port
+                    "直接 TCP 连接端点 {}:{}：有应答",
+                    e.address,
+                    e.port
                 ),
             ));
         }
-        f.then(format!("kube-proxy of node {name} missed an update"))
-            .then("its rules name addresses that are gone")
-            .then("connections from that node go nowhere, from others they work");
+        f.then(text!(
+            "kube-proxy of node {name} missed an update",
+            "节点 {name} 的 kube-proxy 漏掉了一次更新"
+        ))
+        .then(text!(
+            "its rules name addresses that are gone",
+            "它的规则指向已不存在的地址"
+        ))
+        .then(text!(
+            "connections from that node go nowhere, from others they work",
+            "从该节点发起的连接无处可达，从其他节点则正常"
+        ));
         f.remedy(remedy(view, &name));
         return;
     }
-}
-
-fn list(all: &[SocketAddr]) -> String {
-    all.iter()
-        .map(SocketAddr::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// Its DaemonSet starts the pod anew, and a new kube-proxy writes all rules anew.
@@ -153,13 +155,26 @@ fn remedy(view: &View<'_>, name: &str) -> Remedy {
     match pod {
         Some(p) => Remedy {
             safe: true,
-            because: "a new kube-proxy reads everything and writes its rules anew in one transaction; connections that stand are not cut".into(),
-            steps: vec![Step::Delete { object: ObjectRef::new("Pod", p.namespace(), p.name()) }],
+            because: text!(
+                "a new kube-proxy reads everything and writes its rules anew in one transaction; connections that stand are not cut",
+                "新的 kube-proxy 会重新读取全部对象，并在一个事务中重写规则；已建立的连接不会中断"
+            ),
+            steps: vec![Step::Delete {
+                object: ObjectRef::new("Pod", p.namespace(), p.name()),
+            }],
         },
         None => Remedy {
             safe: false,
-            because: "no kube-proxy pod of that node is seen".into(),
-            steps: vec![Step::Ask { question: format!("what keeps the Service rules of node {name}? Restart it and look at its log").into() }],
+            because: text!(
+                "no kube-proxy pod of that node is seen",
+                "没有看到该节点的 kube-proxy Pod"
+            ),
+            steps: vec![Step::Ask {
+                question: text!(
+                    "what keeps the Service rules of node {name}? Restart it and look at its log",
+                    "节点 {name} 的 Service 规则由什么维护？请重启它并查看其日志"
+                ),
+            }],
         },
     }
 }
@@ -218,4 +233,16 @@ service-rules-stale Node/a
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+客户端所在节点的包过滤规则，用一个发往 Service 地址的报文推演，并与 EndpointSlice 中的端点对照。
+
+## 凭什么证实
+
+从客户端访问 Service 的地址失败，而直接访问某个端点有应答，并且该节点的规则把这个地址转发到 EndpointSlice 未列出的去处（或不转发到任何去处）。
+
+## 怎么办
+
+重新启动该节点的 kube-proxy。它的日志会说明为何漏掉了更新。
+"#;

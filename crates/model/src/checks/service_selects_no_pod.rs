@@ -4,6 +4,8 @@ use crate::check::{Check, Findings, View};
 use crate::object::{Object, at, string_map};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::{Map, Value, json};
 
 /// The check.
@@ -46,10 +48,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     }
     let wanted = words(selector);
-    let says = format!(
-        "Service {} selects no pod: no pod in {} has {wanted}",
-        service.name(),
-        service.namespace()
+    let (name, ns) = (service.name(), service.namespace());
+    let says = text!(
+        "Service {name} selects no pod: no pod in {ns} has {wanted}",
+        "Service {name} 没有选中任何 Pod：{ns} 中没有带 {wanted} 的 Pod"
     );
     let f = out.broken(
         service.reference(),
@@ -59,20 +61,22 @@ fn run(view: &View<'_>, out: &mut Findings) {
             HopKind::Service,
             service,
             "spec.selector",
-            format!(
-                "{wanted}: matches 0 of {} pods in {}",
-                view.topology
-                    .in_namespace("Pod", service.namespace())
-                    .count(),
-                service.namespace()
+            text!(
+                "{wanted}: matches 0 of {} pods in {ns}",
+                "{wanted}：{ns} 的 {} 个 Pod 中匹配 0 个",
+                view.topology.in_namespace("Pod", ns).count()
             ),
         ),
     );
-    f.and(view.fact(HopKind::Service, service, "EndpointSlices", "no endpoints"));
-    f.then(format!("selector {wanted}"))
-        .then("no pod matches")
-        .then("no endpoints")
-        .then("the Service's address answers nobody");
+    let none = text!("no endpoints", "没有端点");
+    f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
+    f.then(text!("selector {wanted}", "选择器 {wanted}"))
+        .then(text!("no pod matches", "没有匹配的 Pod"))
+        .then(none)
+        .then(text!(
+            "the Service's address answers nobody",
+            "该 Service 的地址对谁都没有应答"
+        ));
     match nearest(view, service) {
         Some((workload, patch)) => {
             let labels = words(&Value::Object(
@@ -85,25 +89,30 @@ fn run(view: &View<'_>, out: &mut Findings) {
                 HopKind::Service,
                 workload,
                 "spec.template.metadata.labels",
-                labels,
+                Text::same(labels),
             ));
             f.remedy(Remedy {
                 safe: false,
-                because: format!("{} is the workload with the nearest labels; if another is meant, its labels belong into the selector", workload.reference()).into(),
+                because: text!(
+                    "{} is the workload with the nearest labels; if another is meant, its labels belong into the selector",
+                    "{} 是标签最接近的工作负载；若本意是另一个，则应把那一个的标签写入选择器",
+                    workload.reference()
+                ),
                 steps: vec![Step::Patch { object: service.reference(), strategic: false, patch }],
             });
         }
         None => {
             f.remedy(Remedy {
                 safe: false,
-                because: "no workload there has labels near the selector".into(),
+                because: text!(
+                    "no workload there has labels near the selector",
+                    "那里没有标签与选择器相近的工作负载"
+                ),
                 steps: vec![Step::Ask {
-                    question: format!(
-                        "which pods is Service {} meant for? None in {} comes near {wanted}",
-                        service.name(),
-                        service.namespace()
-                    )
-                    .into(),
+                    question: text!(
+                        "which pods is Service {name} meant for? None in {ns} comes near {wanted}",
+                        "Service {name} 本应选中哪些 Pod？{ns} 中没有与 {wanted} 相近的"
+                    ),
                 }],
             });
         }
@@ -256,4 +265,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+Service 的选择器，以及其命名空间中 Pod 的标签。
+
+## 凭什么证实
+
+选择器没有匹配到任何 Pod，也没有任何工作负载的模板带有这些标签（缩容到零的工作负载带有：那属于 `workload-scaled-to-zero`），并且没有端点。
+
+## 怎么办
+
+把选择器改为 Pod 实际带有的标签。
+"#;

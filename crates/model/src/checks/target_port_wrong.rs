@@ -5,6 +5,8 @@ use crate::checks::listeners::{list, refusing};
 use crate::object::at;
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::{Value, json};
 
 /// The check.
@@ -39,38 +41,50 @@ fn run(view: &View<'_>, out: &mut Findings) {
         if r.listens() || r.only_on_loopback().is_some() || r.declares(port) || meant.is_empty() {
             continue;
         }
-        let says = format!(
-            "Service {} sends port {} to {port}, but its pods serve {}",
-            service.name(),
-            view.path.conversation.port,
-            list(&meant)
+        let front = view.path.conversation.port;
+        let (serves, open) = (list(&meant), list(&open));
+        let says = text!(
+            "Service {} sends port {front} to {port}, but its pods serve {serves}",
+            "Service {} 把端口 {front} 转发到 {port}，但其 Pod 提供服务的端口是 {serves:#}",
+            service.name()
         );
         let field = view.fact(
             HopKind::Service,
             service,
             "spec.ports.targetPort",
-            format!("{} goes to {port}", view.path.conversation.port),
+            text!("{front} goes to {port}", "{front} 转发到 {port}"),
         );
         let f = out.broken(service.reference(), HopKind::Service, says, field);
         f.and(view.saw(
             HopKind::Listener,
             r.connect,
-            format!("TCP connect to {}:{port}: refused", r.endpoint.address),
+            text!(
+                "TCP connect to {}:{port}: refused",
+                "TCP 连接 {}:{port}：被拒绝",
+                r.endpoint.address
+            ),
         ));
         f.and(view.saw(
             HopKind::Listener,
             r.sockets,
-            format!("pod {} listens on {}", r.pod.name(), list(&open)),
+            text!(
+                "pod {} listens on {open}",
+                "Pod {} 监听的端口：{open:#}",
+                r.pod.name()
+            ),
         ));
         f.and(view.fact(
             HopKind::Listener,
             r.pod,
             "spec.containers.ports",
-            format!("declares {}", list(&meant)),
+            text!("declares {serves}", "声明了 {serves:#}"),
         ));
-        f.then(format!("targetPort {port}"))
-            .then(format!("pods listen on {}", list(&meant)))
-            .then("the kernel refuses the SYN with a RST");
+        f.then(Text::same(format!("targetPort {port}")))
+            .then(text!("pods listen on {serves}", "Pod 监听 {serves:#}"))
+            .then(text!(
+                "the kernel refuses the SYN with a RST",
+                "内核以 RST 拒绝 SYN"
+            ));
         f.remedy(remedy(view, service, &meant));
         return;
     }
@@ -78,17 +92,18 @@ fn run(view: &View<'_>, out: &mut Findings) {
 
 fn remedy(view: &View<'_>, service: &crate::object::Object, meant: &[u16]) -> Remedy {
     let [only] = meant else {
-        let question = format!(
-            "which of the ports {} does Service {} mean?",
-            list(meant),
-            service.name()
+        let (ports, name) = (list(meant), service.name());
+        let question = text!(
+            "which of the ports {ports} does Service {name} mean?",
+            "Service {name} 指的是端口 {ports:#} 中的哪一个？"
         );
         return Remedy {
             safe: false,
-            because: "the pods serve several declared ports".into(),
-            steps: vec![Step::Ask {
-                question: question.into(),
-            }],
+            because: text!(
+                "the pods serve several declared ports",
+                "Pod 在多个声明过的端口上提供服务"
+            ),
+            steps: vec![Step::Ask { question }],
         };
     };
     // A merge patch replaces the list, so every port is given whole.
@@ -107,7 +122,10 @@ fn remedy(view: &View<'_>, service: &crate::object::Object, meant: &[u16]) -> Re
         .collect();
     Remedy {
         safe: false,
-        because: format!("{only} is the one port that the pods both declare and serve").into(),
+        because: text!(
+            "{only} is the one port that the pods both declare and serve",
+            "{only} 是 Pod 既声明又提供服务的唯一端口"
+        ),
         steps: vec![Step::Patch {
             object: service.reference(),
             strategic: false,
@@ -174,4 +192,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+拒绝握手的端点、其 Pod 中的监听套接字，以及 Pod 声明的端口。
+
+## 凭什么证实
+
+端点的端口上没有监听，Pod 没有声明该端口，却声明并服务于另一个端口。若 Pod 声明了被拒绝的端口，则错在应用而不在 Service：见 `nothing-listens-on-port`。
+
+## 怎么办
+
+把 `targetPort` 指向实际提供服务的端口；更好的做法是给容器端口命名，并使用该名称。
+"#;

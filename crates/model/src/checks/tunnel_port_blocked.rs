@@ -7,6 +7,7 @@ use crate::path::HopKind;
 use crate::probe::{Answer, Link, Outcome, Question};
 use crate::remedy::{Remedy, Step};
 use crate::rules::{Blocker, Packet, UDP, Way, blockers_on};
+use crate::text;
 use std::net::{IpAddr, SocketAddr};
 
 /// The check.
@@ -76,9 +77,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
             else {
                 continue;
             };
-            let says = format!(
-                "the firewall of node {at} drops the overlay's packets: UDP port {port} of {}",
-                tunnel.name
+            let (rule, link) = (&blocker.rule, &tunnel.name);
+            let says = text!(
+                "the firewall of node {at} drops the overlay's packets: UDP port {port} of {link}",
+                "节点 {at} 的防火墙丢弃覆盖网络的报文：{link} 的 UDP 端口 {port}"
             );
             let f = out.broken(
                 node(at),
@@ -87,15 +89,19 @@ fn run(view: &View<'_>, out: &mut Findings) {
                 view.saw(
                     HopKind::Path,
                     answered,
-                    format!("{}: drops UDP {src} to {dst}:{port}", blocker.rule),
+                    text!(
+                        "{rule}: drops UDP {src} to {dst}:{port}",
+                        "{rule:#}：丢弃 {src} 到 {dst}:{port} 的 UDP 报文"
+                    ),
                 ),
             );
+            let share = tally(attempts(echo).iter().map(|t| t.outcome));
             f.and(view.saw(
                 HopKind::Path,
                 echo,
-                format!(
-                    "ICMP echo from node {here} to node {there}: {}",
-                    tally(attempts(echo).iter().map(|t| t.outcome))
+                text!(
+                    "ICMP echo from node {here} to node {there}: {share}",
+                    "从节点 {here} 到节点 {there} 的 ICMP echo：{share:#}"
                 ),
             ));
             for (e, c) in lost(view)
@@ -106,15 +112,26 @@ fn run(view: &View<'_>, out: &mut Findings) {
                 f.and(view.saw(
                     HopKind::Path,
                     c,
-                    format!(
+                    text!(
                         "TCP connect to {}:{} on node {there}: no answer",
-                        e.address, e.port
+                        "TCP 连接节点 {there} 上的 {}:{}：无应答",
+                        e.address,
+                        e.port
                     ),
                 ));
             }
-            f.then(format!("a rule of node {at} drops UDP port {port}"))
-                .then("encapsulated packets do not arrive")
-                .then("pods on other nodes are silent, the nodes themselves answer");
+            f.then(text!(
+                "a rule of node {at} drops UDP port {port}",
+                "节点 {at} 的一条规则丢弃 UDP 端口 {port} 的报文"
+            ))
+            .then(text!(
+                "encapsulated packets do not arrive",
+                "封装后的报文无法到达"
+            ))
+            .then(text!(
+                "pods on other nodes are silent, the nodes themselves answer",
+                "其他节点上的 Pod 无应答，而节点本身有应答"
+            ));
             f.remedy(remedy(at, port, way, &blocker));
             return;
         }
@@ -157,16 +174,18 @@ fn remedy(at: &str, port: u16, way: Way, b: &Blocker) -> Remedy {
             }]
         }
         _ => vec![Step::Ask {
-            question: format!(
-                "how is the firewall of node {at} configured? It must accept UDP port {port} from the other nodes"
-            ).into(),
+            question: text!(
+                "how is the firewall of node {at} configured? It must accept UDP port {port} from the other nodes",
+                "节点 {at} 的防火墙是如何配置的？它必须放行来自其他节点的 UDP 端口 {port}"
+            ),
         }],
     };
     Remedy {
         safe: false,
-        because: format!(
-            "the overlay needs UDP port {port} between all nodes; delete the rule here and where it is written, or it comes back"
-        ).into(),
+        because: text!(
+            "the overlay needs UDP port {port} between all nodes; delete the rule here and where it is written, or it comes back",
+            "覆盖网络需要所有节点之间的 UDP 端口 {port}；除了在此删除规则，还要在写入它的地方删除，否则它会再次出现"
+        ),
         steps,
     }
 }
@@ -228,4 +247,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+两个节点的隧道设备、节点在隧道之外能否互通，以及两个节点的规则，用隧道的外层报文逐条推演。
+
+## 凭什么证实
+
+发往另一节点上 Pod 的报文丢失；节点之间的 ICMP 有应答；并且其中一个节点在 input 或 output 上有规则丢弃发往隧道端口的 UDP 报文。
+
+## 怎么办
+
+在配置防火墙的地方，放行节点之间的该端口。
+"#;

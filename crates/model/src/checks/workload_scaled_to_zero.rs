@@ -4,6 +4,8 @@ use crate::check::{Check, Findings, View};
 use crate::object::string_map;
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
+use crate::text;
+use crate::text::Text;
 use serde_json::json;
 
 /// The check.
@@ -45,25 +47,26 @@ fn run(view: &View<'_>, out: &mut Findings) {
             {
                 continue;
             }
-            let says = format!(
-                "{} behind Service {} is scaled to zero",
-                w.reference(),
-                service.name()
+            let (workload, name) = (w.reference(), service.name());
+            let says = text!(
+                "{workload} behind Service {name} is scaled to zero",
+                "Service {name} 后端的 {workload} 副本数为 0"
             );
             let f = out.broken(
-                w.reference(),
+                workload,
                 HopKind::Service,
                 says,
-                view.fact(HopKind::Service, w, "spec.replicas", "0"),
+                view.fact(HopKind::Service, w, "spec.replicas", Text::same("0")),
             );
-            f.then("spec.replicas is 0")
-                .then("no pod")
-                .then("no endpoints");
+            f.then(text!("spec.replicas is 0", "spec.replicas 为 0"))
+                .then(text!("no pod", "没有 Pod"))
+                .then(text!("no endpoints", "没有端点"));
             f.remedy(Remedy {
                 safe: false,
-                because:
-                    "somebody or something scaled it down: one replica is the least that answers"
-                        .into(),
+                because: text!(
+                    "somebody or something scaled it down: one replica is the least that answers",
+                    "有人或某个组件把它缩容了：至少要有一个副本才能应答"
+                ),
                 steps: vec![Step::Patch {
                     object: w.reference(),
                     strategic: false,
@@ -114,4 +117,16 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 "#;
 
-const PAGE_ZH: &str = "";
+const PAGE_ZH: &str = r#"
+## 看什么
+
+模板带有 Service 所选标签的工作负载，以及它们的副本数。
+
+## 凭什么证实
+
+`spec.replicas` 为 0，且没有就绪的端点。
+
+## 怎么办
+
+先问清是谁缩的容（自动伸缩、夜间计划或某个人），再扩容。
+"#;

@@ -21,6 +21,8 @@ mod xt;
 pub use ask::{Blocker, Targets, Way, blockers, blockers_on, service_targets};
 pub use packet::{Packet, SCTP, TCP, UDP};
 
+use crate::text;
+use crate::text::Text;
 use netshoot_wire::nft::{Family, Table};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -45,19 +47,24 @@ pub struct RuleRef {
     pub packets: Option<u64>,
 }
 
+/// `{}` in English, `{:#}` in Chinese.
 impl fmt::Display for RuleRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.family.name(), self.table, self.chain)?;
+        write!(f, "{} {} {} ", self.family.name(), self.table, self.chain)?;
         match (self.handle, self.index) {
-            (None, None) => write!(f, " policy")?,
-            (Some(handle), _) if handle > 0 => write!(f, " handle {handle}")?,
-            (_, index) => write!(f, " rule {}", index.unwrap_or(0))?,
+            (None, None) => text!("policy", "默认策略"),
+            (Some(handle), _) if handle > 0 => Text::same(format!("handle {handle}")),
+            (_, index) => {
+                let nth = index.unwrap_or(0);
+                text!("rule {nth}", "规则 {nth}")
+            }
         }
+        .fmt(f)?;
         if !self.comment.is_empty() {
             write!(f, " \"{}\"", self.comment)?;
         }
         match self.packets {
-            Some(n) => write!(f, " ({n} packets)"),
+            Some(n) => text!(" ({n} packets)", "（{n} 个报文）").fmt(f),
             None => Ok(()),
         }
     }

@@ -14,6 +14,8 @@ pub use words::{nearest, symptoms};
 use crate::object::{Object, ObjectRef, at};
 use crate::path::{Conversation, Destination};
 use crate::report::Understood;
+use crate::text;
+use crate::text::Text;
 use crate::topology::{Topology, is_running};
 use words::{Role, Token, roles, tokens};
 
@@ -47,27 +49,25 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
         && topology.find("Namespace", "", &request.namespace).is_none()
     {
         let names: Vec<&str> = known_namespaces.iter().map(|n| n.name()).collect();
-        u.asked_back.push(
-            format!(
-                "there is no namespace {}{}",
-                request.namespace,
-                did_you_mean(&request.namespace, &names)
-            )
-            .into(),
-        );
+        let ns = &request.namespace;
+        let near = did_you_mean(ns, &names);
+        u.asked_back.push(text!(
+            "there is no namespace {ns}{near}",
+            "没有命名空间 {ns}{near:#}"
+        ));
         return (u, Vec::new());
     }
     let (mut from, mut to) = (Vec::new(), Vec::new());
     if !request.from.is_empty() {
         match named_client(topology, &request.from, &request.namespace) {
             Ok(c) => from = c,
-            Err(why) => u.asked_back.push(why.into()),
+            Err(why) => u.asked_back.push(why),
         }
     }
     if !request.to.is_empty() {
         match named_target(topology, &request.to, &request.namespace) {
             Ok(t) => to.push(t),
-            Err(why) => u.asked_back.push(why.into()),
+            Err(why) => u.asked_back.push(why),
         }
     }
     if u.asked_back.is_empty() && !request.said.is_empty() {
@@ -80,8 +80,7 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
     all.dedup();
     all.truncate(MOST);
     if all.is_empty() {
-        u.asked_back
-            .push(nothing_understood(topology, request).into());
+        u.asked_back.push(nothing_understood(topology, request));
     }
     u.conversations = all
         .iter()
@@ -103,14 +102,16 @@ pub struct Target {
     pub path: String,
 }
 
-fn did_you_mean(word: &str, names: &[&str]) -> String {
-    match nearest(word, names).as_slice() {
-        [] => String::new(),
-        near => format!("; did you mean {}?", near.join(" or ")),
+fn did_you_mean(word: &str, names: &[&str]) -> Text {
+    let near = nearest(word, names);
+    if near.is_empty() {
+        return Text::default();
     }
+    let near = Text::new(near.join(" or "), near.join(" 或 "));
+    text!("; did you mean {near}?", "；您指的是 {near:#} 吗？")
 }
 
-fn nothing_understood(topology: &Topology<'_>, request: &Request) -> String {
+fn nothing_understood(topology: &Topology<'_>, request: &Request) -> Text {
     let ns = &request.namespace;
     let services: Vec<&str> = topology
         .all("Service")
@@ -119,20 +120,24 @@ fn nothing_understood(topology: &Topology<'_>, request: &Request) -> String {
         .map(|s| s.name())
         .take(6)
         .collect();
-    if services.is_empty() {
-        return format!(
-            "which conversation? say --from pod/NAME --to svc/NAME:PORT, or --to HOST:PORT{}",
-            if ns.is_empty() {
-                ""
-            } else {
-                "; there is no Service in that namespace"
-            }
+    let Some(first) = services.first() else {
+        let none = if ns.is_empty() {
+            Text::default()
+        } else {
+            text!(
+                "; there is no Service in that namespace",
+                "；该命名空间中没有 Service"
+            )
+        };
+        return text!(
+            "which conversation? say --from pod/NAME --to svc/NAME:PORT, or --to HOST:PORT{none}",
+            "是哪一个会话？请指定 --from pod/NAME --to svc/NAME:PORT，或 --to HOST:PORT{none:#}"
         );
-    }
-    format!(
-        "which conversation is meant? Services there are {}; say for instance --from pod/NAME --to svc/{}",
-        services.join(", "),
-        services.first().unwrap_or(&"NAME")
+    };
+    let names = Text::names(&services);
+    text!(
+        "which conversation is meant? Services there are {names}; say for instance --from pod/NAME --to svc/{first}",
+        "指的是哪一个会话？现有的 Service：{names:#}；例如可指定 --from pod/NAME --to svc/{first}"
     )
 }
 
@@ -141,11 +146,12 @@ fn named_client(
     topology: &Topology<'_>,
     text: &str,
     namespace: &str,
-) -> Result<Vec<ObjectRef>, String> {
+) -> Result<Vec<ObjectRef>, Text> {
     let (kind, rest) = text.split_once('/').unwrap_or(("", text));
     if rest.trim().is_empty() {
-        return Err(format!(
-            "'{text}' names nobody; say --from pod/NAME, deploy/NAME or node/NAME"
+        return Err(text!(
+            "'{text}' names nobody; say --from pod/NAME, deploy/NAME or node/NAME",
+            "“{text}”没有指明对象；请指定 --from pod/NAME、deploy/NAME 或 node/NAME"
         ));
     }
     let (name, ns) = match rest.split_once('.') {
@@ -157,9 +163,10 @@ fn named_client(
             Some(n) => Ok(vec![n.reference()]),
             None => {
                 let names: Vec<&str> = topology.all("Node").iter().map(|n| n.name()).collect();
-                Err(format!(
-                    "there is no node {rest}{}",
-                    did_you_mean(rest, &names)
+                let near = did_you_mean(rest, &names);
+                Err(text!(
+                    "there is no node {rest}{near}",
+                    "没有节点 {rest}{near:#}"
                 ))
             }
         };
@@ -186,18 +193,20 @@ fn named_client(
         .flat_map(|k| topology.all(k).iter().filter(here))
         .map(|o| o.name())
         .collect();
-    Err(format!(
-        "there is no {text}{}{}",
-        in_namespace(ns),
-        did_you_mean(name, &names)
-    ))
+    let none = text!("no {text}", "{text}");
+    Err(there_is(&none, ns, &did_you_mean(name, &names)))
 }
 
-fn in_namespace(ns: &str) -> String {
+/// `there is no pod web in namespace shop; did you mean web-1?` of `no pod web`, in Chinese of the
+/// thing alone.
+fn there_is(none: &Text, ns: &str, near: &Text) -> Text {
     if ns.is_empty() {
-        String::new()
+        text!("there is {none}{near}", "没有 {none:#}{near:#}")
     } else {
-        format!(" in namespace {ns}")
+        text!(
+            "there is {none} in namespace {ns}{near}",
+            "命名空间 {ns} 中没有 {none:#}{near:#}"
+        )
     }
 }
 
@@ -240,7 +249,7 @@ fn one_per_node(mut pods: Vec<&Object>) -> Vec<ObjectRef> {
 }
 
 /// `svc/NAME:PORT`, `pod/NAME:PORT`, `NAME.NAMESPACE:PORT`, a URL, `HOST:PORT`.
-fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<Target, String> {
+fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<Target, Text> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let (kind, rest) = match rest.split_once('/') {
         Some((k, r)) if scheme.is_empty() && words::is_kind(k) => (k, r),
@@ -255,12 +264,12 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
         .map_or(authority, |(_, host)| host);
     let (host, port) = words::host_port(authority);
     let port = match port {
-        Some(p) => Some(
-            p.parse::<u16>()
-                .ok()
-                .filter(|p| *p > 0)
-                .ok_or_else(|| format!("'{p}' in '{text}' is not a port (1 to 65535)"))?,
-        ),
+        Some(p) => Some(p.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| {
+            text!(
+                "'{p}' in '{text}' is not a port (1 to 65535)",
+                "“{text}”中的“{p}”不是端口（1 到 65535）"
+            )
+        })?),
         None => match scheme {
             "http" => Some(80),
             "https" => Some(443),
@@ -269,8 +278,9 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
     };
     let host = host.trim();
     if host.is_empty() || authority.starts_with('[') != authority.contains(']') {
-        return Err(format!(
-            "'{text}' names no host; say svc/NAME:PORT, pod/NAME:PORT, HOST:PORT or [IPV6]:PORT"
+        return Err(text!(
+            "'{text}' names no host; say svc/NAME:PORT, pod/NAME:PORT, HOST:PORT or [IPV6]:PORT",
+            "“{text}”没有指明主机；请写作 svc/NAME:PORT、pod/NAME:PORT、HOST:PORT 或 [IPV6]:PORT"
         ));
     }
     let target = |to: Destination| Target {
@@ -292,11 +302,8 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
             .map(|p| target(Destination::Pod(p.reference())))
             .ok_or_else(|| {
                 let names: Vec<&str> = topology.all("Pod").iter().map(|p| p.name()).collect();
-                format!(
-                    "there is no pod {host}{}{}",
-                    in_namespace(namespace),
-                    did_you_mean(host, &names)
-                )
+                let none = text!("no pod {host}", "Pod {host}");
+                there_is(&none, namespace, &did_you_mean(host, &names))
             });
     }
     if let Some(s) = words::service_named(topology, host, namespace) {
@@ -304,11 +311,8 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
     }
     if !kind.is_empty() {
         let names: Vec<&str> = topology.all("Service").iter().map(|p| p.name()).collect();
-        return Err(format!(
-            "there is no Service {host}{}{}",
-            in_namespace(namespace),
-            did_you_mean(host, &names)
-        ));
+        let none = text!("no Service {host}", "Service {host}");
+        return Err(there_is(&none, namespace, &did_you_mean(host, &names)));
     }
     if port.is_none() && scheme.is_empty() {
         let host = if host.contains(':') {
@@ -316,7 +320,10 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
         } else {
             host.to_string()
         };
-        return Err(format!("which port of {host}? say --to {host}:PORT"));
+        return Err(text!(
+            "which port of {host}? say --to {host}:PORT",
+            "{host} 的哪个端口？请指定 --to {host}:PORT"
+        ));
     }
     Ok(target(Destination::Host(host.to_string())))
 }
@@ -356,19 +363,15 @@ fn from_words(
         }
     }
     let known = words::known_names(topology);
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
     for word in words::strange_names(&request.said, &known, all.len() < 2) {
-        u.asked_back.push(
-            format!(
-                "there is nothing called {word}{}{}",
-                in_namespace(&request.namespace),
-                did_you_mean(&word, &known.iter().map(String::as_str).collect::<Vec<_>>())
-            )
-            .into(),
-        );
+        let none = text!("nothing called {word}", "名为 {word} 的对象");
+        let near = did_you_mean(&word, &names);
+        u.asked_back
+            .push(there_is(&none, &request.namespace, &near));
     }
     if from.is_empty() && to.is_empty() && request.namespace.is_empty() && u.asked_back.is_empty() {
-        u.asked_back
-            .push(nothing_understood(topology, request).into());
+        u.asked_back.push(nothing_understood(topology, request));
     }
 }
 
