@@ -10,6 +10,7 @@ mod io;
 mod laws;
 mod report;
 mod version;
+mod words;
 mod wrong;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -180,7 +181,10 @@ fn complain(e: &clap::Error, io: &mut Io<'_>) -> i32 {
         let _ = io.err.write_all(said.as_bytes());
         return USAGE;
     }
-    let text = e.render().to_string();
+    let text = match io.lang {
+        Lang::En => e.render().to_string(),
+        Lang::Zh => words::in_chinese(e),
+    };
     if e.use_stderr() {
         let _ = io.err.write_all(text.as_bytes());
         USAGE

@@ -55,3 +55,16 @@ pub fn lab(name: &str) -> Result<Option<World>, Error> {
         .map(|(name, objects, plan)| load::from_texts(name, objects, plan))
         .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_world_has_a_title_in_both_languages() {
+        for w in super::labs().unwrap() {
+            let chinese = |t: &str| t.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+            let (en, zh) = (&w.plan.title, &w.plan.title_zh);
+            assert!(!en.is_empty() && !chinese(en), "{}: {en}", w.name);
+            assert!(chinese(zh), "{}: {zh}", w.name);
+        }
+    }
+}

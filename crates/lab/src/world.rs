@@ -28,6 +28,9 @@ pub struct World {
 pub struct Plan {
     /// One line for people.
     pub title: String,
+    /// The same in Chinese; empty where a team needs none.
+    #[serde(default)]
+    pub title_zh: String,
     /// Catalogue numbers that are broken here, first the one asked about; empty for none.
     #[serde(default)]
     pub catalogue: Vec<String>,

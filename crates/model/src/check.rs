@@ -89,8 +89,12 @@ impl<'a> View<'a> {
                 let (what, from) = (describe(&probe.question), place(&probe.from));
                 self.gap(
                     text!("{what} from {from}", "{what:#}（自 {from:#}）"),
-                    Text::same(if missing.is_empty() { why } else { missing }),
-                    Text::same(how_to_get),
+                    if missing.is_empty() {
+                        Text::same(why)
+                    } else {
+                        missing.clone()
+                    },
+                    how_to_get.clone(),
                 );
                 None
             }

@@ -396,7 +396,7 @@ fn audit(evidence: &EvidenceSet, who: &str, lang: Lang) -> Vec<AuditLine> {
             harm: a.probe.question.harm(),
             outcome: match &a.answer {
                 Answer::CouldNotAsk { why, .. } => why.clone(),
-                _ => crate::observe::word(Outcome::Answered).in_lang(lang).into(),
+                _ => "answered".into(),
             },
         })
         .collect();

@@ -3,6 +3,7 @@
 //! The same probe runs here, in a pod, or is answered from a recording. "Refused" is an answer;
 //! only "could not ask" is not, and becomes a gap.
 
+use crate::text::Text;
 use netshoot_wire::nft;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -333,9 +334,9 @@ pub enum Answer {
         /// What was tried and what came back.
         why: String,
         /// The missing right or thing; empty when unknown.
-        missing: String,
+        missing: Text,
         /// The command that would give it; empty when unknown.
-        how_to_get: String,
+        how_to_get: Text,
     },
 }
 

@@ -75,6 +75,11 @@ impl Text {
         &self.en
     }
 
+    /// These are its words in one of the languages.
+    pub fn says(&self, words: &str) -> bool {
+        self.en == words || self.zh == words
+    }
+
     /// No words.
     pub fn is_empty(&self) -> bool {
         self.en.is_empty()

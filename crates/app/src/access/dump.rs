@@ -6,6 +6,7 @@ use crate::wrong::Wrong;
 use anyhow::Result;
 use netshoot_model::probe::{Answer, Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
+use netshoot_model::text;
 use std::path::PathBuf;
 
 /// A folder of dumps.
@@ -26,9 +27,14 @@ impl Access for Dump {
     fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {
         let answer = || Answer::CouldNotAsk {
             why: "a dump has no network".into(),
-            missing: "a network to ask: the facts come from a dump".into(),
-            how_to_get: "run the diagnosis in the cluster, or give a recording with --snapshot"
-                .into(),
+            missing: text!(
+                "a network to ask: the facts come from a dump",
+                "没有可以探测的网络：事实来自转储文件"
+            ),
+            how_to_get: text!(
+                "run the diagnosis in the cluster, or give a recording with --snapshot",
+                "在集群中运行诊断，或用 --snapshot 给出录制文件"
+            ),
         };
         Ok(probes
             .iter()

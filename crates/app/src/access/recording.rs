@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use netshoot_model::engine::Case;
 use netshoot_model::probe::{Answer, Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
+use netshoot_model::text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -115,8 +116,11 @@ impl Access for Replay {
             took_ms: 0,
             answer: Answer::CouldNotAsk {
                 why: "not in the recording".into(),
-                missing: "the answer is not in the recording".into(),
-                how_to_get: "run the diagnosis again where the network is".into(),
+                missing: text!("the answer is not in the recording", "录制文件中没有该答案"),
+                how_to_get: text!(
+                    "run the diagnosis again where the network is",
+                    "在该网络所在之处重新诊断"
+                ),
             },
         };
         Ok(probes

@@ -1,6 +1,6 @@
 //! Worlds for people: list, up, run, solve.
 
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use crate::report::safe;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
@@ -100,12 +100,20 @@ fn in_path(program: &str) -> bool {
         .any(|d| d.join(program).exists())
 }
 
+/// The title in a language, the English one where there is no other.
+fn title(w: &World, lang: Lang) -> &str {
+    match w.plan.title_zh.as_str() {
+        "" => &w.plan.title,
+        zh => lang.pick(&w.plan.title, zh),
+    }
+}
+
 /// `lab list`.
 pub fn list(worlds: &[World], json: bool, io: &mut Io<'_>) -> Result<i32> {
     let mut rows = Vec::new();
     for w in worlds {
         let (state, why) = state(w);
-        rows.push(json!({"name": w.name, "catalogue": w.plan.catalogue, "layer": w.plan.layer, "needs": w.plan.needs, "state": state, "why": why, "title": w.plan.title}));
+        rows.push(json!({"name": w.name, "catalogue": w.plan.catalogue, "layer": w.plan.layer, "needs": w.plan.needs, "state": state, "why": why, "title": w.plan.title, "title_zh": w.plan.title_zh}));
     }
     if json {
         writeln!(io.out, "{}", serde_json::to_string_pretty(&rows)?)?;
@@ -125,7 +133,7 @@ pub fn list(worlds: &[World], json: bool, io: &mut Io<'_>) -> Result<i32> {
             safe(&w.name),
             w.plan.catalogue.join(","),
             w.plan.layer,
-            safe(&w.plan.title)
+            safe(title(w, io.lang))
         )?;
     }
     Ok(0)

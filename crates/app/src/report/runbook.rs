@@ -439,11 +439,10 @@ fn asked(b: &mut String, r: &Report, step: Step, lang: Lang) {
             continue;
         }
         let (source, from) = (source(&a.probe.question), place(&a.probe.from));
-        let (source, from) = (source.in_lang(lang), from.in_lang(lang));
         let seen = r
             .evidence
             .iter()
-            .filter(|e| e.source == source && e.seen_from == from);
+            .filter(|e| source.says(&e.source) && from.says(&e.seen_from));
         let mut any = false;
         for e in seen {
             any = true;

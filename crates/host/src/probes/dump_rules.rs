@@ -67,6 +67,7 @@ nf_tables 的全部表，包括链、钩子、默认策略、规则、计数器�
 mod tests {
     use super::*;
     use crate::testing::{in_new_netns, without_capabilities};
+    use netshoot_model::text::Text;
 
     #[test]
     fn a_new_namespace_has_no_rules() {
@@ -85,6 +86,6 @@ mod tests {
         let Answer::CouldNotAsk { missing, .. } = answer else {
             panic!("{answer:?}")
         };
-        assert_eq!(missing, "CAP_NET_ADMIN");
+        assert_eq!(missing, Text::same("CAP_NET_ADMIN"));
     }
 }

@@ -28,6 +28,7 @@ mod udp_exchange;
 
 use crate::clock;
 use netshoot_model::probe::{Answer, Answered, Harm, Probe, Question};
+use netshoot_model::text::Text;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -103,12 +104,8 @@ impl Need {
     pub fn how_to_get(self) -> &'static str {
         match self {
             Need::None => "",
-            Need::NetRaw => {
-                "sudo setcap cap_net_raw+ep \"$(command -v netshoot)\"  (or run it as root)"
-            }
-            Need::NetAdmin => {
-                "sudo setcap cap_net_admin+ep \"$(command -v netshoot)\"  (or run it as root)"
-            }
+            Need::NetRaw => "sudo setcap cap_net_raw+ep \"$(command -v netshoot)\"",
+            Need::NetAdmin => "sudo setcap cap_net_admin+ep \"$(command -v netshoot)\"",
         }
     }
 
@@ -116,8 +113,8 @@ impl Need {
     pub fn missing(self, why: impl Into<String>) -> Answer {
         Answer::CouldNotAsk {
             why: why.into(),
-            missing: self.word().into(),
-            how_to_get: self.how_to_get().into(),
+            missing: Text::same(self.word()),
+            how_to_get: Text::same(self.how_to_get()),
         }
     }
 }
@@ -133,8 +130,8 @@ pub struct Place {
 pub fn could_not_ask(why: impl Into<String>) -> Answer {
     Answer::CouldNotAsk {
         why: why.into(),
-        missing: String::new(),
-        how_to_get: String::new(),
+        missing: Text::default(),
+        how_to_get: Text::default(),
     }
 }
 
@@ -147,8 +144,8 @@ pub fn gap(error: &crate::Error, need: Need) -> Answer {
             how_to_get,
         } => Answer::CouldNotAsk {
             why: tried.clone(),
-            missing: (*missing).into(),
-            how_to_get: how_to_get.clone(),
+            missing: Text::same(*missing),
+            how_to_get: Text::same(how_to_get),
         },
         e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => need.missing(e.to_string()),
         e => could_not_ask(e.to_string()),
@@ -456,11 +453,15 @@ mod laws {
                         how_to_get,
                     } => {
                         assert!(
-                            !why.is_empty() && missing == "CAP_NET_RAW",
+                            !why.is_empty() && missing.as_str() == "CAP_NET_RAW",
                             "{}: {why}; {missing}",
                             k.id
                         );
-                        assert!(how_to_get.contains("cap_net_raw"), "{}: {how_to_get}", k.id);
+                        assert!(
+                            how_to_get.as_str().contains("cap_net_raw"),
+                            "{}: {how_to_get}",
+                            k.id
+                        );
                     }
                     other => panic!("{} answered without CAP_NET_RAW: {other:?}", k.id),
                 }

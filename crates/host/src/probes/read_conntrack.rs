@@ -74,6 +74,7 @@ const PAGE_ZH: &str = "\
 mod tests {
     use super::*;
     use crate::testing::{in_new_netns, without_capabilities};
+    use netshoot_model::text::Text;
 
     #[test]
     fn without_the_right_it_is_a_gap_and_no_empty_table() {
@@ -89,8 +90,11 @@ mod tests {
         else {
             panic!("{answer:?}")
         };
-        assert_eq!(missing, "CAP_NET_ADMIN");
-        assert!(how_to_get.contains("setcap cap_net_admin"), "{how_to_get}");
+        assert_eq!(missing, Text::same("CAP_NET_ADMIN"));
+        assert!(
+            how_to_get.as_str().contains("setcap cap_net_admin"),
+            "{how_to_get}"
+        );
         assert!(why.contains("conntrack"), "{why}");
     }
 

@@ -3,6 +3,8 @@
 use super::{Kind, Need, Place, not_mine};
 use crate::resolv;
 use netshoot_model::probe::{Answer, Harm, Question};
+use netshoot_model::text;
+use netshoot_model::text::Text;
 
 /// Which servers and suffixes a resolver library uses; the function is [`resolv::parse`].
 pub const PROBE: Kind = Kind {
@@ -21,8 +23,8 @@ fn run(question: &Question, place: &Place) -> Answer {
         (Question::ResolvConf, Ok(text)) => Answer::ResolvConf(resolv::parse(&text)),
         (Question::ResolvConf, Err(e)) => Answer::CouldNotAsk {
             why: format!("read /etc/resolv.conf: {e}"),
-            missing: "a readable /etc/resolv.conf".into(),
-            how_to_get: String::new(),
+            missing: text!("a readable /etc/resolv.conf", "可读的 /etc/resolv.conf"),
+            how_to_get: Text::default(),
         },
         _ => not_mine(question),
     }
