@@ -391,6 +391,13 @@ pub struct TlsHandshake {
     pub version: String,
     /// Verification error in words, empty when the chain is valid for the name now.
     pub problem: String,
+    /// Where authorities were looked for, in order: `built-in`, `given`, a file, a folder. Empty in
+    /// older recordings, where they were the built-in ones or those given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<String>,
+    /// The first of them by which the chain is valid; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trusted_by: String,
     /// The chain as presented, leaf first.
     pub chain: Vec<Certificate>,
     /// Time of the TCP and TLS handshakes, microseconds.

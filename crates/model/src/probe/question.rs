@@ -170,7 +170,8 @@ pub enum Question {
         to: SocketAddr,
         /// Server name to send; empty sends none.
         server_name: String,
-        /// PEM of authorities to trust; empty trusts the built-in ones.
+        /// PEM of authorities to trust; empty trusts the built-in ones and, asked from a plain host,
+        /// those of the machine.
         authorities: String,
         /// Patience.
         timeout_ms: u32,
