@@ -82,6 +82,18 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Object>, Error> {
         )));
     }
     let mut out = Vec::new();
+    // YAML is no superset of JSON in its letters: a raw DEL is an error there, U+2028 a line's end.
+    if text.trim_start().starts_with('{') {
+        let whole: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text)
+            .into_iter()
+            .collect();
+        if let Ok(values) = whole {
+            for value in values {
+                collect(value, &mut out).map_err(syntax)?;
+            }
+            return Ok(out);
+        }
+    }
     for doc in serde_yaml_ng::Deserializer::from_str(text) {
         let value = Value::deserialize(doc).map_err(|e| syntax(e.to_string()))?;
         collect(value, &mut out).map_err(syntax)?;

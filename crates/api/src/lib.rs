@@ -6,6 +6,8 @@
 //! [`live`] and nowhere in a signature.
 
 mod dump;
+#[cfg(test)]
+mod fuzz;
 pub mod live;
 mod redact;
 

@@ -46,7 +46,9 @@ fn walk(value: &mut Value) {
                 .get("name")
                 .and_then(Value::as_str)
                 .is_some_and(is_secret_name);
-            if secret_env && let Some(v) = map.get_mut("value").filter(|v| v.is_string()) {
+            // A number or a truth value is a mistake that is as secret as a text.
+            let scalar = |v: &&mut Value| !(v.is_object() || v.is_array() || v.is_null());
+            if secret_env && let Some(v) = map.get_mut("value").filter(scalar) {
                 *v = Value::String(GONE.into());
             }
             map.values_mut().for_each(walk);
@@ -81,52 +83,69 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 /// The text without credentials, if it holds any: `scheme://user:password@host`, `Bearer x`,
-/// `--token=x`, `password=x`.
+/// `--token=x`, `password=x`, `"password": "x"`, whatever the case of the words.
 pub fn text(s: &str) -> Option<String> {
-    let mut out = s.to_string();
-    let mut from = 0;
-    while let Some(at) = out
-        .get(from..)
-        .and_then(|r| r.find("://"))
-        .map(|i| i + from + 3)
-    {
-        let rest = out.get(at..).unwrap_or("");
-        let end = rest
-            .find(|c: char| c == '/' || c.is_whitespace() || c == '"')
-            .unwrap_or(rest.len());
-        if let Some(user) = rest.get(..end).and_then(|a| a.rfind('@')) {
-            out.replace_range(at..at + user, GONE);
-            from = at + GONE.len();
-        } else {
-            from = at;
-        }
-    }
-    for mark in ["Bearer ", "bearer ", "Basic "] {
-        mask_after(&mut out, mark);
+    // ASCII only: places stay where they are.
+    let lower = s.to_ascii_lowercase();
+    let mut spans = users_of_urls(s);
+    for mark in ["bearer ", "authorization: basic "] {
+        let ends = lower.match_indices(mark).map(|(i, m)| i + m.len());
+        spans.extend(ends.map(|at| (at, value_end(s, at, false))));
     }
     for name in NAMES {
-        mask_after(&mut out, &format!("{name}="));
-        mask_after(&mut out, &format!("{}=", name.to_uppercase()));
+        for (i, _) in lower.match_indices(name) {
+            if let Some((at, quoted)) = value_of(&lower, i + name.len()) {
+                spans.push((at, value_end(s, at, quoted)));
+            }
+        }
     }
+    // All are found before any goes: what one takes away may be what shows another.
+    spans.retain(|(from, to)| from < to);
+    spans.sort_unstable();
+    let (mut out, mut done) = (String::new(), 0);
+    for (from, to) in spans {
+        if from >= done {
+            out += s.get(done..from).unwrap_or_default();
+            out += GONE;
+        }
+        done = done.max(to);
+    }
+    out += s.get(done..).unwrap_or_default();
     (out != s).then_some(out)
 }
 
-fn mask_after(out: &mut String, mark: &str) {
-    let mut from = 0;
-    while let Some(at) = out
-        .get(from..)
-        .and_then(|r| r.find(mark))
-        .map(|i| i + from + mark.len())
-    {
-        let rest = out.get(at..).unwrap_or("");
+/// `user:password` of each `://user:password@host`; a password may hold further at-signs.
+fn users_of_urls(s: &str) -> Vec<(usize, usize)> {
+    let user = |(i, mark): (usize, &str)| {
+        let at = i + mark.len();
+        let rest = s.get(at..)?;
         let end = rest
-            .find(|c: char| c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';'))
+            .find(|c: char| c == '/' || c.is_whitespace() || c == '"')
             .unwrap_or(rest.len());
-        if end > 0 && !rest.starts_with(GONE) {
-            out.replace_range(at..at + end, GONE);
-        }
-        from = at;
+        Some((at, at + rest.get(..end)?.rfind('@')?))
+    };
+    s.match_indices("://").filter_map(user).collect()
+}
+
+/// Where the value begins of a name that ends here, and whether quotes end it: `name=x`,
+/// `name": "x"`.
+fn value_of(text: &str, end: usize) -> Option<(usize, bool)> {
+    let behind = text.get(end..)?;
+    if behind.starts_with('=') {
+        return Some((end + 1, false));
     }
+    let value = behind.strip_prefix('"')?.trim_start().strip_prefix(':')?;
+    let value = value.trim_start().strip_prefix('"')?;
+    Some((text.len() - value.len(), true))
+}
+
+fn value_end(text: &str, at: usize, quoted: bool) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let ends = |c: char| match quoted {
+        true => c == '"',
+        false => c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';'),
+    };
+    at + rest.find(ends).unwrap_or(rest.len())
 }
 
 #[cfg(test)]
@@ -147,6 +166,12 @@ mod tests {
                 Some("Authorization: Bearer [redacted]"),
             ),
             ("--token=abc --port=1", Some("--token=[redacted] --port=1")),
+            ("Password=abc;x", Some("Password=[redacted];x")),
+            (
+                "{\"Token\" : \"a b\", \"secretName\": \"tls\"}",
+                Some("{\"Token\" : \"[redacted]\", \"secretName\": \"tls\"}"),
+            ),
+            ("a basic check of the secret: done", None),
         ] {
             assert_eq!(text(given).as_deref(), want, "{given}");
         }

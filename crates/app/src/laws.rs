@@ -1,5 +1,7 @@
 //! Laws of the house that Cargo and clippy cannot see, read from the sources.
 
+mod parsers;
+
 use crate::golden::root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,16 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// A source without the tests that stand in it.
+fn own(text: &str) -> &str {
+    let inline = |(at, mark): &(usize, &str)| {
+        let behind = text[at + mark.len()..].lines().next();
+        behind.is_some_and(|line| line.ends_with('{'))
+    };
+    let tests = text.match_indices("#[cfg(test)]\nmod ").find(inline);
+    tests.map_or(text, |(at, _)| &text[..at])
+}
+
 /// Sources below a folder of `crates/`, each with its text up to its tests.
 fn texts(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
@@ -24,8 +36,8 @@ fn texts(folder: &str) -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            let own = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-            (path, own.to_string())
+            let own = own(&text).to_string();
+            (path, own)
         })
         .collect()
 }

@@ -4,6 +4,8 @@ mod access;
 mod applets;
 mod faces;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 mod io;
 #[cfg(test)]

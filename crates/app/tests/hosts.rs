@@ -295,6 +295,45 @@ for i in $(seq 300); do grep -q ':01BB .* 0A ' /proc/net/tcp /proc/net/tcp6 && b
 }
 
 #[test]
+fn an_authority_of_the_machine_counts_and_is_named() {
+    if !have(&["unshare", "ip", "mount", "openssl"]) {
+        return;
+    }
+    let server = "ip link set dev lo up
+key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+openssl req -x509 $key -keyout $DIR/cak -out $DIR/ca -days 2 -subj '/CN=our authority' 2> $DIR/log
+openssl req $key -keyout $DIR/k -out $DIR/r -subj /CN=box 2>> $DIR/log
+printf 'subjectAltName=DNS:box.test' > $DIR/names
+openssl x509 -req -in $DIR/r -CA $DIR/ca -CAkey $DIR/cak -CAcreateserial -days 2 -extfile $DIR/names -out $DIR/c 2>> $DIR/log
+openssl req -x509 $key -keyout $DIR/k2 -out $DIR/other -days 2 -subj '/CN=another authority' 2>> $DIR/log
+printf '127.0.0.1 box.test\\n' > $DIR/hosts; mount --bind $DIR/hosts /etc/hosts
+timeout 10 openssl s_server -accept 443 -key $DIR/k -cert $DIR/c -www >> $DIR/log 2>&1 &
+for i in $(seq 300); do grep -q ':01BB .* 0A ' /proc/net/tcp /proc/net/tcp6 && break; sleep 0.01; done";
+    let report = diagnose(
+        "tls-ours",
+        &format!("{server}\nexport SSL_CERT_FILE=$DIR/ca"),
+        "https://box.test/",
+    );
+    assert_eq!(report["verdict"], "healthy", "{report:#}");
+    let seen = report["symptom"].to_string();
+    assert!(
+        seen.contains("authority known to /") && seen.contains("/ca"),
+        "{seen}"
+    );
+    let report = diagnose(
+        "tls-others",
+        &format!("{server}\nexport SSL_CERT_FILE=$DIR/other"),
+        "https://box.test/",
+    );
+    proves(&report, "certificate-not-trusted", "tls", "and not in /");
+    let evidence = report["evidence"].to_string();
+    assert!(
+        evidence.contains("looked for in: built-in, /"),
+        "{evidence}"
+    );
+}
+
+#[test]
 fn a_pod_of_a_world_asks_from_where_it_is() {
     let out = Command::new(PROGRAM)
         .args([

@@ -233,3 +233,28 @@ fn addresses_in(replies: &[DnsReply]) -> Vec<IpAddr> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_reply_is_garbled_or_to_this_query() {
+        let ask = Message::query(7, "web.shop", 1);
+        let mut reply = ask.reply(0);
+        let address = netshoot_wire::dns::Data::A([10, 0, 0, 1].into());
+        reply.answers = vec![netshoot_wire::dns::Record::new("web.shop", 5, address)];
+        let mut read = 0;
+        netshoot_wire::fuzz::mutations(&reply.encode().unwrap(), 20_000, |bytes| {
+            let Ok(message) = understand(bytes, &ask) else {
+                return;
+            };
+            read += 1;
+            assert!(message.response && message.id == 7);
+            for q in &message.questions {
+                assert!(q.name.eq_ignore_ascii_case("web.shop"), "{q:?}");
+            }
+        });
+        assert!(read > 1000, "{read}");
+    }
+}

@@ -116,7 +116,11 @@ pub fn get(
     keep: &mut dyn FnMut(&[u8]),
 ) -> Result<(HttpAttempt, Option<Response>), Error> {
     let client = if ask.tls {
-        Some(tls::Client::new(ask.server_name(), ask.to.ip(), "")?)
+        Some(tls::Client::new(
+            ask.server_name(),
+            ask.to.ip(),
+            vec![crate::authorities::built_in()],
+        )?)
     } else {
         None
     };

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)] // system calls; each with its SAFETY line
 
+pub mod authorities;
 pub mod capture;
 pub mod clock;
 pub mod diag;

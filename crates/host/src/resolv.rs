@@ -126,4 +126,28 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn damaged_files_are_read_as_far_as_they_go() {
+        let seeds = [
+            "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n",
+            "# a\ndomain example.org\nnameserver fe80::1%eth0\nnameserver fd00::a\noptions timeout:1 ndots:2 rotate\n",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            let conf = parse(text);
+            assert!(conf.nameservers.len() <= MAX_SERVERS && conf.ndots <= MAX_NDOTS);
+            let mut written = format!(
+                "search {}\noptions ndots:{}\n",
+                conf.search.join(" "),
+                conf.ndots
+            );
+            for server in &conf.nameservers {
+                written += &format!("nameserver {server}\n");
+            }
+            assert_eq!(parse(&written), conf, "{text:?}");
+            let names = candidates("web.shop", &conf);
+            assert_eq!(names.len(), conf.search.len() + 1, "{text:?}");
+            assert!(names.iter().any(|n| n == "web.shop"), "{text:?}");
+        });
+    }
 }

@@ -1,17 +1,17 @@
 //! TLS handshakes that finish whatever the certificate is, and tell what is wrong with it.
 
 use crate::Error;
+use crate::authorities::{self, Places, Store};
 use crate::sockets::words;
 use crate::tcp::Connection;
 use netshoot_model::probe::{Certificate, Outcome, TlsHandshake};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
 };
 use std::io;
 use std::net::IpAddr;
@@ -30,8 +30,17 @@ pub struct Client {
 /// Writes down what was presented and what a strict client would say.
 #[derive(Debug)]
 struct Observer {
-    strict: Arc<WebPkiServerVerifier>,
-    seen: Mutex<(Vec<CertificateDer<'static>>, Option<rustls::Error>)>,
+    /// A strict client for each store, in the order of asking.
+    strict: Vec<(Store, Arc<WebPkiServerVerifier>)>,
+    seen: Mutex<Seen>,
+}
+
+/// What was presented, what is wrong with it, and the store that makes it valid.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    chain: Vec<CertificateDer<'static>>,
+    problem: Option<rustls::Error>,
+    trusted_by: String,
 }
 
 impl ServerCertVerifier for Observer {
@@ -43,16 +52,33 @@ impl ServerCertVerifier for Observer {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self
-            .strict
-            .verify_server_cert(leaf, others, name, ocsp, now)
-            .err();
+        let mut verdict = None;
+        let mut trusted_by = String::new();
+        for (store, strict) in &self.strict {
+            let said = match strict.verify_server_cert(leaf, others, name, ocsp, now) {
+                Err(e) if lies_in(store, leaf, &e) => named(leaf, name, now),
+                said => said.map(drop),
+            };
+            match said {
+                Ok(()) => {
+                    (verdict, trusted_by) = (None, store.name.clone());
+                    break;
+                }
+                // What is wrong besides the authority tells more.
+                Err(e) if verdict.as_ref().is_none_or(knows_nobody) => verdict = Some(e),
+                Err(_) => {}
+            }
+        }
         let chain = std::iter::once(leaf)
             .chain(others)
             .map(|c| c.clone().into_owned())
             .collect();
         if let Ok(mut seen) = self.seen.lock() {
-            *seen = (chain, verdict);
+            *seen = Seen {
+                chain,
+                problem: verdict,
+                trusted_by,
+            };
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -63,7 +89,7 @@ impl ServerCertVerifier for Observer {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(self.note(self.strict.verify_tls12_signature(message, leaf, signed)))
+        Ok(self.note(|strict| strict.verify_tls12_signature(message, leaf, signed)))
     }
 
     fn verify_tls13_signature(
@@ -72,11 +98,12 @@ impl ServerCertVerifier for Observer {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(self.note(self.strict.verify_tls13_signature(message, leaf, signed)))
+        Ok(self.note(|strict| strict.verify_tls13_signature(message, leaf, signed)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.strict.supported_verify_schemes()
+        let first = self.strict.first();
+        first.map_or_else(Vec::new, |(_, s)| s.supported_verify_schemes())
     }
 }
 
@@ -84,27 +111,35 @@ impl Observer {
     /// A bad signature is written down unless the chain was wrong already.
     fn note(
         &self,
-        verdict: Result<HandshakeSignatureValid, rustls::Error>,
+        verify: impl Fn(&WebPkiServerVerifier) -> Result<HandshakeSignatureValid, rustls::Error>,
     ) -> HandshakeSignatureValid {
-        if let (Err(e), Ok(mut seen)) = (verdict, self.seen.lock()) {
-            seen.1.get_or_insert(e);
+        // The same whatever authorities are trusted.
+        let verdict = self.strict.first().map(|(_, strict)| verify(strict));
+        if let (Some(Err(e)), Ok(mut seen)) = (verdict, self.seen.lock()) {
+            seen.problem.get_or_insert(e);
         }
         HandshakeSignatureValid::assertion()
     }
 }
 
 impl Client {
-    /// A client that sends `server_name` (an address or nothing sends none) and would trust
-    /// `authorities`, PEM; empty for the built-in ones.
-    pub fn new(server_name: &str, to: IpAddr, authorities: &str) -> Result<Client, Error> {
+    /// A client that sends `server_name` (an address or nothing sends none) and would trust the
+    /// authorities of these stores.
+    pub fn new(server_name: &str, to: IpAddr, stores: Vec<Store>) -> Result<Client, Error> {
         let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
         let absent = |what: String| Error::Absent { what };
-        let strict = WebPkiServerVerifier::builder_with_provider(
-            Arc::new(roots(authorities)?),
-            provider.clone(),
-        )
-        .build()
-        .map_err(|e| absent(format!("a usable authority among those given ({e})")))?;
+        let public = stores.iter().all(|s| s.name != "given");
+        let mut strict = Vec::new();
+        for store in stores
+            .into_iter()
+            .filter(|s| !s.roots.is_empty() || !public)
+        {
+            let roots = Arc::new(store.roots.clone());
+            let built = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+                .build()
+                .map_err(|e| absent(format!("a usable authority among those given ({e})")))?;
+            strict.push((store, built));
+        }
         let observer = Arc::new(Observer {
             strict,
             seen: Mutex::default(),
@@ -127,7 +162,7 @@ impl Client {
             observer,
             name,
             nameless,
-            public: authorities.trim().is_empty(),
+            public,
         })
     }
 
@@ -144,20 +179,17 @@ impl Client {
         Ok(tls)
     }
 
-    /// What was presented in the last handshake, and what a strict client would say of it.
-    pub fn presented(&self) -> (Vec<Certificate>, String) {
-        let (chain, verdict) = self
-            .observer
-            .seen
-            .lock()
-            .map(|seen| seen.clone())
-            .unwrap_or_default();
-        let chain: Vec<Certificate> = chain.iter().map(|der| certificate(der)).collect();
-        let problem = match verdict {
+    /// What was presented in the last handshake, what a strict client would say of it, and the
+    /// store that makes it valid.
+    pub fn presented(&self) -> (Vec<Certificate>, String, String) {
+        let seen = self.observer.seen.lock();
+        let seen = seen.map(|seen| seen.clone()).unwrap_or_default();
+        let chain: Vec<Certificate> = seen.chain.iter().map(|der| certificate(der)).collect();
+        let problem = match seen.problem {
             Some(e) => self.problem(&e, &chain),
             None => String::new(),
         };
-        (chain, problem)
+        (chain, problem, seen.trusted_by)
     }
 
     fn problem(&self, error: &rustls::Error, chain: &[Certificate]) -> String {
@@ -181,10 +213,10 @@ impl Client {
             }
             // What `openssl req -x509` makes is an authority of its own, which comes out before the
             // question of who signed it.
-            E::Other(e)
+            E::Other(_)
                 if self.public
                     && leaf.is_some_and(|l| l.subject == l.issuer)
-                    && e.to_string().contains("CaUsedAsEndEntity") =>
+                    && is_an_authority(&rustls::Error::InvalidCertificate(error.clone())) =>
             {
                 "unknown issuer (self-signed)".into()
             }
@@ -193,22 +225,40 @@ impl Client {
     }
 }
 
-fn roots(authorities: &str) -> Result<RootCertStore, Error> {
-    if authorities.trim().is_empty() {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
+/// The server presents an authority's own certificate.
+fn is_an_authority(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(e))
+        if e.to_string().contains("CaUsedAsEndEntity"))
+}
+
+/// The error says nothing but that the authority is not among those trusted.
+fn knows_nobody(error: &rustls::Error) -> bool {
+    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    *error == unknown || is_an_authority(error)
+}
+
+/// A server's own certificate that somebody put among the authorities: other clients take it.
+fn lies_in(store: &Store, leaf: &CertificateDer<'_>, error: &rustls::Error) -> bool {
+    knows_nobody(error) && store.certificates.iter().any(|c| c == leaf)
+}
+
+/// What is left to be verified of a certificate that is trusted as it is: its time and its names.
+fn named(
+    leaf: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), rustls::Error> {
+    let fields = certificate(leaf);
+    let now = i64::try_from(now.as_secs())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1000);
+    if now > fields.not_after_ms {
+        return Err(CertificateError::Expired.into());
     }
-    let mut store = RootCertStore::empty();
-    for der in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
-        let added = der
-            .map_err(|e| e.to_string())
-            .and_then(|der| store.add(der).map_err(|e| e.to_string()));
-        added.map_err(|e| Error::Absent {
-            what: format!("a readable certificate among the authorities ({e})"),
-        })?;
+    if now < fields.not_before_ms {
+        return Err(CertificateError::NotValidYet.into());
     }
-    Ok(store)
+    verify_server_name(&ParsedCertificate::try_from(leaf)?, name)
 }
 
 /// The fields of a certificate; what does not parse says so in its subject.
@@ -260,18 +310,30 @@ pub fn certificate(der: &[u8]) -> Certificate {
     }
 }
 
-/// Connects, shakes hands, reads the chain. The error is a gap.
+/// Connects, shakes hands, reads the chain. Trusted are `authorities`, PEM; with none of them the
+/// built-in ones and those of these places. The error is a gap.
 pub fn inspect(
     to: std::net::SocketAddr,
     server_name: &str,
     authorities: &str,
+    places: &Places,
     timeout_ms: u32,
 ) -> Result<TlsHandshake, Error> {
-    let client = Client::new(server_name, to.ip(), authorities)?;
+    let stores = if authorities.trim().is_empty() {
+        let mut all = vec![authorities::built_in()];
+        all.extend(places.read());
+        all
+    } else {
+        vec![authorities::given(authorities)?]
+    };
+    let names = stores.iter().map(|s| s.name.clone()).collect();
+    let client = Client::new(server_name, to.ip(), stores)?;
     let blank = TlsHandshake {
         outcome: Outcome::Answered,
         version: String::new(),
         problem: String::new(),
+        stores: names,
+        trusted_by: String::new(),
         chain: vec![],
         took_us: 0,
         detail: String::new(),
@@ -289,7 +351,7 @@ pub fn inspect(
     };
     let ended = client.handshake(&mut connection);
     let took_us = connection.spent_us();
-    let (chain, problem) = client.presented();
+    let (chain, problem, trusted_by) = client.presented();
     let (version, outcome, detail) = match ended {
         Ok(mut tls) => {
             let version = tls
@@ -309,9 +371,11 @@ pub fn inspect(
         outcome,
         version,
         problem,
+        trusted_by,
         chain,
         took_us,
         detail,
+        ..blank
     })
 }
 
@@ -321,5 +385,24 @@ pub fn said(error: &io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "the connection was closed during the handshake".into(),
         io::ErrorKind::TimedOut => "no answer to the handshake in time".into(),
         _ => words(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_certificates_say_so() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec!["cart.shop".to_string()])
+            .and_then(|p| p.self_signed(&key))
+            .unwrap();
+        assert_eq!(certificate(made.der()).names, ["cart.shop"]);
+        netshoot_wire::fuzz::mutations(made.der(), 5_000, |der| {
+            let c = certificate(der);
+            let unread = c.subject.starts_with("does not parse");
+            assert!(unread || !c.serial.is_empty(), "{c:?}");
+        });
     }
 }

@@ -7,6 +7,8 @@
 
 pub mod chain;
 pub mod corefile;
+#[cfg(test)]
+mod fuzz;
 pub mod zone;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 pub mod cgroup;
 pub mod child;
 pub mod inside;
+mod terminal;
 
 use crate::Error;
 use crate::own::{self, Child, Image};

@@ -209,3 +209,38 @@ pub fn ask(socket: &Path, request: &Value) -> Result<Value, Error> {
         None => Ok(said),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_request_is_refused_or_one_of_those_there_are() {
+        let seeds = [
+            r#"{"snapshot":{"kinds":["Pod","Service"]}}"#,
+            r#"{"probes":[{"from":"here","question":"links"}]}"#,
+            r#"{"patch":{"object":{"kind":"Service","namespace":"shop","name":"cart"},"strategic":true,"patch":{"spec":null}}}"#,
+            r#"{"apply":{"kind":"Pod"}}"#,
+            r#"{"delete":{"object":{"kind":"Pod","namespace":"a","name":"b"}}}"#,
+            r#"{"on_node":{"node":"a","argv":["sysctl","-w","x=1"]}}"#,
+            r#"{"place":"pod/shop/cart"}"#,
+        ];
+        for seed in seeds {
+            serde_json::from_str::<Request>(seed).unwrap();
+        }
+        let mut read = 0;
+        netshoot_wire::fuzz::texts(&seeds, 10_000, |text| {
+            let Ok(request) = serde_json::from_slice::<Request>(text.as_bytes()) else {
+                return;
+            };
+            read += 1;
+            // A field that nobody knows is refused, so what was said was understood.
+            let said: Value = serde_json::from_str(text).unwrap();
+            let word = said.as_object().and_then(|m| m.keys().next().cloned());
+            let shown = format!("{request:?}").replace('_', "").to_lowercase();
+            let word = word.unwrap_or_default().replace('_', "");
+            assert!(shown.starts_with(&word), "{text} {shown}");
+        });
+        assert!(read > 500, "{read}");
+    }
+}

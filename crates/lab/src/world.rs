@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod complete;
+#[cfg(test)]
+mod fuzz;
 pub mod load;
 
 use serde::{Deserialize, Serialize};

@@ -121,8 +121,15 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<Text>, Vec<Seen>) {
                 "TLS 握手：{how:#}（{}）",
                 t.detail
             )
-        } else if t.problem.is_empty() {
+        } else if t.problem.is_empty() && t.trusted_by.is_empty() {
             text!("TLS handshake: {}", "TLS 握手：{}", t.version)
+        } else if t.problem.is_empty() {
+            text!(
+                "TLS handshake: {}, authority known to {}",
+                "TLS 握手：{}，签发机构见于 {}",
+                t.version,
+                t.trusted_by
+            )
         } else {
             text!("TLS handshake: {}", "TLS 握手：{}", t.problem)
         };

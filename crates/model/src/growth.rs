@@ -93,27 +93,37 @@ pub fn mebibytes(bytes: u64) -> String {
     format!("{}Mi", bytes.div_ceil(1 << 20))
 }
 
-/// Bytes of a Kubernetes quantity (`64Mi`, `1G`, `128974848`); none for anything else.
+/// Bytes of a Kubernetes quantity (`64Mi`, `1G`, `1e6`, `128974848`), rounded up to a whole one as
+/// the API server does; none for anything else, for less than nothing and for more than 2^63.
 pub fn parse_quantity(text: &str) -> Option<u64> {
     let split = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(split)?;
     let factor: f64 = match unit {
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
         "" => 1.0,
-        "m" => 0.001,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
         "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
         "Ki" => 1024.0,
         "Mi" => 1_048_576.0,
         "Gi" => 1_073_741_824.0,
         "Ti" => 1_099_511_627_776.0,
-        _ => return None,
+        "Pi" => 1_125_899_906_842_624.0,
+        "Ei" => 1_152_921_504_606_846_976.0,
+        _ => 10f64.powi(unit.strip_prefix(['e', 'E'])?.parse::<i8>().ok()?.into()),
     };
-    let value = number.parse::<f64>().ok()? * factor;
-    (value.is_finite() && (0.0..1e18).contains(&value)).then_some(value as u64)
+    if let Some(whole) = number.parse::<u64>().ok().filter(|_| factor == 1.0) {
+        return (whole <= i64::MAX as u64).then_some(whole);
+    }
+    let value = (number.parse::<f64>().ok()? * factor).ceil();
+    (value < i64::MAX as f64).then_some(value as u64)
 }
 
 #[cfg(test)]
@@ -159,6 +169,17 @@ mod tests {
             ("64Mi", Some(64 << 20)),
             ("1G", Some(1_000_000_000)),
             ("12", Some(12)),
+            ("1.5Gi", Some(3 << 29)),
+            ("2e3", Some(2000)),
+            ("12E-1", Some(2)),
+            ("100m", Some(1)),
+            ("1Ei", Some(1 << 60)),
+            ("9007199254740993", Some(9_007_199_254_740_993)),
+            ("9Ei", None),
+            ("-1", None),
+            ("1e", None),
+            ("1e300", None),
+            (".", None),
             ("x", None),
             ("1Zi", None),
             ("", None),

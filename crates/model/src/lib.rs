@@ -32,3 +32,6 @@ pub mod symptom;
 pub mod text;
 pub mod time;
 pub mod topology;
+
+#[cfg(test)]
+mod fuzz;

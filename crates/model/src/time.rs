@@ -13,25 +13,33 @@ pub fn rfc3339(ms: i64) -> String {
     format!("{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}.{milli:03}Z")
 }
 
-/// Milliseconds since 1970 from RFC 3339 in UTC (`Z`), fraction optional; none for anything else.
+/// Milliseconds since 1970 from RFC 3339 in UTC (`Z`), fraction optional; none for anything else,
+/// and none for days that the calendar has not. A leap second is the second after it.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.strip_suffix('Z')?;
-    let (date, clock) = text.split_once('T')?;
-    let mut d = date.splitn(3, '-').map(|p| p.parse::<i64>().ok());
-    let (y, m, day) = (d.next()??, d.next()??, d.next()??);
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let mut c = clock.splitn(3, ':').map(|p| p.parse::<i64>().ok());
-    let (h, min, s) = (c.next()??, c.next()??, c.next()??);
-    let milli = format!("{:0<3}", fraction.chars().take(3).collect::<String>())
-        .parse::<i64>()
-        .ok()?;
-    let fits = (0..=9999).contains(&y)
-        && (1..=12).contains(&m)
-        && (1..=31).contains(&day)
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, digits)) => (whole, digits),
+        None => (text, "0"),
+    };
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let number = |from: usize, to: usize| whole.get(from..to).filter(|t| digits(t))?.parse().ok();
+    let mark = |at: usize, mark: u8| whole.as_bytes().get(at) == Some(&mark);
+    let (y, m, d): (i64, i64, i64) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (h, min, s): (i64, i64, i64) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let milli: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let days = days(y, m, d);
+    let fits = whole.len() == 19
+        && mark(4, b'-')
+        && mark(7, b'-')
+        && mark(10, b'T')
+        && mark(13, b':')
+        && mark(16, b':')
+        && digits(fraction)
+        && civil(days) == (y, m, d)
         && h < 24
         && min < 60
-        && s < 61;
-    fits.then(|| days(y, m, day) * 86_400_000 + h * 3_600_000 + min * 60_000 + s * 1000 + milli)
+        && s <= 60;
+    fits.then(|| days * 86_400_000 + h * 3_600_000 + min * 60_000 + s * 1000 + milli)
 }
 
 /// `3m12s`, `5d`, as kubectl writes ages.
@@ -85,6 +93,17 @@ mod tests {
             assert_eq!(parse(&rfc3339(ms)), Some(ms));
         }
         assert_eq!(rfc3339(1_772_323_200_000), "2026-03-01T00:00:00.000Z");
-        assert_eq!(parse("2026-02-30"), None);
+        assert_eq!(parse("2026-02-28T12:00:00.5Z"), Some(1_772_280_000_500));
+        for wrong in [
+            "2026-02-30",
+            "2026-02-30T00:00:00Z",
+            "2026-2-3T00:00:00Z",
+            "2026-02-03T00:00:00.-5Z",
+            "2026-02-03T00:00:00.Z",
+            "2026-02-03T00:00:00+01:00",
+            "+026-02-03T00:00:00Z",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
     }
 }

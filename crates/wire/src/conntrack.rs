@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn mutated_messages_never_panic() {
         let valid = entry("10.0.0.1:4000", "10.96.0.1:443", "10.244.0.5:6443").write();
-        crate::mutations(&valid, 20_000, |bytes| {
+        crate::fuzz::mutations(&valid, 20_000, |bytes| {
             let _ = Entry::read(bytes).map(|e| (e.protocol_word(), e.state_word(), e.write()));
             let _ = (read_cpu_stats(bytes), read_table_size(bytes));
         });

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn mutated_messages_never_panic() {
-        crate::mutations(&listener(), 20_000, |bytes| {
+        crate::fuzz::mutations(&listener(), 20_000, |bytes| {
             let _ = Socket::read(bytes);
         });
     }

@@ -552,7 +552,7 @@ mod tests {
         });
         let mut valid = message(ERROR, ACK_ATTRS, 1, &payload.finish());
         valid.extend(message(DONE, MULTI, 2, &[0; 4]));
-        crate::mutations(&valid, 20_000, |bytes| {
+        crate::fuzz::mutations(&valid, 20_000, |bytes| {
             for frame in Frames::new(bytes).flatten() {
                 let _ = Verdict::read(&frame);
                 for attr in Attrs::new(frame.payload).flatten() {

@@ -453,7 +453,7 @@ mod tests {
             .u32(ifa::FLAGS, ifa::NODAD)
             .finish();
         for valid in [link_bytes(), route_bytes(), neighbour, address] {
-            crate::mutations(&valid, 10_000, |bytes| {
+            crate::fuzz::mutations(&valid, 10_000, |bytes| {
                 let _ = (Link::read(bytes), Route::read(bytes));
                 let _ = (Neighbour::read(bytes), Address::read(bytes));
             });

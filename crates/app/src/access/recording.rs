@@ -59,7 +59,12 @@ impl Recording {
         if text.len() as u64 > MOST_BYTES {
             bail!("recording {name} is endless; more than {MOST_BYTES} bytes is not read");
         }
-        let value: serde_json::Value = serde_json::from_str(&text)
+        Recording::from_text(&name.to_string(), &text)
+    }
+
+    /// From its text; the name is for the errors.
+    pub fn from_text(name: &str, text: &str) -> Result<Recording> {
+        let value: serde_json::Value = serde_json::from_str(text)
             .with_context(|| format!("{name} is not a recording (broken JSON, perhaps cut off)"))?;
         match value.get("schema").and_then(|s| s.as_str()) {
             Some(SCHEMA) => {}

@@ -28,7 +28,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub fn remedy_of(path: &std::path::Path) -> Result<Option<RemedyReport>> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("read report {name}"))?;
-    let report: Report = serde_json::from_str(&text)
+    remedy_in(&name.to_string(), &text)
+}
+
+/// The remedy in the text of a report.
+pub fn remedy_in(name: &str, text: &str) -> Result<Option<RemedyReport>> {
+    let report: Report = serde_json::from_str(text)
         .with_context(|| format!("{name} is not a report of netshoot diagnose -o json"))?;
     Ok(report.remedy)
 }

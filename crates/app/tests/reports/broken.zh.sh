@@ -1,8 +1,8 @@
 #!/bin/sh
 # 用常用工具完成的同一排查。不做修改，但每次 in_pod 会增加一个临时容器。
-# "dialer cannot connect to contacts"
-# crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP)
-# netshoot 0.1.0, world, 2026-11-26T12:29:20.718Z
+# "user-service calls to auth-service time out"
+# production/Pod/user-service-65b6d4db96-9sg4m to production/Service/auth-service:8080 (TCP)
+# netshoot 0.1.0, world, 2026-11-26T14:56:22.317Z
 set -u
 IMAGE=${IMAGE:-nicolaka/netshoot}
 
@@ -19,52 +19,128 @@ on_node() {
 }
 
 step 1 '域名能否解析？'
-in_pod crm dialer-79989b968d-5g5vq nslookup contacts.crm.svc.cluster.local.
-in_pod crm dialer-79989b968d-xg2nw nslookup contacts.crm.svc.cluster.local.
+in_pod production user-service-65b6d4db96-w9fts nslookup auth-service.production.svc.cluster.local.
+# 所见： auth-service.production.svc.cluster.local resolves to 10.96.85.7
+in_pod production user-service-65b6d4db96-9sg4m nslookup auth-service.production.svc.cluster.local.
 
 step 2 '端口是否可达？'
-in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.1.2 8080
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.2 8080
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.2 8080
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.1.2 8080
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.2 8080
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.4 8080
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.2 8080
-in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
+in_pod production user-service-65b6d4db96-w9fts nc -zv -w 1 10.244.1.3 8080
+in_pod production user-service-65b6d4db96-w9fts nc -zv -w 1 10.244.1.4 8080
+in_pod production user-service-65b6d4db96-w9fts nc -zv -w 1 10.244.2.3 8080
+in_pod production user-service-65b6d4db96-w9fts nc -zv -w 1 10.244.3.2 8080
+in_pod production user-service-65b6d4db96-w9fts nc -zv -w 1 10.244.3.3 8080
+in_pod production user-service-65b6d4db96-w9fts sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.85.7 8080; done'
+# 所见： TCP connect to 10.96.85.7:8080: of 5: 2 answered, 1 refused, 2 silent
+in_pod production user-service-65b6d4db96-9sg4m sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.85.7 8080; done'
+# 所见： TCP connect to endpoint 10.244.1.3:8080 (pod auth-service-57f7b67bf6-b7pm7), not ready: answered
+in_pod production user-service-65b6d4db96-9sg4m nc -zv -w 1 10.244.1.3 8080
+# 所见： TCP connect to endpoint 10.244.1.4:8080 (pod auth-service-57f7b67bf6-wl9gc): answered
+in_pod production user-service-65b6d4db96-9sg4m nc -zv -w 1 10.244.1.4 8080
+# 所见： TCP connect to endpoint 10.244.2.3:8080 (pod auth-service-57f7b67bf6-k9p65): refused
+in_pod production user-service-65b6d4db96-9sg4m nc -zv -w 1 10.244.2.3 8080
+# 所见： TCP connect to endpoint 10.244.3.2:8080 (pod auth-service-57f7b67bf6-2rx9t): answered
+in_pod production user-service-65b6d4db96-9sg4m nc -zv -w 1 10.244.3.2 8080
+# 所见： TCP connect to endpoint 10.244.3.3:8080 (pod auth-service-57f7b67bf6-pxk2b): silent
+in_pod production user-service-65b6d4db96-9sg4m nc -zv -w 1 10.244.3.3 8080
 
 step 3 '请求是否成功？'
-in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
-in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
+# 所见： HTTP request to 10.96.85.7:8080: of 3: 2 answered, 1 silent (failed at: connect)
+in_pod production user-service-65b6d4db96-9sg4m sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve auth-service.production.svc.cluster.local:8080:10.96.85.7 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://auth-service.production.svc.cluster.local:8080/health; done'
+in_pod production user-service-65b6d4db96-w9fts sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve auth-service.production.svc.cluster.local:8080:10.96.85.7 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://auth-service.production.svc.cluster.local:8080/health; done'
 
 step 4 '深入：丢包、报文大小与抓包'
-in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 --report -c 10 -n 10.96.207.70
+in_pod production user-service-65b6d4db96-9sg4m mtr --tcp --port 8080 --report -c 10 -n 10.96.85.7
 # 抓包时请在另一终端发起请求；重复的序号即为重传
-in_pod crm dialer-79989b968d-5g5vq timeout 10 tcpdump -ni any -c 200 'host 10.96.207.70 and port 8080'
+in_pod production user-service-65b6d4db96-9sg4m timeout 10 tcpdump -ni any -c 200 'host 10.96.85.7 and port 8080'
+in_pod production user-service-65b6d4db96-w9fts timeout 2 tcpdump -ni any 'port 8080'
+in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.1.3
+in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.1.4
+in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.2.3
+in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.3.2
+in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.3.3
+# 所见： capture at the client: 1 packets sent again in 1 of 35 connections
+in_pod production user-service-65b6d4db96-9sg4m timeout 2 tcpdump -ni any 'port 8080'
+# 所见： ICMP echo to 10.244.1.3: 3 of 3 answered
+in_pod production user-service-65b6d4db96-9sg4m ping -c 3 -i 0.2 -W 1 10.244.1.3
+# 所见： ICMP echo to 10.244.1.4: 3 of 3 answered
+in_pod production user-service-65b6d4db96-9sg4m ping -c 3 -i 0.2 -W 1 10.244.1.4
+# 所见： ICMP echo to 10.244.2.3: 3 of 3 answered
+in_pod production user-service-65b6d4db96-9sg4m ping -c 3 -i 0.2 -W 1 10.244.2.3
+# 所见： ICMP echo to 10.244.3.2: 3 of 3 answered
+in_pod production user-service-65b6d4db96-9sg4m ping -c 3 -i 0.2 -W 1 10.244.3.2
+# 所见： ICMP echo to 10.244.3.3: 3 of 3 answered
+in_pod production user-service-65b6d4db96-9sg4m ping -c 3 -i 0.2 -W 1 10.244.3.3
 
 step 5 'API Server 中的对象'
-kubectl describe pod dialer-79989b968d-xg2nw -n crm
-kubectl get pods -n crm -o wide
-kubectl get networkpolicies -n crm
-kubectl get events -n crm --sort-by=.lastTimestamp
-kubectl get endpointslices -n crm -l kubernetes.io/service-name=contacts -o yaml
-kubectl describe service contacts -n crm
-kubectl describe deployment contacts -n crm
-kubectl logs deployment/contacts -n crm --tail=50
-kubectl logs deployment/contacts -n crm --tail=50 --previous
+kubectl describe pod user-service-65b6d4db96-9sg4m -n production
+kubectl get pods -n production -o wide
+kubectl get networkpolicies -n production
+kubectl get events -n production --sort-by=.lastTimestamp
+kubectl get endpointslices -n production -l kubernetes.io/service-name=auth-service -o yaml
+kubectl describe service auth-service -n production
+kubectl describe deployment auth-service -n production
+kubectl logs deployment/auth-service -n production --tail=50
+kubectl logs deployment/auth-service -n production --tail=50 --previous
 kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
 
 step 6 'Pod 与本机内部'
-in_pod crm contacts-749dbc786d-2rxl2 ss -tuanp
+in_pod production auth-service-57f7b67bf6-wl9gc ss -tuanp
+in_pod production auth-service-57f7b67bf6-wl9gc nstat -asz
+in_pod production auth-service-57f7b67bf6-2rx9t ss -tuanp
+# 所见： pod auth-service-57f7b67bf6-b7pm7: accept queue overflowed 7 times (TcpExt.ListenOverflows)
+in_pod production auth-service-57f7b67bf6-b7pm7 nstat -asz
+in_pod production auth-service-57f7b67bf6-b7pm7 ss -tuanp
+# 所见： pod auth-service-57f7b67bf6-2rx9t: accept queue overflowed 11 times (TcpExt.ListenOverflows)
+in_pod production auth-service-57f7b67bf6-2rx9t nstat -asz
+in_pod production auth-service-57f7b67bf6-k9p65 ss -tuanp
+# 所见： pod auth-service-57f7b67bf6-k9p65: accept queue overflowed 6 times (TcpExt.ListenOverflows)
+in_pod production auth-service-57f7b67bf6-k9p65 nstat -asz
+# 所见： pod auth-service-57f7b67bf6-pxk2b: 9 connections wait in an accept queue of 8
+in_pod production auth-service-57f7b67bf6-pxk2b ss -tuanp
+# 所见： pod auth-service-57f7b67bf6-pxk2b: accept queue overflowed 2 times (TcpExt.ListenOverflows)
+in_pod production auth-service-57f7b67bf6-pxk2b nstat -asz
+in_pod production user-service-65b6d4db96-9sg4m ip -d -s address show
+in_pod production user-service-65b6d4db96-w9fts ip -d -s address show
+in_pod production auth-service-57f7b67bf6-pxk2b ip -d -s address show
 
 step 7 '节点上'
+# 所见： pod auth-service-57f7b67bf6-pxk2b: 60Mi to 64Mi of 64Mi within 900 ms, highest 64Mi, limit hit 0 times (cgroup v1)
+kubectl top pod auth-service-57f7b67bf6-pxk2b -n production --containers
+kubectl describe pod auth-service-57f7b67bf6-pxk2b -n production
+# 所见： pod auth-service-57f7b67bf6-b7pm7: 16Mi to 34Mi of 64Mi within 900 ms, highest 34Mi, limit hit 0 times (cgroup v1)
+kubectl top pod auth-service-57f7b67bf6-b7pm7 -n production --containers
+kubectl describe pod auth-service-57f7b67bf6-b7pm7 -n production
+# 所见： pod auth-service-57f7b67bf6-wl9gc: 60Mi to 60Mi of 64Mi within 900 ms, highest 60Mi, limit hit 0 times (cgroup v1)
+kubectl top pod auth-service-57f7b67bf6-wl9gc -n production --containers
+kubectl describe pod auth-service-57f7b67bf6-wl9gc -n production
+# 所见： pod auth-service-57f7b67bf6-k9p65: 64Mi to 9Mi of 64Mi within 41 ms, highest 64Mi, limit hit 67 times (cgroup v1)
+kubectl top pod auth-service-57f7b67bf6-k9p65 -n production --containers
+kubectl describe pod auth-service-57f7b67bf6-k9p65 -n production
+# 所见： pod auth-service-57f7b67bf6-2rx9t: 34Mi to 49Mi of 64Mi within 900 ms, highest 49Mi, limit hit 0 times (cgroup v1)
+kubectl top pod auth-service-57f7b67bf6-2rx9t -n production --containers
+kubectl describe pod auth-service-57f7b67bf6-2rx9t -n production
+# 所见： cni0 up, mtu 1500
 on_node node-b ip -d -s address show
+# 所见： 10.96.85.7:8080 goes to 10.244.1.3:8080, 10.244.1.4:8080, 10.244.2.3:8080, 10.244.3.2:8080
+on_node node-b nft list ruleset
+on_node node-b iptables-save
+# 所见： net.ipv4.ip_forward = 1 on node node-b
+on_node node-b sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
+# 所见： cni0 up, mtu 1500
+on_node node-c ip -d -s address show
+on_node node-c nft list ruleset
+on_node node-c iptables-save
+# 所见： net.ipv4.ip_forward = 1 on node node-c
+on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 
-# 根因： crm/Deployment/contacts listens on 127.0.0.1:8080 only: nobody outside the pod can reach it
-#   -> the socket is bound to 127.0.0.1
-#   -> the pod's own address has no listener
-#   -> the kernel refuses the SYN with a RST
-# 修复（本脚本不会执行）： BIND_ADDRESS=127.0.0.1 in container contacts is what binds it; 0.0.0.0 opens it to everybody who may reach the pod, so a NetworkPolicy should say who may
-#   kubectl patch deployment/contacts -n crm --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"env":[{"name":"BIND_ADDRESS","value":"0.0.0.0"}],"name":"contacts"}]}}}}'
-# 然后： netshoot diagnose --from pod/dialer-79989b968d-xg2nw -n crm --to svc/contacts.crm:8080
+# 根因： the memory limit 64Mi of production/Deployment/auth-service lies below what its pods need: they are OOMKilled in turn and stall before
+#   -> memory limit 64Mi of container auth-service
+#   -> 2 of 5 pods OOMKilled, the last one 1s ago
+#   -> 3 of 5 living pods above 80 % of the limit
+#   -> stalled pods stop accepting: accept queues overflowed 26 times, SYNs to them vanish
+#   -> handshakes with auth-service-57f7b67bf6-pxk2b go unanswered
+#   -> 1 of 3 tries through the Service fail
+# 修复（本脚本不会执行）： a limit of at least 97Mi, proposed 160Mi because the growth bends towards 97Mi; half as much again, since processes stall long before their limit; the rollout replaces the pods one by one
+#   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=160Mi --requests=memory=80Mi
+#   ? is 160Mi a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?
+# 然后： netshoot diagnose --from pod/user-service-65b6d4db96-9sg4m -n production --to svc/auth-service.production:8080

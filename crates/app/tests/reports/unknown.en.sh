@@ -2,7 +2,7 @@
 # The same investigation with ordinary tools. It changes nothing, but each in_pod adds an ephemeral container.
 # "dialer cannot connect to contacts"
 # crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP)
-# netshoot 0.1.0, world, 2026-11-26T12:25:12.875Z
+# netshoot 0.1.0, world, 2026-11-26T14:55:57.064Z
 set -u
 IMAGE=${IMAGE:-nicolaka/netshoot}
 
@@ -24,33 +24,25 @@ in_pod crm dialer-79989b968d-5g5vq nslookup contacts.crm.svc.cluster.local.
 in_pod crm dialer-79989b968d-xg2nw nslookup contacts.crm.svc.cluster.local.
 
 step 2 'Does the port answer?'
-# seen: TCP connect to endpoint 10.244.2.2:8080 (pod contacts-5664f4786b-tnws8), not ready: of 1: 1 refused
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.2 8080
-# seen: TCP connect to endpoint 10.244.2.4:8080 (pod contacts-749dbc786d-2rxl2): of 1: 1 refused
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
-# seen: TCP connect to endpoint 10.244.3.2:8080 (pod contacts-5664f4786b-vdqmr): of 1: 1 answered
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.2 8080
-# seen: TCP connect to endpoint 10.244.3.4:8080 (pod contacts-749dbc786d-bblwz): of 1: 1 refused
-in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.4 8080
-# seen: TCP connect to 10.96.207.70:8080: of 5: 2 answered, 3 refused
+# seen: TCP connect to 10.96.207.70:8080: 5 of 5 refused
 in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.2 8080
+in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.1.5 8080
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.2.4 8080
-in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.2 8080
 in_pod crm dialer-79989b968d-xg2nw nc -zv -w 1 10.244.3.4 8080
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.207.70 8080; done'
+# seen: TCP connect to endpoint 10.244.1.5:8080 (pod contacts-749dbc786d-6rlnb): refused
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.1.5 8080
+# seen: TCP connect to endpoint 10.244.2.4:8080 (pod contacts-749dbc786d-2rxl2): refused
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
+# seen: TCP connect to endpoint 10.244.3.4:8080 (pod contacts-749dbc786d-snbbl): refused
+in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.4 8080
 
-step 3 'Does a request work?'
-# seen: HTTP request to 10.96.207.70:8080: of 3: 3 refused (failed at: connect)
-in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
-in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
-
-step 4 'Deeper: loss, size and what is on the wire'
+step 3 'Deeper: loss, size and what is on the wire'
 in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 --report -c 10 -n 10.96.207.70
 # while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
 in_pod crm dialer-79989b968d-5g5vq timeout 10 tcpdump -ni any -c 200 'host 10.96.207.70 and port 8080'
 
-step 5 'What the API server says about the objects'
+step 4 'What the API server says about the objects'
 kubectl describe pod dialer-79989b968d-5g5vq -n crm
 kubectl get pods -n crm -o wide
 kubectl get networkpolicies -n crm
@@ -59,12 +51,15 @@ kubectl get endpointslices -n crm -l kubernetes.io/service-name=contacts -o yaml
 kubectl describe service contacts -n crm
 kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
 
-step 6 'Inside the pods and this host'
-# could not be asked: ephemeral containers is forbidden: User "viewer" cannot patch resource "pods/ephemeralcontainers"
+step 5 'Inside the pods and this host'
+# could not be asked: pods/ephemeralcontainers is forbidden: User "viewer" cannot patch it in the namespace "crm"
 in_pod crm contacts-749dbc786d-2rxl2 ss -tuanp
-# could not be asked: ephemeral containers is forbidden: User "viewer" cannot patch resource "pods/ephemeralcontainers"
-in_pod crm contacts-749dbc786d-bblwz ss -tuanp
+# could not be asked: pods/ephemeralcontainers is forbidden: User "viewer" cannot patch it in the namespace "crm"
+in_pod crm contacts-749dbc786d-6rlnb ss -tuanp
+# could not be asked: pods/ephemeralcontainers is forbidden: User "viewer" cannot patch it in the namespace "crm"
+in_pod crm contacts-749dbc786d-snbbl ss -tuanp
 
 # Answer: crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP) fails, and no cause could be proven with what could be looked at
 # Could not be checked: sockets from pod crm/contacts-749dbc786d-2rxl2: patch pods/ephemeralcontainers in namespace crm
-# Could not be checked: sockets from pod crm/contacts-749dbc786d-bblwz: patch pods/ephemeralcontainers in namespace crm
+# Could not be checked: sockets from pod crm/contacts-749dbc786d-6rlnb: patch pods/ephemeralcontainers in namespace crm
+# Could not be checked: sockets from pod crm/contacts-749dbc786d-snbbl: patch pods/ephemeralcontainers in namespace crm

@@ -536,4 +536,22 @@ mod tests {
         }
         assert_eq!(table.flows(|_| String::new()).len(), MAX_FLOWS);
     }
+
+    #[test]
+    fn damaged_packets_are_counted_or_passed_over() {
+        for v6 in [false, true] {
+            let (from, to) = ends(v6);
+            let valid = packet(from, to, 1, Tcp::SYN, b"data");
+            let mut table = Table::new(Filter::default());
+            let mut seen = 0u64;
+            netshoot_wire::fuzz::mutations(&valid, 20_000, |bytes| {
+                seen += 1;
+                table.see(1, kind(v6), bytes);
+            });
+            let flows = table.flows(|n| format!("eth{n}"));
+            assert!(!flows.is_empty());
+            let counted: u64 = flows.iter().map(|f| f.forward + f.backward).sum();
+            assert!(counted <= seen, "{counted} of {seen}");
+        }
+    }
 }

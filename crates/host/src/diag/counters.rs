@@ -102,4 +102,24 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn damaged_files_are_read_as_far_as_they_go() {
+        let pairs = "Tcp: RtoMin MaxConn RetransSegs\nTcp: 200 -1 7\nTcpExt: SyncookiesSent ListenOverflows\nTcpExt: 0 18446744073709551615\n";
+        let six = "Ip6InReceives                   \t7\nIcmp6InMsgs 1\nUdpLite6OutDatagrams 0\n";
+        netshoot_wire::fuzz::texts(&[pairs, six], 20_000, |text| {
+            let mut all = BTreeMap::new();
+            add_pairs(&mut all, text);
+            add_six(&mut all, text);
+            for (name, value) in all {
+                let (group, _) = name.split_once('.').unwrap();
+                assert!(
+                    text.contains(group.trim_end_matches('6')),
+                    "{name} {text:?}"
+                );
+                // A sign or zeros in front may stand before it.
+                assert!(text.contains(&value.to_string()), "{value} {text:?}");
+            }
+        });
+    }
 }

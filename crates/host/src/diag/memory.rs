@@ -190,4 +190,37 @@ mod tests {
         assert!(memory.usage > 0 && memory.working_set > 0, "{memory:?}");
         assert_eq!((memory.version, memory.limit), (1, None));
     }
+
+    #[test]
+    fn damaged_files_are_an_error_or_numbers() {
+        let seeds = [
+            "1000\n",
+            "max\n",
+            "9223372036854771712",
+            "anon 5\ninactive_file 300\n",
+            "max 3\noom_kill 2\n",
+        ];
+        let dir = std::env::temp_dir().join(format!("netshoot-memory-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let all = [
+            "memory.current",
+            "memory.max",
+            "memory.peak",
+            "memory.stat",
+            "memory.events",
+        ];
+        for file in all {
+            std::fs::write(dir.join(file), "7\n").unwrap();
+        }
+        let mut turn = 0;
+        netshoot_wire::fuzz::texts(&seeds, 1_500, |text| {
+            turn += 1;
+            std::fs::write(dir.join(all[turn % all.len()]), text).unwrap();
+            match read_memory(&dir) {
+                Ok(m) => assert!(m.working_set <= m.usage, "{m:?} {text:?}"),
+                Err(e) => assert!(e.to_string().contains("memory."), "{e}"),
+            }
+        });
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -113,4 +113,22 @@ mod tests {
         });
         assert_eq!(sysctl(&name).unwrap(), outside);
     }
+
+    #[test]
+    fn no_name_leads_out_of_proc_sys() {
+        let seeds = [
+            "net.ipv4.ip_forward",
+            "net/ipv4/conf/eth0.100/forwarding",
+            "net.ipv4.conf.eth0/100.rp_filter",
+            "../../etc/passwd",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |name| {
+            if let Some(path) = path(name) {
+                assert!(path.starts_with("/proc/sys"), "{path:?}");
+                let plain =
+                    |c: std::path::Component<'_>| !matches!(c, std::path::Component::ParentDir);
+                assert!(path.components().all(plain), "{path:?}");
+            }
+        });
+    }
 }

@@ -252,4 +252,20 @@ mod tests {
             assert_eq!((queries.len(), addresses.len()), (2, 0), "{queries:?}");
         });
     }
+
+    #[test]
+    fn a_damaged_hosts_file_gives_no_address_that_is_not_in_it() {
+        let seeds = [
+            "127.0.0.1 localhost\n::1 localhost ip6 # x\n10.0.0.2\tbox Box.Example\nnonsense box\n",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            for name in ["box", "localhost."] {
+                for address in in_hosts(name, text) {
+                    let of =
+                        |l: &str| l.split_whitespace().next().map(str::parse) == Some(Ok(address));
+                    assert!(text.lines().any(of), "{address} {text:?}");
+                }
+            }
+        });
+    }
 }

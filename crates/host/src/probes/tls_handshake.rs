@@ -1,4 +1,5 @@
 use super::{Kind, Need, Place, gap, not_mine};
+use crate::authorities::Places;
 use crate::tls;
 use netshoot_model::probe::{Answer, Harm, Question};
 
@@ -14,7 +15,7 @@ pub const PROBE: Kind = Kind {
     page_zh: PAGE_ZH,
 };
 
-fn run(question: &Question, _: &Place) -> Answer {
+fn run(question: &Question, place: &Place) -> Answer {
     let Question::TlsHandshake {
         to,
         server_name,
@@ -24,7 +25,12 @@ fn run(question: &Question, _: &Place) -> Answer {
     else {
         return not_mine(question);
     };
-    match tls::inspect(*to, server_name, authorities, *timeout_ms) {
+    // A place with a resolv.conf of its own is a pod: the machine's authorities are not its own.
+    let places = match &place.resolv_conf {
+        Some(_) => Places::default(),
+        None => Places::of_this_machine(),
+    };
+    match tls::inspect(*to, server_name, authorities, &places, *timeout_ms) {
         Ok(handshake) => Answer::TlsHandshake(handshake),
         Err(e) => gap(&e, Need::None),
     }
@@ -46,7 +52,10 @@ close. No client certificate, no data.
 ## What the answers mean
 
 - `answered`: a chain came. `problem` is empty when it is valid for the name now, from an
-  authority that is trusted (the PEM given, or else the public ones).
+  authority that is trusted: one of the PEM given, or else a public one that is compiled in, or
+  one of this machine (`SSL_CERT_FILE`, `SSL_CERT_DIR`, else the distribution's bundle). Pods of
+  worlds have only the public ones.
+- `stores` says where was looked, `trusted_by` by which of them the chain is valid.
 - `garbled`: what came is not TLS, an alert, or a close; `detail` says which.
 - `refused`, `silent`, `unreachable`: as in `tcp_connect`. `silent` with a fast TCP connect: the
   handshake's large packets may be lost (MTU), or the server is stuck.
@@ -65,13 +74,15 @@ TLS 服务器针对某个名称出示怎样的证书链，以及校验证书的�
 
 ## 应答的含义
 
-- `answered`：收到了证书链。若它此刻对该名称有效，且来自受信任的 CA（给定的 PEM，否则为公共 CA），则 `problem` 为空。
+- `answered`：收到了证书链。若它此刻对该名称有效，且来自受信任的 CA（给定的 PEM，否则为内置的公共 CA 或本机的 CA：`SSL_CERT_FILE`、`SSL_CERT_DIR`，否则为发行版的证书包），则 `problem` 为空。世界中的 Pod 只用公共 CA。
+- `stores` 列出查找过的位置，`trusted_by` 是使该证书链有效的那一个。
 - `garbled`：收到的不是 TLS，或是一个 alert，或连接被关闭；`detail` 说明是哪一种。
 - `refused`、`silent`、`unreachable`：含义同 `tcp_connect`。TCP 连接很快却 `silent`：握手中的大报文可能丢失（MTU），或服务器卡住。
 ";
 
 #[cfg(test)]
 mod tests {
+    use crate::authorities::Places;
     use crate::http::{Get, get_many};
     use crate::testground::alone;
     use crate::tls::inspect;
@@ -153,7 +164,73 @@ mod tests {
     const NOW: (i32, i32) = (2000, 2100);
 
     fn ask(to: SocketAddr, name: &str, authorities: &str) -> TlsHandshake {
-        inspect(to, name, authorities, 2000).unwrap()
+        inspect(to, name, authorities, &Places::default(), 2000).unwrap()
+    }
+
+    #[test]
+    fn an_authority_of_the_machine_is_trusted_and_named() {
+        alone(|| {
+            let ours = Authority::new();
+            let path = std::env::temp_dir().join(format!("netshoot-ca-{}", std::process::id()));
+            std::fs::write(&path, ours.0.pem()).unwrap();
+            let name = path.display().to_string();
+            let file = Places {
+                file: Some(path.clone()),
+                ..Places::default()
+            };
+            let bundle = Places {
+                bundles: vec![path.clone()],
+                ..Places::default()
+            };
+            let none = Places::default();
+            for (years, places, problem, trusted_by) in [
+                (NOW, &file, "", &*name),
+                (NOW, &bundle, "", &name),
+                ((2000, 2001), &file, "expired", ""),
+                (NOW, &none, "unknown issuer", ""),
+            ] {
+                let to = serve("127.0.0.1:0", ours.chain(&["web"], years), ALL, 1);
+                let got = inspect(to, "web", "", places, 2000).unwrap();
+                assert_eq!(
+                    (got.problem.as_str(), got.trusted_by.as_str()),
+                    (problem, trusted_by),
+                    "{got:?}"
+                );
+                assert_eq!(got.stores[0], "built-in");
+                assert_eq!(got.stores.get(1).is_some(), places.read().len() == 1);
+            }
+            std::fs::remove_file(&path).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_servers_own_certificate_may_be_among_the_authorities() {
+        alone(|| {
+            let path = std::env::temp_dir().join(format!("netshoot-own-{}", std::process::id()));
+            let places = Places {
+                file: Some(path.clone()),
+                ..Places::default()
+            };
+            for authority in [true, false] {
+                let key = KeyPair::generate().unwrap();
+                let mut params = CertificateParams::new(vec!["web".to_string()]).unwrap();
+                if authority {
+                    // As `openssl req -x509` makes them.
+                    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                }
+                let own = params.self_signed(&key).unwrap();
+                std::fs::write(&path, own.pem()).unwrap();
+                for (name, problem) in [("web", ""), ("other", "not valid for other, only for web")]
+                {
+                    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+                    let to = serve("127.0.0.1:0", (vec![own.der().clone()], key), ALL, 1);
+                    let got = inspect(to, name, "", &places, 2000).unwrap();
+                    assert_eq!(got.problem, problem, "{got:?}");
+                    assert_eq!(got.trusted_by.is_empty(), !problem.is_empty(), "{got:?}");
+                }
+            }
+            std::fs::remove_file(&path).unwrap();
+        });
     }
 
     #[test]
@@ -253,6 +330,7 @@ mod tests {
     #[test]
     fn what_is_not_tls() {
         alone(|| {
+            let none = Places::default();
             for (reply, outcome) in [
                 (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Outcome::Garbled),
                 (b"", Outcome::Silent),
@@ -266,7 +344,7 @@ mod tests {
                         stream.write_all(reply).unwrap();
                         while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
                     });
-                    inspect(to, "web", "", 400).unwrap()
+                    inspect(to, "web", "", &none, 400).unwrap()
                 });
                 assert_eq!((got.outcome, got.chain.len()), (outcome, 0), "{got:?}");
                 assert!(
@@ -274,8 +352,9 @@ mod tests {
                     "{got:?}"
                 );
             }
-            assert!(inspect("127.0.0.1:1".parse().unwrap(), "not a name", "", 100).is_err());
-            assert!(inspect("127.0.0.1:1".parse().unwrap(), "web", "no PEM", 100).is_err());
+            let nobody = "127.0.0.1:1".parse().unwrap();
+            assert!(inspect(nobody, "not a name", "", &none, 100).is_err());
+            assert!(inspect(nobody, "web", "no PEM", &none, 100).is_err());
         });
     }
 }

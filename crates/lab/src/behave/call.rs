@@ -51,9 +51,10 @@ impl Url {
         } else {
             format!("/{path}")
         };
+        let host = host.trim_matches(['[', ']']);
         (known && !host.is_empty()).then(|| Url {
             scheme: scheme.into(),
-            host: host.trim_matches(['[', ']']).into(),
+            host: host.into(),
             port,
             path,
         })
@@ -405,5 +406,35 @@ mod tests {
         ] {
             assert_eq!(Url::parse(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_damaged_url_is_none_or_written_the_same() {
+        let seeds = [
+            "http://cart.shop:8080/x?y=1",
+            "https://[fd00::1]/",
+            "tcp://10.0.0.1:5432",
+            "udp://[::1]:53",
+            "http://cart?x",
+        ];
+        let mut read = 0;
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            let Some(url) = Url::parse(text) else { return };
+            read += 1;
+            let Url {
+                scheme,
+                host,
+                port,
+                path,
+            } = &url;
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            let written = format!("{scheme}://{host}:{port}{path}");
+            assert_eq!(Url::parse(&written), Some(url), "{text:?}");
+        });
+        assert!(read > 1000, "{read}");
     }
 }

@@ -484,15 +484,13 @@ mod tests {
             0,
             0,
         ]);
-        let mut random = crate::behave::Random::new(5);
-        for _ in 0..20_000 {
-            let mut bytes = good.clone();
-            for _ in 0..random.below(5) {
-                let at = PREFACE.len() as u64 + random.below((bytes.len() - PREFACE.len()) as u64);
-                bytes[at as usize] = random.below(256) as u8;
-            }
-            bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
+        netshoot_wire::fuzz::mutations(&good[PREFACE.len()..], 20_000, |damaged| {
+            let bytes = [PREFACE, damaged].concat();
             let _ = serve(&mut Given(&bytes), &listen, &shared);
-        }
+        });
+        netshoot_wire::fuzz::mutations(&head, 20_000, |bytes| {
+            let _ = decoded(bytes);
+            let _ = Table::default().path(bytes);
+        });
     }
 }

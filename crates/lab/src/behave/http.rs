@@ -202,3 +202,24 @@ fn reason(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_requests_end() {
+        let valid = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        netshoot_wire::fuzz::mutations(valid, 20_000, |bytes| {
+            let (mut stream, mut kept) = (bytes, Vec::new());
+            let mut heads = 0;
+            while let Ok(Some(request)) = read_head(&mut stream, &mut kept) {
+                heads += 1;
+                if !skip_body(&mut stream, &mut kept, request.body()) {
+                    break;
+                }
+            }
+            assert!(heads <= bytes.len());
+        });
+    }
+}

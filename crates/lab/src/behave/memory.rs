@@ -231,4 +231,14 @@ mod tests {
         unlimited.touch();
         assert!(!unlimited.stall(&gate));
     }
+
+    #[test]
+    fn a_damaged_turn_is_none_or_one_of_them() {
+        netshoot_wire::fuzz::texts(&["0/5", "4/5"], 20_000, |text| {
+            assert!(
+                turn(text).is_none_or(|(index, count)| index < count),
+                "{text:?}"
+            );
+        });
+    }
 }

@@ -377,4 +377,21 @@ mod tests {
             "the next server is asked"
         );
     }
+
+    #[test]
+    fn a_damaged_file_is_read_as_far_as_it_goes() {
+        let seeds = [
+            "search shop.svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5 timeout:1 attempts:9\n",
+            "domain a\nnameserver fd96::a\n",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            let conf = Resolver::from_text(text);
+            assert!(conf.servers.len() <= MAX_SERVERS && conf.ndots <= 15 && conf.attempts <= 5);
+            assert_eq!(
+                conf.candidates("a.b").len(),
+                conf.search.len() + 1,
+                "{text:?}"
+            );
+        });
+    }
 }

@@ -163,4 +163,11 @@ mod tests {
             assert_eq!(seconds(text), want, "{text}");
         }
     }
+
+    #[test]
+    fn a_damaged_duration_is_none_or_some_time() {
+        netshoot_wire::fuzz::texts(&["2160h", "1h30m", "90s", "8760h0m0s"], 20_000, |text| {
+            assert!(seconds(text).is_none_or(|s| s > 0), "{text:?}");
+        });
+    }
 }

@@ -98,6 +98,9 @@ pub struct Template {
     pub answers: Vec<(u32, IpAddr)>,
 }
 
+/// Blocks within blocks; a server and its plugins need two.
+const DEEPEST: usize = 8;
+
 /// A directive with its block.
 struct Directive<'a> {
     line: usize,
@@ -109,7 +112,7 @@ struct Directive<'a> {
 /// server logs before it ends.
 pub fn parse(text: &str, resolv_conf: &str) -> Result<Vec<Block>, String> {
     let mut lines = text.lines().enumerate();
-    let top = directives(&mut lines, false).map_err(|(l, e)| at(l, &e))?;
+    let top = directives(&mut lines, 0).map_err(|(l, e)| at(l, &e))?;
     let mut blocks = Vec::new();
     for block in top {
         let mut made = Block::default();
@@ -154,7 +157,7 @@ type Failed = (usize, String);
 
 fn directives<'a>(
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
-    within: bool,
+    within: usize,
 ) -> Result<Vec<Directive<'a>>, Failed> {
     let mut all = Vec::new();
     let mut last = 1;
@@ -169,13 +172,16 @@ fn directives<'a>(
             words.pop();
         }
         match words.first() {
-            Some(&"}") if within && !opens => return Ok(all),
+            Some(&"}") if within > 0 && !opens => return Ok(all),
             Some(&"}") => return Err((last, "Unexpected '}'".into())),
             None if opens => return Err((last, "Unexpected '{'".into())),
             None => {}
+            Some(_) if opens && within >= DEEPEST => {
+                return Err((last, format!("blocks nested more than {DEEPEST} deep")));
+            }
             Some(_) => {
                 let inside = if opens {
-                    directives(lines, true)?
+                    directives(lines, within + 1)?
                 } else {
                     Vec::new()
                 };
@@ -187,7 +193,7 @@ fn directives<'a>(
             }
         }
     }
-    if within {
+    if within > 0 {
         Err((last, "Unexpected EOF".into()))
     } else {
         Ok(all)

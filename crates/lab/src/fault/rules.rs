@@ -209,4 +209,15 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn damaged_entries_are_refused_or_go_both_ways() {
+        let seeds = ["10.244.0.0/16", "10.0.0.1, 10.0.0.2/32", "fd00::/8 fd01::1"];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            for (from, to) in pairs(text).unwrap_or_default() {
+                assert_eq!(from.address.is_ipv4(), to.address.is_ipv4(), "{text:?}");
+                assert!(pairs(text).unwrap().contains(&(to, from)), "{text:?}");
+            }
+        });
+    }
 }

@@ -154,4 +154,22 @@ mod tests {
         }
         assert_eq!(Cidr::around(&[], 24), None);
     }
+
+    #[test]
+    fn a_damaged_prefix_is_none_or_has_a_first_and_a_last_address() {
+        netshoot_wire::fuzz::texts(
+            &["10.244.1.0/24", "fd44:0:0:1::/64", "0.0.0.0/0"],
+            20_000,
+            |text| {
+                let Some(cidr) = Cidr::parse(text) else {
+                    return;
+                };
+                assert!(cidr.network() <= cidr.last(), "{text:?}");
+                assert_eq!(
+                    Cidr::parse(&format!("{}/{}", cidr.address, cidr.prefix)),
+                    Some(cidr)
+                );
+            },
+        );
+    }
 }

@@ -54,7 +54,7 @@ fn find(mountinfo: &str, cgroup: &str) -> Option<(Version, PathBuf)> {
             let fits = fs == kind && (option.is_empty() || options.split(',').any(|o| o == option));
             let mut left = left.split(' ').skip(3);
             let (root, point) = (left.next()?, left.next()?);
-            fits.then(|| (root.to_string(), PathBuf::from(point)))
+            (fits && point.starts_with('/')).then(|| (root.to_string(), PathBuf::from(point)))
         })
     };
     let below = |(root, point): (String, PathBuf), own: String| {
@@ -351,5 +351,26 @@ mod tests {
             [false, true, true, true]
         );
         fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
+    fn damaged_tables_give_a_place_below_a_mount_or_none() {
+        let seeds = [
+            "33 28 0:30 /docker/ab /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+            "4:memory:/docker/ab/x\n1:cpu:/\n0::/user.slice\n",
+        ];
+        let mut found = 0;
+        netshoot_wire::fuzz::texts(&seeds, 10_000, |text| {
+            for (mounts, own) in [(text, seeds[1]), (seeds[0], text), (text, text)] {
+                if let Some((_, place)) = find(mounts, own) {
+                    found += 1;
+                    let below = mounts
+                        .split(' ')
+                        .any(|m| !m.is_empty() && place.starts_with(m));
+                    assert!(below, "{place:?} {mounts:?}");
+                }
+            }
+        });
+        assert!(found > 1000, "{found}");
     }
 }

@@ -2,6 +2,7 @@
 //! caller's terminal.
 
 use super::child::{folder, mount, write};
+use super::terminal::Terminal;
 use crate::own::{self, Child, Image};
 use crate::{Error, serve};
 use netshoot_host::netns::NetNs;
@@ -43,6 +44,7 @@ pub(super) fn run(
     let world = world.fd.as_raw_fd();
     // Ctrl-C is for the command, as in system(3): it ends, then we take the world away in order.
     let _quiet = Quiet::begin();
+    let terminal = Terminal::ours();
     // A process enters a PID namespace only with its children: one process between.
     // SAFETY: both closures make only system calls with prepared arguments.
     let between = unsafe {
@@ -54,13 +56,20 @@ pub(super) fn run(
             let pid = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
             if pid == 0 {
                 own::die_with_parent();
+                if let Some(terminal) = terminal {
+                    terminal.take();
+                }
                 for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGPIPE] {
                     libc::signal(signal, libc::SIG_DFL);
                 }
                 image.become_it();
                 libc::_exit(126);
             }
-            if pid < 0 { 125 } else { own::reap(pid as i32) }
+            match (pid, terminal) {
+                (..0, _) => 125,
+                (_, Some(terminal)) => terminal.attend(pid as i32),
+                (_, None) => own::reap(pid as i32),
+            }
         })
     }?;
     Ok(between.reap())

@@ -447,4 +447,17 @@ mod tests {
             Err(Missing::Config(_))
         ));
     }
+
+    #[test]
+    fn a_damaged_quantity_is_none_or_bytes() {
+        netshoot_wire::fuzz::texts(&["64Mi", "1.5G", "1500"], 20_000, |text| {
+            if let Some(n) = bytes(text) {
+                assert_eq!(
+                    bytes(&n.to_string()).map(|m| m.abs_diff(n) <= n >> 50),
+                    Some(true),
+                    "{text:?}"
+                );
+            }
+        });
+    }
 }

@@ -119,4 +119,33 @@ mod tests {
             "a segment that is still to be cut"
         );
     }
+
+    #[test]
+    fn damaged_frames_lose_one_bit_or_none() {
+        let mut valid = vec![0; OFFLOAD + ETHERNET];
+        valid.extend([
+            0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ]);
+        valid.extend([0, 53, 0, 53, 0, 10, 0, 0, 1, 2]);
+        valid[0] = NEEDS_CHECKSUM;
+        valid[6] = (ETHERNET + 20) as u8;
+        valid[8] = 6;
+        netshoot_wire::fuzz::mutations(&valid, 20_000, |bytes| {
+            let mut after = bytes.to_vec();
+            let flipped = flip_a_bit(&mut after, 77);
+            assert_eq!(after.len(), bytes.len());
+            let bits: u32 = after
+                .iter()
+                .zip(bytes)
+                .map(|(a, b)| (a ^ b).count_ones())
+                .sum();
+            // Where the hardware's checksum is computed first, more changes.
+            if bytes
+                .first()
+                .is_some_and(|flags| flags & NEEDS_CHECKSUM == 0)
+            {
+                assert_eq!(bits, u32::from(flipped), "{bytes:?}");
+            }
+        });
+    }
 }

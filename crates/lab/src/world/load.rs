@@ -274,20 +274,4 @@ mod tests {
         let text = "---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b}}\n";
         assert_eq!(manifests("w", text).unwrap().len(), 2);
     }
-
-    #[test]
-    fn no_text_panics() {
-        let valid = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: a}]\n---\nkind: List\nitems: []\n";
-        let mut dice = shape::Dice::new(7);
-        for _ in 0..2000 {
-            let mut bytes = valid.as_bytes().to_vec();
-            for _ in 0..1 + dice.below(4) {
-                let at = dice.below(bytes.len());
-                bytes[at] = dice.roll() as u8;
-            }
-            let text = String::from_utf8_lossy(&bytes);
-            let _ = manifests("w", &text);
-            let _ = from_texts("w", "", &text);
-        }
-    }
 }

@@ -35,20 +35,31 @@ fn run(view: &View<'_>, out: &mut Findings) {
     };
     let alone = leaf.subject == leaf.issuer;
     let issuer = &last.issuer;
+    // The first is what is compiled in; the others are what the machine names.
+    let own = tls.stores.get(1..).unwrap_or_default().join(", ");
     let why = if alone {
         text!("{} signed itself", "{} 是自签名证书", leaf.subject)
-    } else {
+    } else if own.is_empty() {
         text!(
             "it ends at {issuer}, which is no public authority",
             "证书链止于 {issuer}，它不是公共 CA"
         )
+    } else {
+        text!(
+            "it ends at {issuer}, which is no public authority and not in {own}",
+            "证书链止于 {issuer}，它不是公共 CA，也不在 {own} 中"
+        )
+    };
+    let looked = match tls.stores.as_slice() {
+        [] => "built-in".to_string(),
+        all => all.join(", "),
     };
     let seen = view.saw(
         HopKind::Tls,
         answered,
         text!(
-            "{}; {} presented, the last issued by {issuer}",
-            "{}；出示了 {} 张证书，最后一张由 {issuer} 签发",
+            "{}; {} presented, the last issued by {issuer}; authorities looked for in: {looked}",
+            "{}；出示了 {} 张证书，最后一张由 {issuer} 签发；查找 CA 的位置：{looked}",
             tls.problem,
             tls.chain.len()
         ),
@@ -63,10 +74,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         "不信任该 CA 的客户端会拒绝握手"
     ));
     let port = view.path.conversation.port;
-    f.remedy(remedy(name, port, (!alone).then_some(issuer)));
+    f.remedy(remedy(name, port, (!alone).then_some(issuer), &own));
 }
 
-fn remedy(name: &str, port: u16, issuer: Option<&String>) -> Remedy {
+fn remedy(name: &str, port: u16, issuer: Option<&String>, own: &str) -> Remedy {
     let show = format!("openssl s_client -connect {name}:{port} -showcerts");
     let question = match issuer {
         None => text!(
@@ -78,19 +89,25 @@ fn remedy(name: &str, port: u16, issuer: Option<&String>) -> Remedy {
             "{issuer} 是您自己的 CA 吗？若是，客户端需要它的证书；否则服务器须补发缺少的中间证书：{show}"
         ),
     };
-    ask(
+    let trusted = if own.is_empty() {
         text!(
             "built-in public authorities were trusted; those that this machine adds were not looked at",
             "校验所用的是内置的公共 CA；本机另外添加的 CA 未查看"
-        ),
-        vec![question],
-    )
+        )
+    } else {
+        text!(
+            "the built-in public authorities and those of {own} were trusted; a program with a store of its own may differ",
+            "校验所用的是内置的公共 CA 以及 {own} 中的 CA；自带证书库的程序可能不同"
+        )
+    };
+    ask(trusted, vec![question])
 }
 
 const PAGE: &str = r#"
 ## What it looks at
 
-The chain that a host presents, against the public authorities. Services and pods are left out: a cluster's own authority is not public.
+The chain that a host presents, against the public authorities that are compiled in and, from a plain host, those of the machine
+(`SSL_CERT_FILE`, `SSL_CERT_DIR`, else the distribution's bundle). Services and pods are left out: a cluster's own authority is not public.
 
 ## What proves it
 
@@ -128,11 +145,11 @@ ask: {to: Host 192.0.2.7, port: 443, tls: true}
 const PAGE_ZH: &str = r#"
 ## 看什么
 
-主机所出示的证书链，与公共 CA 对照。Service 与 Pod 不在此列：集群自己的 CA 不是公共 CA。
+主机所出示的证书链，与内置的公共 CA 对照；从本机探测时还与本机的 CA 对照（`SSL_CERT_FILE`、`SSL_CERT_DIR`，否则为发行版的证书包）。Service 与 Pod 不在此列：集群自己的 CA 不是公共 CA。
 
 ## 凭什么证实
 
-证书链止于公共 CA 之外的签发者，或证书是自签名的。
+证书链止于这些 CA 之外的签发者，或证书是自签名的。
 
 ## 怎么办
 

@@ -5,6 +5,8 @@
 
 mod clients;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 mod words;
 

@@ -180,4 +180,24 @@ mod tests {
             assert_eq!(parse(&[line.into()]), Err(said.to_string()));
         }
     }
+
+    #[test]
+    fn damaged_options_lose_no_word() {
+        let seeds = [
+            "-c cmd name a b",
+            "-euo pipefail script a",
+            "--rcfile rc -i +x -O extglob",
+            "--norc --posix -l -- -x",
+        ];
+        let mut read = 0;
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            let args: Vec<String> = text.split(' ').map(String::from).collect();
+            let Ok(o) = parse(&args) else { return };
+            read += 1;
+            let kept = o.command.iter().chain(&o.words).chain(&o.rcfile);
+            assert!(kept.clone().all(|w| args.contains(w)), "{args:?} {o:?}");
+            assert!(args.ends_with(&o.words), "{args:?} {o:?}");
+        });
+        assert!(read > 1000, "{read}");
+    }
 }

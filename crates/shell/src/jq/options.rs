@@ -188,3 +188,26 @@ fn short(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_options_are_read_or_refused_in_a_sentence() {
+        let seeds = [
+            "-r .a b.json",
+            "--arg x 1 --argjson y {} -n $x+$y",
+            "--indent 3 -sc . --args a b",
+            "--tab -e --jsonargs . 1 2",
+        ];
+        let mut read = 0;
+        netshoot_wire::fuzz::texts(&seeds, 10_000, |text| {
+            match parse(text.split(' ').map(OsString::from)) {
+                Ok(_) => read += 1,
+                Err(why) => assert!(!why.is_empty(), "{text:?}"),
+            }
+        });
+        assert!(read > 500, "{read}");
+    }
+}

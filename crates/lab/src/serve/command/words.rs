@@ -368,4 +368,27 @@ mod tests {
         }
         assert_eq!(parse(&[]), None);
     }
+
+    #[test]
+    fn damaged_words_mean_the_same_in_one_piece_and_in_several() {
+        let seeds = [
+            "sysctl -w net.ipv4.ip_forward=1",
+            "ip link set dev cni0 mtu 1450 up",
+            "ip -6 route replace fd00::/64 via fd90::2 dev eth0",
+            "bridge link set dev v1 hairpin on",
+            "nft chain inet t c { policy accept ; }",
+            "nft delete rule ip t c handle 7",
+            "iptables -P FORWARD ACCEPT",
+        ];
+        let mut read = 0;
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            let (tool, rest) = text.split_once(' ').unwrap_or((text, ""));
+            let pieces = rest.split_whitespace().map(String::from);
+            let several: Vec<String> = std::iter::once(tool.to_string()).chain(pieces).collect();
+            let found = parse(&several);
+            read += usize::from(found.is_some());
+            assert_eq!(found, parse(&[tool.into(), rest.into()]), "{text:?}");
+        });
+        assert!(read > 1000, "{read}");
+    }
 }

@@ -1,7 +1,10 @@
+mod iptables;
+mod nftables;
+
 use super::*;
-use netshoot_wire::nft::build::{End, intervals, network_range, state};
-use netshoot_wire::nft::expr::{CmpOp, Expr, Xt};
-use netshoot_wire::nft::{Chain, Element, Hook, Rule, Set, Verdict};
+use netshoot_wire::nft::build::{End, state};
+use netshoot_wire::nft::expr::{CmpOp, Expr};
+use netshoot_wire::nft::{Chain, Hook, Rule, Set, Verdict};
 
 pub(super) fn to(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -346,136 +349,6 @@ fn base_chains_run_by_priority_and_accept_ends_only_one() {
 }
 
 #[test]
-fn sets_with_intervals_ranges_and_verdicts() {
-    let nets = Set {
-        name: "nets".into(),
-        key_len: 4,
-        interval: true,
-        elements: intervals(vec![
-            network_range(ip("10.1.0.0"), 24),
-            network_range(ip("10.3.0.0"), 16),
-        ]),
-        ..Set::default()
-    };
-    let pair = |from: [u8; 8], to: [u8; 8]| Element {
-        key: from.into(),
-        key_end: to.into(),
-        ..Element::default()
-    };
-    let pairs = Set {
-        name: "pairs".into(),
-        key_len: 8,
-        fields: vec![4, 2],
-        interval: true,
-        elements: vec![pair(
-            [10, 1, 1, 0, 31, 64, 0, 0],
-            [10, 1, 1, 255, 31, 164, 0, 0],
-        )],
-        ..Set::default()
-    };
-    let verdicts = Set {
-        name: "v".into(),
-        key_len: 4,
-        map: true,
-        verdicts: true,
-        elements: vec![
-            Element {
-                key: vec![10, 1, 1, 6],
-                verdict: Some(Verdict::Goto("c".into())),
-                ..Element::default()
-            },
-            Element {
-                catch_all: true,
-                verdict: Some(Verdict::Drop),
-                ..Element::default()
-            },
-        ],
-        ..Set::default()
-    };
-    let sets = vec![nets, pairs, verdicts];
-    let key = || {
-        Rule::new()
-            .load_address(1, false, End::Destination)
-            .load_port(9, End::Destination)
-    };
-    let rules = [
-        (
-            Rule::new()
-                .address_in(End::Source, true, false, "nets")
-                .drop(),
-            "10.1.0.5",
-            "drop f 0",
-        ),
-        (
-            Rule::new()
-                .address_in(End::Source, true, false, "nets")
-                .drop(),
-            "10.1.1.5",
-            "accept",
-        ),
-        (
-            Rule::new()
-                .address_in(End::Source, true, false, "nets")
-                .drop(),
-            "10.3.255.255",
-            "drop f 0",
-        ),
-        (
-            Rule::new()
-                .address_in(End::Source, true, false, "nets")
-                .drop(),
-            "10.4.0.0",
-            "accept",
-        ),
-        (
-            Rule::new()
-                .address_in(End::Source, false, false, "nets")
-                .drop(),
-            "9.0.0.1",
-            "drop f 0",
-        ),
-        (
-            key().lookup(1, true, "pairs").drop(),
-            "10.1.0.5",
-            "drop f 0",
-        ),
-        (
-            Rule::new()
-                .load_address(1, false, End::Destination)
-                .verdict_map(1, "v"),
-            "10.1.0.5",
-            "reject c 0",
-        ),
-        (
-            Rule::new()
-                .load_address(1, false, End::Source)
-                .verdict_map(1, "v"),
-            "10.1.0.5",
-            "drop f 0",
-        ),
-        (
-            Rule::new()
-                .load_address(1, false, End::Source)
-                .verdict_map(1, "gone"),
-            "10.1.0.5",
-            "accept",
-        ),
-    ];
-    for (i, (rule, src, want)) in rules.into_iter().enumerate() {
-        let chains = vec![
-            base("f", "forward", 0, false, vec![rule]),
-            plain("c", vec![Rule::new().reject(false)]),
-        ];
-        let t = [table(Family::Ip, chains, sets.clone())];
-        let packet = Packet {
-            src: ip(src),
-            ..pod_to_pod()
-        };
-        assert_eq!(outcome(&t, &packet), want, "case {i}");
-    }
-}
-
-#[test]
 fn nat_rewrites_once_and_only_new_connections() {
     let dnat = |to: &str| Rule::new().dnat(ip(to), 9000);
     let t = [
@@ -586,57 +459,4 @@ fn blockers_name_the_rule_its_counter_and_its_share() {
         )
         .is_empty()
     );
-}
-
-#[test]
-fn what_iptables_wrote_is_read() {
-    let xt = |name: &str, revision, info: Vec<u8>| Xt {
-        name: name.into(),
-        revision,
-        info,
-    };
-    let ne = |n: u32| n.to_ne_bytes();
-    let m = |x| Rule::new().expr(Expr::Match(x)).drop();
-    let tcp = |first: u16, last: u16, inverted: u8| {
-        let mut info = vec![0, 0, 255, 255];
-        info.extend(first.to_ne_bytes());
-        info.extend(last.to_ne_bytes());
-        info.extend([0, 0, 0, inverted]);
-        xt("tcp", 0, info)
-    };
-    let mark =
-        |value, mask, inverted| xt("mark", 1, [&ne(value)[..], &ne(mask), &[inverted]].concat());
-    let mut addrtype = vec![0, 0];
-    addrtype.extend(4u16.to_ne_bytes());
-    addrtype.extend(ne(0));
-    let cases = [
-        (m(tcp(8000, 8100, 0)), "drop f 0"),
-        (m(tcp(8000, 8100, 2)), "accept"),
-        (m(tcp(80, 80, 0)), "accept"),
-        (m(mark(0x4000, 0x4000, 0)), "accept"),
-        (m(mark(0x4000, 0x4000, 1)), "drop f 0"),
-        (m(xt("addrtype", 1, addrtype)), "?accept, ?drop f 0"),
-        (m(xt("nfacct", 0, vec![])), "drop f 0"),
-        (m(xt("physdev", 0, vec![])), "?accept, ?drop f 0"),
-        (
-            Rule::new().expr(Expr::Target(xt("REJECT", 0, ne(3).into()))),
-            "reject f 0",
-        ),
-        (
-            Rule::new().expr(Expr::Target(xt("LOG", 0, vec![]))),
-            "accept",
-        ),
-        (
-            Rule::new().expr(Expr::Target(xt("TPROXY", 0, vec![]))),
-            "unknown",
-        ),
-    ];
-    for (i, (rule, want)) in cases.into_iter().enumerate() {
-        let t = [table(
-            Family::Ip,
-            vec![base("f", "forward", 0, false, vec![rule])],
-            vec![],
-        )];
-        assert_eq!(outcome(&t, &pod_to_pod()), want, "case {i}");
-    }
 }

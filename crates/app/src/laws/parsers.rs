@@ -1,0 +1,273 @@
+//! No parser without damaged inputs. A parser is what takes text or bytes that somebody else wrote
+//! and is named like one; a new one is red here until its line says where its target stands.
+
+use crate::golden::root;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Where a parser is (below `crates/`), its name, where its target is. The target damages valid
+/// inputs with `netshoot_wire::fuzz` and calls the parser, or what calls it.
+const TARGETS: &[(&str, &str, &str)] = &[
+    ("api/src/dump.rs", "parse", "api/src/fuzz.rs"),
+    ("api/src/redact.rs", "text", "api/src/fuzz.rs"),
+    (
+        "app/src/access/recording.rs",
+        "from_text",
+        "app/src/fuzz.rs",
+    ),
+    ("app/src/faces/verify.rs", "remedy_in", "app/src/fuzz.rs"),
+    ("app/src/main.rs", "command", "app/src/fuzz.rs"),
+    (
+        "host/src/authorities.rs",
+        "given",
+        "host/src/authorities.rs",
+    ),
+    (
+        "host/src/capture/flows.rs",
+        "see",
+        "host/src/capture/flows.rs",
+    ),
+    (
+        "host/src/diag/counters.rs",
+        "add_pairs",
+        "host/src/diag/counters.rs",
+    ),
+    (
+        "host/src/diag/memory.rs",
+        "read_memory",
+        "host/src/diag/memory.rs",
+    ),
+    ("host/src/diag/sysctl.rs", "path", "host/src/diag/sysctl.rs"),
+    ("host/src/dns.rs", "understand", "host/src/dns.rs"),
+    (
+        "host/src/probes/lookup_name.rs",
+        "in_hosts",
+        "host/src/probes/lookup_name.rs",
+    ),
+    ("host/src/resolv.rs", "parse", "host/src/resolv.rs"),
+    ("host/src/tls.rs", "certificate", "host/src/tls.rs"),
+    ("lab/src/behave/call.rs", "parse", "lab/src/behave/call.rs"),
+    (
+        "lab/src/behave/grpc.rs",
+        "decoded",
+        "lab/src/behave/grpc.rs",
+    ),
+    (
+        "lab/src/behave/http.rs",
+        "read_head",
+        "lab/src/behave/http.rs",
+    ),
+    (
+        "lab/src/behave/memory.rs",
+        "turn",
+        "lab/src/behave/memory.rs",
+    ),
+    (
+        "lab/src/behave/resolve.rs",
+        "from_text",
+        "lab/src/behave/resolve.rs",
+    ),
+    (
+        "lab/src/controllers/certificates.rs",
+        "seconds",
+        "lab/src/controllers/certificates.rs",
+    ),
+    ("lab/src/dns/corefile.rs", "parse", "lab/src/dns/fuzz.rs"),
+    ("lab/src/dns/zone.rs", "answer", "lab/src/dns/fuzz.rs"),
+    ("lab/src/fault/rules.rs", "pairs", "lab/src/fault/rules.rs"),
+    (
+        "lab/src/ground/address.rs",
+        "parse",
+        "lab/src/ground/address.rs",
+    ),
+    ("lab/src/hold/cgroup.rs", "find", "lab/src/hold/cgroup.rs"),
+    (
+        "lab/src/kubelet/launch.rs",
+        "bytes",
+        "lab/src/kubelet/launch.rs",
+    ),
+    (
+        "lab/src/relay/frame.rs",
+        "flip_a_bit",
+        "lab/src/relay/frame.rs",
+    ),
+    ("lab/src/serve.rs", "answer", "lab/src/serve.rs"),
+    (
+        "lab/src/serve/command/words.rs",
+        "parse",
+        "lab/src/serve/command/words.rs",
+    ),
+    ("lab/src/store.rs", "patch", "lab/src/store/fuzz.rs"),
+    (
+        "lab/src/store/defaults.rs",
+        "parse_cidr",
+        "lab/src/store/fuzz.rs",
+    ),
+    (
+        "lab/src/store/defaults.rs",
+        "unbase64",
+        "lab/src/store/fuzz.rs",
+    ),
+    (
+        "lab/src/store/merge.rs",
+        "strategic",
+        "lab/src/store/fuzz.rs",
+    ),
+    (
+        "lab/src/world/load.rs",
+        "from_texts",
+        "lab/src/world/fuzz.rs",
+    ),
+    ("model/src/growth.rs", "parse_quantity", "model/src/fuzz.rs"),
+    ("model/src/policy/cidr.rs", "from_str", "model/src/fuzz.rs"),
+    ("model/src/remedy.rs", "quote", "model/src/fuzz.rs"),
+    (
+        "model/src/symptom/mod.rs",
+        "understand",
+        "model/src/symptom/fuzz.rs",
+    ),
+    (
+        "model/src/symptom/words.rs",
+        "host_port",
+        "model/src/symptom/fuzz.rs",
+    ),
+    ("model/src/time.rs", "parse", "model/src/fuzz.rs"),
+    (
+        "shell/src/bash/options.rs",
+        "parse",
+        "shell/src/bash/options.rs",
+    ),
+    (
+        "shell/src/jq/options.rs",
+        "parse",
+        "shell/src/jq/options.rs",
+    ),
+    ("wire/src/conntrack.rs", "read", "wire/src/conntrack.rs"),
+    (
+        "wire/src/conntrack.rs",
+        "read_cpu_stats",
+        "wire/src/conntrack.rs",
+    ),
+    (
+        "wire/src/conntrack.rs",
+        "read_table_size",
+        "wire/src/conntrack.rs",
+    ),
+    ("wire/src/dns.rs", "decode", "wire/src/dns/tests.rs"),
+    (
+        "wire/src/dns/name.rs",
+        "decode_name",
+        "wire/src/dns/tests.rs",
+    ),
+    ("wire/src/http.rs", "decode", "wire/src/http.rs"),
+    ("wire/src/inet.rs", "decode", "wire/src/inet/tests.rs"),
+    ("wire/src/inet/icmp.rs", "decode", "wire/src/inet/tests.rs"),
+    ("wire/src/inet/ip.rs", "decode", "wire/src/inet/tests.rs"),
+    (
+        "wire/src/inet/transport.rs",
+        "decode",
+        "wire/src/inet/tests.rs",
+    ),
+    ("wire/src/inet_diag.rs", "read", "wire/src/inet_diag.rs"),
+    ("wire/src/netlink.rs", "new", "wire/src/netlink.rs"),
+    ("wire/src/nft/read.rs", "rule", "wire/src/nft/tests.rs"),
+    ("wire/src/rtnl.rs", "read", "wire/src/rtnl.rs"),
+    ("wire/src/rtnl/route.rs", "read", "wire/src/rtnl.rs"),
+];
+
+/// What is named like a parser and reads nothing from outside, and why.
+const NONE: &[(&str, &str, &str)] = &[
+    ("lab/src/kinds.rs", "parse", "reads a text of its own"),
+    (
+        "lab/src/proxy/services.rs",
+        "read_service",
+        "reads an object of the store",
+    ),
+];
+
+const NAMES: &[&str] = &[
+    "parse",
+    "decode",
+    "read_",
+    "from_text",
+    "from_str",
+    "from_words",
+    "understand",
+];
+const GIVEN: &[&str] = &["&str", "[u8]", "[String]", "[&str]", "OsString"];
+
+/// Names of the functions of a source that look like parsers.
+fn parsers(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("fn ") {
+        let Some((head, behind)) = text[at + 3..].split_once('(') else {
+            continue;
+        };
+        let name = head.split('<').next().unwrap_or_default();
+        let mut depth = 1;
+        let end = behind.find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        });
+        let given = &behind[..end.unwrap_or(0)];
+        let named = name == "read" || NAMES.iter().any(|n| name.starts_with(n));
+        // A buffer to be filled is no text to be read.
+        let filled = given.contains("&mut [u8]");
+        if named && !filled && GIVEN.iter().any(|g| given.contains(g)) {
+            found.insert(name.to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_parser_has_damaged_inputs() {
+    let crates = root().join("crates");
+    let mut files = Vec::new();
+    super::sources(&crates, &mut files);
+    let mut wrong = Vec::new();
+    for path in files {
+        let place = path
+            .strip_prefix(&crates)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let of_tests = |p: &Path| p.components().any(|c| c.as_os_str() == "tests");
+        let this = place.ends_with("laws/parsers.rs");
+        if this || of_tests(&path) || place.ends_with("tests.rs") || place.ends_with("fuzz.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let listed = |name: &String| {
+            let mut all = TARGETS.iter().chain(NONE);
+            all.any(|t| t.0 == place && t.1 == name)
+        };
+        wrong.extend(
+            parsers(super::own(&text))
+                .into_iter()
+                .filter(|name| !listed(name))
+                .map(|name| format!("{place}: {name} has no target")),
+        );
+    }
+    for (place, name, target) in TARGETS {
+        let read = |file: &str| std::fs::read_to_string(crates.join(file)).unwrap_or_default();
+        if !read(place).contains(&format!("fn {name}")) {
+            wrong.push(format!("{place}: there is no {name}"));
+        }
+        let text = read(target);
+        if !["fuzz::texts(", "fuzz::mutations("]
+            .iter()
+            .any(|c| text.contains(c))
+        {
+            wrong.push(format!("{target}: damages nothing, for {name}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_law_knows_a_parser() {
+    let text = "pub fn parse(\n    text: &str,\n) -> X {}\nfn read_it(b: &'a [u8]) {}\nfn parse_n(n: u8) {}\nfn own(t: &str) {}";
+    let found: Vec<String> = parsers(text).into_iter().collect();
+    assert_eq!(found, ["parse", "read_it"]);
+}
