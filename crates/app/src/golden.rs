@@ -18,6 +18,21 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Every file below a folder, by its path from there.
+pub fn files_below(folder: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            let inside = files_below(&entry.path()).into_iter();
+            out.extend(inside.map(|path| format!("{name}/{path}")));
+        } else {
+            out.push(name);
+        }
+    }
+    out
+}
+
 /// What is wrong with a file, if it is not the text.
 pub fn differs(path: &Path, text: &str) -> Option<String> {
     let held = std::fs::read_to_string(path).unwrap_or_default();

@@ -187,6 +187,9 @@ fn texts_follow_the_flag_and_the_locale() {
         .output()
         .unwrap();
     assert!(heading(by_locale));
+    let page = |id: &str| text(&own(&["explain", id, "--lang", "zh"]).stdout);
+    assert!(page("path-mtu-black-hole").contains("## 看什么"));
+    assert!(page("tcp_connect").contains("## 问什么"));
 }
 
 #[test]

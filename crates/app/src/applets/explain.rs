@@ -43,8 +43,8 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         .collect();
     if !found.is_empty() {
         for c in found {
-            let page = for_people(c.page, io.lang);
-            write!(io.out, "{}", with_rights(c, &page, io.lang))?;
+            let page = io.lang.pick(split(c.page).0, c.page_zh);
+            write!(io.out, "{}", with_rights(c, page, io.lang))?;
         }
         return Ok(0);
     }
@@ -85,34 +85,21 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     Ok(USAGE)
 }
 
-/// Headings of the pages, English and Chinese.
-const HEADINGS: [(&str, &str); 3] = [
-    ("## What it looks at", "## 检查内容"),
-    ("## What proves it", "## 判定依据"),
-    ("## What to do", "## 处理方法"),
-];
-
-/// A page as people read it: without the examples, which are there for the tests and the docs.
-fn for_people(page: &str, lang: Lang) -> String {
-    let mut shown = String::new();
-    let mut example = false;
-    for line in page.lines() {
-        if line.starts_with("## ") {
-            example = line == "## Examples";
-        }
-        if !example {
-            let heading = HEADINGS.iter().find(|(en, _)| *en == line);
-            shown.push_str(heading.map_or(line, |(en, zh)| lang.pick(en, zh)));
-            shown.push('\n');
-        }
-    }
-    shown
+/// A page as people read it, and its examples, which are there for the tests and the docs.
+fn split(page: &str) -> (&str, &str) {
+    page.split_once("\n## Examples\n").unwrap_or((page, ""))
 }
 
 /// The page of a check, Markdown, with its examples, as the docs hold it.
 #[cfg(test)]
 pub fn check_page(c: &Check, lang: Lang) -> String {
-    with_rights(c, c.page, lang)
+    let (about, examples) = split(c.page);
+    let page = format!(
+        "{}\n\n## {}\n{examples}",
+        lang.pick(about, c.page_zh).trim_end(),
+        lang.pick("Examples", "例子")
+    );
+    with_rights(c, &page, lang)
 }
 
 fn with_rights(c: &Check, page: &str, lang: Lang) -> String {
@@ -165,7 +152,7 @@ pub fn probe_page(k: &Kind, lang: Lang) -> String {
     let needs = super::probes::needs(k).join(", ");
     format!(
         "{}\n\n## {}\n\n{}; {}\n",
-        k.page.trim(),
+        lang.pick(k.page, k.page_zh).trim(),
         lang.pick("Needs and harm", "所需能力与影响"),
         if needs.is_empty() {
             lang.pick("needs no right", "无需特权")

@@ -1,6 +1,6 @@
 //! Laws of the shelf: unique, in both languages, reachable by every way, documented.
 
-use super::{ALL, completion, explain};
+use super::{ALL, Applet, completion, explain};
 use crate::golden;
 use crate::io::Lang;
 use netshoot_host::probes;
@@ -160,43 +160,52 @@ fn the_language_is_found_wherever_it_stands() {
     }
 }
 
-/// docs/generated: path and text of every page.
+/// docs/generated: path and text of every page, those in Chinese below zh/.
 fn pages() -> BTreeMap<String, String> {
+    let mut pages = pages_in(Lang::En);
+    let chinese = pages_in(Lang::Zh).into_iter();
+    pages.extend(chinese.map(|(path, text)| (format!("zh/{path}"), text)));
+    pages
+}
+
+fn pages_in(lang: Lang) -> BTreeMap<String, String> {
     let mut pages = BTreeMap::new();
-    let mut index = String::from(
-        "# Reference\n\nWritten by the tests from the code: `UPDATE=1 cargo test -p netshoot-app`.\n\n## Words\n\n",
+    let mut index = format!(
+        "# {}\n\n{}\n\n## {}\n\n",
+        lang.pick("Reference", "参考手册"),
+        lang.pick(
+            "Written by the tests from the code: `UPDATE=1 cargo test -p netshoot-app`. [中文](zh/index.md)",
+            "由测试根据代码写出：`UPDATE=1 cargo test -p netshoot-app`。[English](../index.md)",
+        ),
+        lang.pick("Words", "命令"),
     );
     for a in ALL {
-        let _ = writeln!(index, "- [{0}](commands/{0}.md): {1}", a.name, a.about);
-        let mut text = format!("# netshoot {}\n\n{}\n", a.name, a.about);
-        let whole = crate::command(Lang::En);
-        let own = whole.find_subcommand(a.name).expect("a word of ALL");
-        walk(own, "netshoot", &mut |path, _| {
-            let mut words: Vec<&str> = path.split(' ').collect();
-            words.push("--help");
-            let e = crate::command(Lang::En)
-                .try_get_matches_from(&words)
-                .unwrap_err();
-            let help = e.render().to_string();
-            let _ = write!(
-                text,
-                "\n```console\n$ {path} --help\n{}\n```\n",
-                help.trim_end()
-            );
-        });
-        pages.insert(format!("commands/{}.md", a.name), text);
+        let about = lang.pick(a.about, a.about_zh);
+        let _ = writeln!(index, "- [{0}](commands/{0}.md): {about}", a.name);
+        pages.insert(format!("commands/{}.md", a.name), help_page(a, lang));
     }
-    index.push_str("\n## The shell and its tools\n\nOptions, output and exit codes are those of the tool named.\n\n| word | | stands for |\n|---|---|---|\n");
+    let _ = writeln!(
+        index,
+        "\n## {}\n\n{}\n\n| {} | | {} |\n|---|---|---|",
+        lang.pick("The shell and its tools", "Shell 及其工具"),
+        lang.pick(
+            "Options, output and exit codes are those of the tool named.",
+            "选项、输出与退出码均与所列工具相同。"
+        ),
+        lang.pick("word", "命令"),
+        lang.pick("stands for", "代表"),
+    );
     for w in netshoot_shell::ALL {
-        let _ = writeln!(index, "| `{}` | {} | {} |", w.name, w.about, w.stands_for);
+        let about = lang.pick(w.about, w.about_zh);
+        let _ = writeln!(index, "| `{}` | {about} | {} |", w.name, w.stands_for);
     }
-    index.push_str("\n## Checks\n\n");
+    let _ = writeln!(index, "\n## {}\n", lang.pick("Checks", "检查项"));
     for c in checks::ALL {
         let _ = writeln!(
             index,
             "- [{0}](checks/{0}.md): {1} ({2})",
             c.id,
-            c.title,
+            lang.pick(c.title, c.title_zh),
             c.catalogue
                 .iter()
                 .chain([&c.layer])
@@ -204,21 +213,41 @@ fn pages() -> BTreeMap<String, String> {
                 .collect::<Vec<_>>()
                 .join(", "),
         );
-        pages.insert(
-            format!("checks/{}.md", c.id),
-            explain::check_page(c, Lang::En),
-        );
+        pages.insert(format!("checks/{}.md", c.id), explain::check_page(c, lang));
     }
-    index.push_str("\n## Probes\n\n");
+    let _ = writeln!(index, "\n## {}\n", lang.pick("Probes", "探测方式"));
     for k in probes::ALL {
-        let _ = writeln!(index, "- [{0}](probes/{0}.md): {1}", k.id, k.asks);
-        pages.insert(
-            format!("probes/{}.md", k.id),
-            explain::probe_page(k, Lang::En),
-        );
+        let asks = lang.pick(k.asks, k.asks_zh);
+        let _ = writeln!(index, "- [{0}](probes/{0}.md): {asks}", k.id);
+        pages.insert(format!("probes/{}.md", k.id), explain::probe_page(k, lang));
     }
     pages.insert("index.md".into(), index);
     pages
+}
+
+/// The help of a word and of all that follows it.
+fn help_page(a: &Applet, lang: Lang) -> String {
+    let mut text = format!(
+        "# netshoot {}\n\n{}\n",
+        a.name,
+        lang.pick(a.about, a.about_zh)
+    );
+    let whole = crate::command(lang);
+    let own = whole.find_subcommand(a.name).expect("a word of ALL");
+    walk(own, "netshoot", &mut |path, _| {
+        let mut words: Vec<&str> = path.split(' ').collect();
+        words.push("--help");
+        let e = crate::command(lang)
+            .try_get_matches_from(&words)
+            .unwrap_err();
+        let help = e.render().to_string();
+        let _ = write!(
+            text,
+            "\n```console\n$ {path} --help\n{}\n```\n",
+            help.trim_end()
+        );
+    });
+    text
 }
 
 #[test]
@@ -229,23 +258,14 @@ fn generated_docs_are_current() {
         .iter()
         .filter_map(|(path, text)| golden::differs(&folder.join(path), text))
         .collect();
-    for kind in ["", "commands", "checks", "probes"] {
-        let held = std::fs::read_dir(folder.join(kind)).into_iter().flatten();
-        for file in held.filter_map(Result::ok).filter(|f| f.path().is_file()) {
-            let name = file.file_name().to_string_lossy().into_owned();
-            let path = if kind.is_empty() {
-                name
-            } else {
-                format!("{kind}/{name}")
-            };
-            if pages.contains_key(&path) {
-                continue;
-            }
-            if golden::update() {
-                std::fs::remove_file(file.path()).unwrap();
-            } else {
-                wrong.push(format!("{path} belongs to nothing any more"));
-            }
+    for path in golden::files_below(&folder) {
+        if pages.contains_key(&path) {
+            continue;
+        }
+        if golden::update() {
+            std::fs::remove_file(folder.join(path)).unwrap();
+        } else {
+            wrong.push(format!("{path} belongs to nothing any more"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -44,7 +44,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     if wants_json(m) {
         let rows: Vec<_> = probes::ALL
             .iter()
-            .map(|k| json!({"id": k.id, "asks": k.asks, "needs": needs(k), "harm": k.harm}))
+            .map(|k| json!({"id": k.id, "asks": k.asks, "asks_zh": k.asks_zh, "needs": needs(k), "harm": k.harm}))
             .collect();
         writeln!(io.out, "{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(0);
@@ -58,7 +58,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             k.id,
             harm(k.harm, io.lang),
             if needs.is_empty() { "-" } else { &needs },
-            k.asks
+            io.lang.pick(k.asks, k.asks_zh)
         )?;
     }
     Ok(0)
