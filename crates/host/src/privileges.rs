@@ -27,7 +27,8 @@ impl Capability {
         }
     }
 
-    fn bit(self) -> u64 {
+    /// Its bit in the kernel's sets.
+    pub fn bit(self) -> u64 {
         1 << (self as u8)
     }
 }
