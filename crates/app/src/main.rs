@@ -32,6 +32,15 @@ const NOBODY_READS: i32 = 141;
 fn main() -> ExitCode {
     netshoot_host::nss::pin();
     let given: Vec<OsString> = std::env::args_os().collect();
+    // The processes of a world look after their own children.
+    let part = |word: &OsString| netshoot_lab::own::WORDS.iter().any(|w| word == w);
+    if !given.get(1).is_some_and(part)
+        && let Some(code) = netshoot_host::init::first_process()
+    {
+        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+    }
+    // Where it cannot be had, what needs it says so.
+    let _ = netshoot_host::privileges::take_up();
     if let Some(code) = small_tool(&given) {
         return code;
     }

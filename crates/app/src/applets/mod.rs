@@ -8,6 +8,7 @@ mod completion;
 mod demo;
 mod diagnose;
 mod explain;
+mod here;
 mod image;
 mod install;
 mod lab;
@@ -46,6 +47,7 @@ pub const ALL: &[&Applet] = &[
     &checks::APPLET,
     &probes::APPLET,
     &explain::APPLET,
+    &here::APPLET,
     &completion::APPLET,
     &man::APPLET,
     &image::APPLET,
@@ -105,6 +107,18 @@ pub fn tools(lang: Lang) -> String {
         width += w.name.len() + 1;
     }
     text
+}
+
+/// What a person can type in the image, in one line.
+fn at_hand(lang: Lang) -> String {
+    let own = ALL.iter().filter(|a| a.link).map(|a| a.name);
+    let own = own.collect::<Vec<_>>().join(", ");
+    let (tools, number) = (
+        lang.pick("bash and small tools", "bash 与小工具"),
+        netshoot_shell::ALL.len(),
+    );
+    let rest = lang.pick("all words: netshoot --help", "全部子命令：netshoot --help");
+    format!("{own}, {tools} ({number}); {rest}")
 }
 
 /// `-o text|json`, as every list has it.

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod diagnose;
+pub mod here;
 pub mod image;
 pub mod lab;
 pub mod verify;

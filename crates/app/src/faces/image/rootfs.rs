@@ -85,7 +85,7 @@ pub fn entries(program: &[u8], words: &[&str], version: &str) -> BTreeMap<String
     all
 }
 
-fn texts(version: &str) -> [(&'static str, String); 6] {
+fn texts(version: &str) -> [(&'static str, String); 8] {
     [
         (
             "etc/passwd",
@@ -111,6 +111,16 @@ fn texts(version: &str) -> [(&'static str, String); 6] {
             ),
         ),
         ("etc/shells", "/bin/bash\n/bin/sh\n".into()),
+        (
+            "etc/profile",
+            "case $- in *i*) . /etc/bash.bashrc ;; esac\n".into(),
+        ),
+        // A shell in a shell does not greet again.
+        (
+            "etc/bash.bashrc",
+            "if [ -z \"$NETSHOOT_GREETED\" ]; then\n  export NETSHOOT_GREETED=1\n  netshoot here --greet\nfi\n"
+                .into(),
+        ),
         (CA_BUNDLE, ca_bundle()),
     ]
 }

@@ -1,0 +1,275 @@
+//! The image in a real Kubernetes: the article's manifests as written, and ours under PodSecurity restricted.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod deploy;
+mod ring5;
+
+use deploy::{chart, folder, read};
+use ring5::{Cluster, Space, shared};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
+/// Not the name that the shared cluster has for the image, which is the shipped build.
+const NAME: &str = "localhost/netshoot-under-test";
+
+/// The cluster, with the image of this build on every node.
+fn cluster() -> Option<&'static Cluster> {
+    static LOADED: OnceLock<Option<Cluster>> = OnceLock::new();
+    let load = || {
+        let cluster = shared()?;
+        let archive = cluster.state().join("image-under-test.tar");
+        let file = archive.to_str().unwrap();
+        let image = Command::new(PROGRAM)
+            .args(["image", file, "--name", NAME, "--compress", "none"])
+            .output()
+            .unwrap();
+        assert!(
+            image.status.success(),
+            "{}",
+            String::from_utf8_lossy(&image.stderr)
+        );
+        cluster.script(&["load", file]).ok();
+        let _ = std::fs::remove_file(archive);
+        Some(cluster)
+    };
+    LOADED.get_or_init(load).as_ref()
+}
+
+/// A manifest of ours with the image's name as it is on the nodes.
+fn with_image(manifest: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let renamed = manifest.replace(&format!("netshoot:{version}"), &format!("{NAME}:{version}"));
+    assert!(renamed.contains(NAME), "{manifest}");
+    renamed
+}
+
+/// A namespace that enforces a PodSecurity level.
+fn secured<'a>(cluster: &'a Cluster, word: &str, level: &str) -> Space<'a> {
+    let space = cluster.namespace(word);
+    let label = format!("pod-security.kubernetes.io/enforce={level}");
+    cluster
+        .kubectl(&["label", "namespace", &space.name, &label])
+        .ok();
+    space
+}
+
+fn rolled_out(space: &Space<'_>) {
+    let said = space.kubectl(&["rollout", "status", "deployment/netshoot", "--timeout=60s"]);
+    if said.code != 0 {
+        let why = space.kubectl(&["get", "events,pods", "-o", "wide"]).all();
+        panic!("{}\n{why}", said.all());
+    }
+}
+
+#[track_caller]
+fn here(space: &Space<'_>, object: &str) -> Value {
+    let said = space.kubectl(&["exec", object, "--", "netshoot", "here", "-o", "json"]);
+    serde_json::from_str(&said.ok()).unwrap()
+}
+
+/// This build's shell.
+fn has_shell() -> bool {
+    let has = Command::new(PROGRAM)
+        .args(["bash", "-c", "true"])
+        .output()
+        .unwrap()
+        .status
+        .success();
+    if !has {
+        println!("SKIPPED: this build has no shell");
+    }
+    has
+}
+
+fn kustomized(cluster: &Cluster, which: &str) -> String {
+    let at = folder().join("kustomize").join(which);
+    with_image(&cluster.kubectl(&["kustomize", at.to_str().unwrap()]).ok())
+}
+
+#[test]
+fn the_articles_pod_and_sidecar_run_as_written_and_stop_at_once() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let space = cluster.namespace("article");
+    space.apply(&with_image(&read("article/pod.yaml")));
+    space.apply(&with_image(&read("article/sidecar.yaml")));
+    space.ready(&["pod/netshoot", "pod/app-with-netshoot"]);
+    let seen = here(&space, "pod/netshoot");
+    assert_eq!(
+        (&seen["place"], &seen["name"]),
+        (&json!("pod"), &json!("netshoot"))
+    );
+    assert_eq!(seen["namespace"], space.name.as_str());
+    let get = format!(
+        "kubectl netshoot debug netshoot -n {} --profile netadmin",
+        space.name
+    );
+    assert_eq!(seen["get"], get.as_str());
+    // Kubernetes would wait 30 s for a first process that does not listen.
+    for pod in ["pod/netshoot", "pod/app-with-netshoot"] {
+        let since = Instant::now();
+        space.kubectl(&["delete", pod, "--wait"]).ok();
+        let took = since.elapsed();
+        assert!(took < Duration::from_secs(10), "{pod} took {took:?} to end");
+    }
+}
+
+#[test]
+fn the_articles_deployment_runs_as_written() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let space = cluster.namespace("article");
+    space.apply(&with_image(&read("article/deployment.yaml")));
+    rolled_out(&space);
+    let said = space.kubectl(&[
+        "exec",
+        "deployment/netshoot",
+        "--",
+        "/bin/bash",
+        "-c",
+        "echo $((6*7))",
+    ]);
+    assert_eq!(said.ok(), "42\n");
+}
+
+#[test]
+fn the_articles_host_pod_sees_the_node() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let space = cluster.namespace("article");
+    let overrides = with_image(&read("article/host.json"));
+    let image = format!("{NAME}:{}", env!("CARGO_PKG_VERSION"));
+    let said = space.kubectl(&[
+        "run",
+        "netshoot",
+        "--image",
+        &image,
+        "--overrides",
+        &overrides,
+        "--",
+        "/bin/bash",
+    ]);
+    said.ok();
+    space.ready(&["pod/netshoot"]);
+    let seen = here(&space, "pod/netshoot");
+    let nodes = ["node-a", "node-b"];
+    assert!(
+        nodes.contains(&seen["name"].as_str().unwrap()),
+        "the node's name: {seen}"
+    );
+    let all = json!(["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_PTRACE"]);
+    assert_eq!(seen["capabilities"], all);
+}
+
+#[test]
+fn the_base_and_the_chart_run_where_restricted_is_enforced() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let manifests = [
+        kustomized(cluster, "base"),
+        with_image(&chart("NAMESPACE", &json!({}))),
+    ];
+    for manifest in manifests {
+        let space = secured(cluster, "restricted", "restricted");
+        space.apply(&manifest.replace("NAMESPACE", &space.name));
+        rolled_out(&space);
+        let seen = here(&space, "deployment/netshoot");
+        assert_eq!(seen["user"], 65532);
+        assert_eq!(seen["capabilities"], json!([]));
+        let lacks = seen["not_possible"].to_string();
+        assert!(lacks.contains("\"the root is read-only\""), "{lacks}");
+        let wrote = [
+            "exec",
+            "deployment/netshoot",
+            "--",
+            "/bin/sh",
+            "-c",
+            "echo a >/tmp/a && cat /tmp/a",
+        ];
+        assert_eq!(space.kubectl(&wrote).ok(), "a\n");
+    }
+}
+
+#[test]
+fn any_user_id_runs_where_restricted_is_enforced() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let space = secured(cluster, "anyone", "restricted");
+    let over = json!({"user": 1_000_650_000, "image": {"tag": env!("CARGO_PKG_VERSION")}});
+    space.apply(&with_image(&chart(&space.name, &over)));
+    rolled_out(&space);
+    assert_eq!(here(&space, "deployment/netshoot")["user"], 1_000_650_000);
+}
+
+#[test]
+fn the_two_rights_reach_a_user_who_is_not_root() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let capture = json!({"capture": true});
+    let manifests = [
+        kustomized(cluster, "capture"),
+        with_image(&chart("NAMESPACE", &capture)),
+    ];
+    for manifest in manifests {
+        let space = secured(cluster, "capture", "privileged");
+        space.apply(&manifest.replace("NAMESPACE", &space.name));
+        rolled_out(&space);
+        let seen = here(&space, "deployment/netshoot");
+        assert_eq!(seen["user"], 65532);
+        assert_eq!(
+            seen["capabilities"],
+            json!(["CAP_NET_ADMIN", "CAP_NET_RAW"])
+        );
+    }
+    let refused = secured(cluster, "refused", "restricted");
+    let dry = ["-n", &refused.name, "apply", "--dry-run=server", "-f", "-"];
+    let pod = with_image(&chart(&refused.name, &capture));
+    let said = cluster.feed(&dry, &pod).all();
+    assert!(
+        said.contains("would violate PodSecurity") && said.contains("NET_RAW"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_token_reads_what_the_checks_look_at_and_writes_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let space = cluster.namespace("reads");
+    for reads in ["namespace", "cluster"] {
+        space.apply(&with_image(&chart(
+            &space.name,
+            &json!({"reads": reads, "replicas": 0}),
+        )));
+        let who = format!("--as=system:serviceaccount:{}:netshoot", space.name);
+        let may = |verb: &str, what: &str, at: &str| {
+            let said = cluster.kubectl(&["auth", "can-i", verb, what, "-n", at, &who]);
+            said.out.trim() == "yes"
+        };
+        assert!(may("list", "pods", &space.name) && may("list", "networkpolicies", &space.name));
+        assert_eq!(may("list", "pods", "kube-system"), reads == "cluster");
+        assert!(!may("create", "pods", &space.name) && !may("delete", "pods", &space.name));
+        let gone = ["clusterrolebinding", "clusterrole"];
+        for kind in gone {
+            let name = format!("netshoot-{}", space.name);
+            cluster
+                .kubectl(&["delete", kind, &name, "--ignore-not-found"])
+                .ok();
+        }
+    }
+}
