@@ -6,10 +6,18 @@
 //! Deliberately absent: Kubernetes, probes, diagnosis. Nothing here knows why a person opened a shell, so nothing
 //! here can answer for the diagnosis, and the diagnosis cannot lean on what a tool printed.
 
+mod archive;
+mod awk;
 pub mod bash;
+mod clock;
 mod diff;
 mod find;
+mod glob;
+mod grep;
+mod gzip;
 mod jq;
+mod own;
+mod posix;
 mod sed;
 mod shelf;
 pub mod word;
