@@ -219,6 +219,7 @@ fn into<W: Write>(o: &Options, out: W, trouble: &mut bool) -> Result<W, String> 
     archive.follow_symlinks(o.follow);
     archive.sparse(false);
     let mut told = false;
+    let mut links = Links::new();
     for (folder, name) in &o.names {
         let path = folder.join(name);
         if let Err(e) = path.symlink_metadata() {
@@ -234,16 +235,20 @@ fn into<W: Write>(o: &Options, out: W, trouble: &mut bool) -> Result<W, String> 
             }
             stored = name.trim_start_matches('/').to_string();
         }
-        add(o, &mut archive, &path, &stored, trouble)?;
+        add(o, &mut archive, &path, &stored, &mut links, trouble)?;
     }
     archive.into_inner().map_err(|e| system(&e))
 }
+
+/// Files with more names than one, by device and number, and the name that each was stored under.
+type Links = std::collections::HashMap<(u64, u64), String>;
 
 fn add<W: Write>(
     o: &Options,
     archive: &mut tar::Builder<W>,
     path: &Path,
     stored: &str,
+    links: &mut Links,
     trouble: &mut bool,
 ) -> Result<(), String> {
     if excluded(o, stored) {
@@ -268,7 +273,7 @@ fn add<W: Write>(
         };
     }
     let name = if shown.is_empty() { "./" } else { &shown };
-    if let Err(e) = archive.append_path_with_name(path, name) {
+    if let Err(e) = append(archive, path, name, links) {
         complain(&format!("{stored}: {}", system(&e)), 2);
         *trouble = true;
         return Ok(());
@@ -281,10 +286,31 @@ fn add<W: Write>(
         below.sort_by_key(std::fs::DirEntry::file_name);
         for entry in below {
             let name = format!("{shown}{}", entry.file_name().to_string_lossy());
-            add(o, archive, &entry.path(), &name, trouble)?;
+            add(o, archive, &entry.path(), &name, links, trouble)?;
         }
     }
     Ok(())
+}
+
+fn append<W: Write>(
+    archive: &mut tar::Builder<W>,
+    path: &Path,
+    name: &str,
+    links: &mut Links,
+) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let about = path.symlink_metadata()?;
+    if about.is_file() && about.nlink() > 1 {
+        if let Some(first) = links.get(&(about.dev(), about.ino())) {
+            let mut head = tar::Header::new_gnu();
+            head.set_metadata(&about);
+            head.set_entry_type(tar::EntryType::Link);
+            head.set_size(0);
+            return archive.append_link(&mut head, name, first);
+        }
+        links.insert((about.dev(), about.ino()), name.to_string());
+    }
+    archive.append_path_with_name(path, name)
 }
 
 fn reader(o: &Options) -> Result<Box<dyn Read>, String> {

@@ -11,6 +11,7 @@ mod signals;
 
 use crate::own;
 use crate::shelf::ALL;
+use brush_core::openfiles::OpenFile;
 use brush_core::{ProfileLoadBehavior, RcLoadBehavior, Shell, ShellVariable};
 use brush_interactive::{
     InputBackend, InteractiveShell, MinimalInputBackend, ReedlineInputBackend, UIOptions,
@@ -19,7 +20,9 @@ use options::Options;
 use rewrite::rewritten;
 use signals::Event;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -319,11 +322,21 @@ async fn built(
         .await;
     let mut shell = shell.map_err(failed)?;
     builtins::register(&mut shell, sh);
+    shell.replace_open_files(streams().into_iter());
     if interactive && std::env::var_os("PS1").is_none() {
         let prompt = ShellVariable::new(r"\u@\h:\w\$ ");
         shell.set_env_global("PS1", prompt).map_err(failed)?;
     }
     Ok(shell)
+}
+
+/// The three standard streams as plain files: brush cannot lead one into another otherwise (`ls >&2`).
+fn streams() -> Vec<(i32, OpenFile)> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    [(0, stdin.as_fd()), (1, stdout.as_fd()), (2, stderr.as_fd())]
+        .into_iter()
+        .filter_map(|(n, fd)| Some((n, OpenFile::from(File::from(fd.try_clone_to_owned().ok()?)))))
+        .collect()
 }
 
 /// Words that `PATH` does not have lead to this program, which looks at the name it is called by. They stand where

@@ -2,10 +2,7 @@
 
 /// Local time as `2024-05-01 12:34`.
 pub fn minutes(seconds: u64) -> String {
-    local(seconds).map_or_else(
-        || seconds.to_string(),
-        |t| t.strftime("%Y-%m-%d %H:%M").to_string(),
-    )
+    shown(seconds, "%Y-%m-%d %H:%M")
 }
 
 /// Local time by a format.

@@ -111,7 +111,10 @@ fn search(o: &Options, re: &Posix) -> i32 {
         o,
         re,
         out: BufWriter::new(io::stdout()),
-        named: o.name.unwrap_or(files.len() > 1 || o.recursive),
+        named: o.name.unwrap_or_else(|| {
+            let folder = |f: &String| Path::new(f).is_dir();
+            files.len() > 1 || (o.recursive && files.iter().any(folder))
+        }),
         found: false,
         trouble: false,
         printed: false,

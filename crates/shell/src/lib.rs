@@ -16,10 +16,15 @@ mod glob;
 mod grep;
 mod gzip;
 mod jq;
+mod less;
 mod own;
 mod posix;
+mod proc;
 mod sed;
 mod shelf;
+mod stty;
+mod term;
+mod vi;
 pub mod word;
 
 pub use shelf::{ALL, called, named};

@@ -222,6 +222,10 @@ async fn kill(context: Context<'_>, args: Vec<CommandArg>) -> Done {
             result = ExecutionResult::general_error();
         }
     }
+    // What the shell sent itself has come.
+    if signals::run_pending(context.shell).await.is_none() {
+        std::future::pending::<()>().await;
+    }
     Ok(result)
 }
 

@@ -6,7 +6,7 @@
 use super::rewrite::{LAST, parameter};
 use super::{Failed, Kind};
 use crate::own;
-use brush_core::openfiles::{OpenFile, OpenFiles};
+use brush_core::openfiles::OpenFile;
 use brush_core::{CommandArg, Error, ExecutionContext, ExecutionResult, Shell, ShellVariable};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use std::fs::File;
@@ -258,11 +258,7 @@ pub fn taken(fd: &str) -> Result<(Shell<Kind>, String), Failed> {
     let handed: Handed =
         serde_json::from_reader(std::io::BufReader::new(file)).map_err(|e| gone(e.to_string()))?;
     let mut shell = handed.shell;
-    let mut open = vec![
-        (OpenFiles::STDIN_FD, OpenFile::from(std::io::stdin())),
-        (OpenFiles::STDOUT_FD, OpenFile::from(std::io::stdout())),
-        (OpenFiles::STDERR_FD, OpenFile::from(std::io::stderr())),
-    ];
+    let mut open = super::streams();
     for fd in handed.fds {
         open.extend(brush_core::sys::fd::try_get_file_for_open_fd(fd).map(|f| (fd, f)));
     }
