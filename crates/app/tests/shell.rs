@@ -1,4 +1,5 @@
-//! The shell against Debian's bash, line by line: `shell/bash.cases`.
+//! The shell against Debian's bash, and its tools against Debian's, line by line: `shell/*.cases`.
+//! Signals, terminals and roots that hold nothing else: in `shell/`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
-const CASES: &str = include_str!("shell/bash.cases");
+const SHELL: &str = include_str!("shell/bash.cases");
+const TOOLS: &str = include_str!("shell/tools.cases");
 
 /// What may differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,10 +31,10 @@ struct Case {
     may: May,
 }
 
-fn cases() -> Vec<Case> {
+fn cases(text: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut may = May::Nothing;
-    let mut lines = CASES.lines().enumerate();
+    let mut lines = text.lines().enumerate();
     while let Some((at, line)) = lines.next() {
         if let Some(mark) = line.strip_prefix("#! ") {
             may = match mark.split_once(": ") {
@@ -72,7 +74,7 @@ struct Seen {
 }
 
 /// Runs a case in an empty folder of its own.
-fn run(shell: &str, text: &str, folder: &Path) -> Seen {
+fn run(shell: &str, text: &str, folder: &Path, path: &str) -> Seen {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder.join("w")).unwrap();
     let mut out = tempfile(folder, "out");
@@ -82,11 +84,7 @@ fn run(shell: &str, text: &str, folder: &Path) -> Seen {
         .args(["-c", text])
         .current_dir(folder.join("w"))
         .env_clear()
-        .envs([
-            ("PATH", "/usr/bin:/bin"),
-            ("HOME", "/root"),
-            ("LC_ALL", "C.UTF-8"),
-        ])
+        .envs([("PATH", path), ("HOME", "/root"), ("LC_ALL", "C.UTF-8")])
         .stdin(Stdio::null())
         .stdout(out.try_clone().unwrap())
         .stderr(err.try_clone().unwrap())
@@ -131,10 +129,10 @@ fn tempfile(folder: &Path, name: &str) -> std::fs::File {
         .unwrap()
 }
 
+const DEBIANS: &str = "/usr/bin:/bin";
+
 /// What is wrong with a case, if anything is.
-fn judge(case: &Case, folder: &Path) -> Option<String> {
-    let theirs = run("/bin/bash", &case.text, &folder.join("a"));
-    let ours = run(PROGRAM, &case.text, &folder.join("b"));
+fn judge(case: &Case, theirs: &Seen, ours: &Seen) -> Option<String> {
     let same = ours.out == theirs.out && ours.code == theirs.code;
     let worded = ours.err.is_empty() == theirs.err.is_empty();
     let right = match case.may {
@@ -148,7 +146,7 @@ fn judge(case: &Case, folder: &Path) -> Option<String> {
     let mut said = String::new();
     let (line, text, may) = (case.line, &case.text, case.may);
     let _ = writeln!(said, "line {line} ({may:?}): {text}");
-    for (who, seen) in [("bash", theirs), ("ours", ours)] {
+    for (who, seen) in [("theirs", theirs), ("ours", ours)] {
         let _ = writeln!(
             said,
             "  {who}: {:?} {:?} {:?}",
@@ -158,28 +156,26 @@ fn judge(case: &Case, folder: &Path) -> Option<String> {
     Some(said)
 }
 
-#[test]
-fn lines_that_people_type_do_what_bash_does() {
-    if !Path::new("/bin/bash").exists() {
-        println!("SKIPPED: no /bin/bash to compare with");
-        return;
-    }
+/// Runs all cases on a few threads, and reports those that are wrong.
+fn compare(name: &str, text: &str, both: impl Fn(&Case, &Path) -> (Seen, Seen) + Sync) {
     let only = std::env::var("ONLY").unwrap_or_default();
-    let cases: Vec<Case> = cases()
+    let cases: Vec<Case> = cases(text)
         .into_iter()
         .filter(|c| c.text.contains(&only))
         .collect();
     let next = AtomicUsize::new(0);
     let folder: PathBuf =
-        std::env::temp_dir().join(format!("netshoot-bash-{}", std::process::id()));
+        std::env::temp_dir().join(format!("netshoot-{name}-{}", std::process::id()));
     let mut wrong: Vec<(usize, String)> = std::thread::scope(|s| {
         let workers: Vec<_> = (0..4)
             .map(|n| {
-                let (cases, next, folder) = (&cases, &next, folder.join(n.to_string()));
+                let (cases, next, both) = (&cases, &next, &both);
+                let folder = folder.join(n.to_string());
                 s.spawn(move || {
                     let mut wrong = Vec::new();
                     while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        wrong.extend(judge(case, &folder).map(|said| (case.line, said)));
+                        let (theirs, ours) = both(case, &folder);
+                        wrong.extend(judge(case, &theirs, &ours).map(|said| (case.line, said)));
                     }
                     wrong
                 })
@@ -194,7 +190,7 @@ fn lines_that_people_type_do_what_bash_does() {
     wrong.sort();
     let kept = cases.iter().filter(|c| c.may == May::Everything).count();
     println!(
-        "{} lines compared with bash, {kept} differences kept",
+        "{name}: {} lines compared, {kept} differences kept",
         cases.len()
     );
     let all: String = wrong.iter().map(|(_, said)| said.as_str()).collect();
@@ -204,4 +200,39 @@ fn lines_that_people_type_do_what_bash_does() {
         wrong.len(),
         cases.len()
     );
+}
+
+#[test]
+fn lines_that_people_type_do_what_bash_does() {
+    if !Path::new("/bin/bash").exists() {
+        println!("SKIPPED: no /bin/bash to compare with");
+        return;
+    }
+    compare("bash", SHELL, |case, folder| {
+        let theirs = run("/bin/bash", &case.text, &folder.join("a"), DEBIANS);
+        let ours = run(PROGRAM, &case.text, &folder.join("b"), DEBIANS);
+        (theirs, ours)
+    });
+}
+
+#[test]
+fn tools_do_what_debians_do() {
+    if !Path::new("/bin/bash").exists() {
+        println!("SKIPPED: no /bin/bash to compare with");
+        return;
+    }
+    let links = std::env::temp_dir().join(format!("netshoot-tools-{}-bin", std::process::id()));
+    std::fs::create_dir_all(&links).unwrap();
+    let made = Command::new(PROGRAM).arg("install").arg(&links).output();
+    assert!(made.unwrap().status.success());
+    let path = format!("{}:{DEBIANS}", links.display());
+    compare("tools", TOOLS, |case, folder| {
+        let mut theirs = run("/bin/bash", &case.text, &folder.join("a"), DEBIANS);
+        let mut ours = run("/bin/bash", &case.text, &folder.join("b"), &path);
+        // Each tool words its complaints itself; that both complain is no matter of scripts either.
+        theirs.err.clear();
+        ours.err.clear();
+        (theirs, ours)
+    });
+    let _ = std::fs::remove_dir_all(&links);
 }

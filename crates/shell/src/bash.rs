@@ -1,17 +1,28 @@
 //! `bash` and `sh`: brush, with bash's command line, messages and signals, and with the words of this program
 //! where `PATH` has none.
 
+mod builtins;
 mod errors;
+mod inputs;
+mod jobs;
 mod options;
+mod rewrite;
+mod signals;
 
+use crate::own;
 use crate::shelf::ALL;
-use brush_builtins::{BuiltinSet, ShellBuilderExt as _};
+use brush_core::openfiles::OpenFile;
 use brush_core::{ProfileLoadBehavior, RcLoadBehavior, Shell, ShellVariable};
-use brush_interactive::{InteractiveShell, MinimalInputBackend, ReedlineInputBackend, UIOptions};
+use brush_interactive::{
+    InputBackend, InteractiveShell, MinimalInputBackend, ReedlineInputBackend, UIOptions,
+};
 use options::Options;
-use std::ffi::{OsStr, OsString};
+use rewrite::rewritten;
+use signals::Event;
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,11 +109,16 @@ fn failed(e: impl std::fmt::Display) -> Failed {
 }
 
 async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
+    if let Some(fd) = &o.job {
+        return job(fd, sh).await;
+    }
     let reads = o.command.is_none() && (o.stdin || o.words.is_empty());
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let interactive = o.interactive || (reads && terminal);
+    let mut events = signals::begin(interactive);
     let mut shell = built(o, own, sh, reads, interactive).await?;
     know_own_words(&mut shell);
+    signals::follow(&mut shell);
     let profile = if o.noprofile {
         ProfileLoadBehavior::Skip
     } else {
@@ -118,30 +134,128 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
         shell.load_config(&profile, &rc).await.map_err(failed)?;
     }
     if let Some(command) = &o.command {
-        let done = shell.run_dash_c_command(command.clone()).await;
-        done.map_err(failed)?;
-        return Ok(i32::from(shell.last_exit_status()));
+        return commands(&mut shell, command, &mut events).await;
     }
     if !reads {
-        return script(&mut shell, o).await;
+        return script(&mut shell, o, &mut events).await;
     }
     let shell = Arc::new(tokio::sync::Mutex::new(shell));
     let ui = UIOptions::builder().disable_highlighting(true).build();
-    let how = (&ui).into();
     if interactive && terminal && !o.noediting {
-        let mut input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
-        let mut inside = InteractiveShell::new(&shell, &mut input, &how).map_err(failed)?;
-        inside.run_interactively().await.map_err(failed)?;
+        let input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
+        lines(&shell, input, &ui, &mut events).await
     } else {
-        let mut input = MinimalInputBackend;
-        let mut inside = InteractiveShell::new(&shell, &mut input, &how).map_err(failed)?;
-        inside.run_interactively().await.map_err(failed)?;
+        lines(&shell, MinimalInputBackend, &ui, &mut events).await
+    }
+}
+
+type Events = tokio::sync::mpsc::UnboundedReceiver<Event>;
+
+/// Runs work until it ends, or until a signal or a trap ends it: then the EXIT trap is still to be run.
+async fn until_ended<T>(work: impl Future<Output = T>, events: &mut Events) -> Result<T, Event> {
+    tokio::pin!(work);
+    loop {
+        let event = tokio::select! {
+            biased;
+            Some(event) = events.recv() => event,
+            done = &mut work => return Ok(done),
+        };
+        if !matches!(event, Event::Signal(signals::INT)) {
+            return Err(event);
+        }
+        // The script stands still while its child decides.
+        let decided = loop {
+            match signals::verdict() {
+                Some(decided) => break decided,
+                None => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        };
+        if decided {
+            return Err(event);
+        }
+    }
+}
+
+/// What is left to do when something else than its commands ends the shell.
+async fn ended(shell: &mut Shell<Kind>, event: &Event) -> i32 {
+    let _ = shell.on_exit().await;
+    match event {
+        Event::Exit(code) => *code,
+        Event::Interrupted => 130,
+        Event::Signal(number) => {
+            let _ = std::io::stdout().flush();
+            signals::die_of(*number);
+            128 + *number
+        }
+    }
+}
+
+/// `bash -c`.
+async fn commands(shell: &mut Shell<Kind>, text: &str, events: &mut Events) -> Result<i32, Failed> {
+    let text = rewritten(text, &shell.parser_options()).unwrap_or_else(|| text.to_string());
+    let done = until_ended(shell.run_dash_c_command(text), events).await;
+    finished(shell, done, events).await
+}
+
+/// After the commands: signals that came while the last one ran.
+async fn finished(
+    shell: &mut Shell<Kind>,
+    done: Result<Result<brush_core::ExecutionResult, brush_core::Error>, Event>,
+    events: &mut Events,
+) -> Result<i32, Failed> {
+    match done {
+        Err(event) => Ok(ended(shell, &event).await),
+        Ok(done) => {
+            done.map_err(failed)?;
+            let status = i32::from(shell.last_exit_status());
+            let pending = until_ended(signals::run_pending(shell), events).await;
+            Ok(match pending {
+                Err(Event::Exit(code)) => code,
+                _ => status,
+            })
+        }
+    }
+}
+
+/// A background job, in its own process.
+async fn job(fd: &str, sh: bool) -> Result<i32, Failed> {
+    let (mut shell, source) = jobs::taken(fd)?;
+    builtins::register(&mut shell, sh);
+    let source = jobs::as_program(&shell, &source);
+    let mut events = signals::begin(false);
+    commands(&mut shell, &source, &mut events).await
+}
+
+async fn lines(
+    shell: &Arc<tokio::sync::Mutex<Shell<Kind>>>,
+    input: impl InputBackend,
+    ui: &UIOptions,
+    events: &mut Events,
+) -> Result<i32, Failed> {
+    let how = ui.into();
+    let mut input = inputs::Rewriting(input);
+    loop {
+        let mut inside = InteractiveShell::new(shell, &mut input, &how).map_err(failed)?;
+        let done = until_ended(inside.run_interactively(), events).await;
+        let interactive = shell.lock().await.options().interactive;
+        match done {
+            Ok(done) => {
+                done.map_err(failed)?;
+                break;
+            }
+            // The line ends, the shell does not.
+            Err(Event::Interrupted | Event::Signal(signals::INT)) if interactive => {
+                let _ = writeln!(std::io::stderr());
+                shell.lock().await.set_last_exit_status(130);
+            }
+            Err(event) => return Ok(ended(&mut *shell.lock().await, &event).await),
+        }
     }
     let status = shell.lock().await.last_exit_status();
     Ok(i32::from(status))
 }
 
-async fn script(shell: &mut Shell<Kind>, o: &Options) -> Result<i32, Failed> {
+async fn script(shell: &mut Shell<Kind>, o: &Options, events: &mut Events) -> Result<i32, Failed> {
     let Some((file, args)) = o.words.split_first() else {
         return Ok(0);
     };
@@ -152,9 +266,21 @@ async fn script(shell: &mut Shell<Kind>, o: &Options) -> Result<i32, Failed> {
     if path.is_dir() {
         return Err(Failed(format!("{file}: {file}: Is a directory"), 126));
     }
+    let text = std::fs::read(path).map_err(failed)?;
+    let text = String::from_utf8_lossy(&text);
+    if let Some(text) = rewritten(&text, &shell.parser_options()) {
+        // It runs as text: what a script knows of itself, it is told.
+        *shell.current_shell_args_mut() = args.to_vec();
+        let source = ShellVariable::new(file.clone());
+        shell
+            .set_env_global("BASH_SOURCE", source)
+            .map_err(failed)?;
+        let done = until_ended(shell.run_dash_c_command(text), events).await;
+        return finished(shell, done, events).await;
+    }
     let args = args.iter().cloned();
-    shell.run_script(path, args).await.map_err(failed)?;
-    Ok(i32::from(shell.last_exit_status()))
+    let done = until_ended(shell.run_script(path, args), events).await;
+    finished(shell, done, events).await
 }
 
 async fn built(
@@ -171,12 +297,8 @@ async fn built(
     let (name, args) = match (&o.command, o.words.split_first()) {
         (Some(_), Some((name, args))) => (name.clone(), Some(args.to_vec())),
         _ if reads => (own.to_string(), Some(o.words.clone())),
+        (None, Some((file, _))) => (file.clone(), None),
         _ => (own.to_string(), None),
-    };
-    let set = if sh {
-        BuiltinSet::ShMode
-    } else {
-        BuiltinSet::BashMode
     };
     let shell = Shell::builder_with_extensions::<Kind>()
         .enable_options(names(&o.set, true))
@@ -196,10 +318,11 @@ async fn built(
         .maybe_shell_args(args)
         .error_formatter(errors::AsBash)
         .shell_version(VERSION.to_string())
-        .default_builtins(set)
         .build()
         .await;
     let mut shell = shell.map_err(failed)?;
+    builtins::register(&mut shell, sh);
+    shell.replace_open_files(streams().into_iter());
     if interactive && std::env::var_os("PS1").is_none() {
         let prompt = ShellVariable::new(r"\u@\h:\w\$ ");
         shell.set_env_global("PS1", prompt).map_err(failed)?;
@@ -207,22 +330,21 @@ async fn built(
     Ok(shell)
 }
 
-/// Where this program's file is: `/proc` says, or the kernel told when it started it.
-fn own_file() -> Option<PathBuf> {
-    if let Ok(file) = std::env::current_exe()
-        && file.exists()
-    {
-        return Some(file);
-    }
-    let told = rustix::param::linux_execfn();
-    let file = Path::new(OsStr::from_bytes(told.to_bytes()));
-    std::path::absolute(file).ok().filter(|f| f.exists())
+/// The three standard streams as plain files: brush cannot lead one into another otherwise (`ls >&2`).
+fn streams() -> Vec<(i32, OpenFile)> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    [(0, stdin.as_fd()), (1, stdout.as_fd()), (2, stderr.as_fd())]
+        .into_iter()
+        .filter_map(|(n, fd)| Some((n, OpenFile::from(File::from(fd.try_clone_to_owned().ok()?)))))
+        .collect()
 }
 
 /// Words that `PATH` does not have lead to this program, which looks at the name it is called by. They stand where
 /// the shell remembers places, so they are ordinary commands: in pipes, in jobs, and after `exec`.
 fn know_own_words(shell: &mut Shell<Kind>) {
-    let Some(file) = own_file() else { return };
+    let Some(file) = own::file() else {
+        return;
+    };
     for word in ALL {
         if shell.find_first_executable_in_path(word.name).is_none() {
             shell

@@ -6,12 +6,25 @@
 //! Deliberately absent: Kubernetes, probes, diagnosis. Nothing here knows why a person opened a shell, so nothing
 //! here can answer for the diagnosis, and the diagnosis cannot lean on what a tool printed.
 
+mod archive;
+mod awk;
 pub mod bash;
+mod clock;
 mod diff;
 mod find;
+mod glob;
+mod grep;
+mod gzip;
 mod jq;
+mod less;
+mod own;
+mod posix;
+mod proc;
 mod sed;
 mod shelf;
+mod stty;
+mod term;
+mod vi;
 pub mod word;
 
 pub use shelf::{ALL, called, named};

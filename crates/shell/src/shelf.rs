@@ -3,7 +3,7 @@
 //! To add one: its line in [`ALL`] and, where no library does it, a file of its own beside this one.
 
 use crate::word::{By, Word, coreutil};
-use crate::{bash, diff, find, jq, sed};
+use crate::{archive, awk, bash, diff, find, grep, gzip, jq, less, proc, sed, stty, vi};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -50,6 +50,21 @@ pub const ALL: &[Word] = &[
     word("sh", "dash", "The shell, as POSIX has it", "POSIX 命令解释器", bash::sh),
     word("find", "GNU findutils", "Search folders for files", "在目录中查找文件", find::find),
     word("xargs", "GNU findutils", "Run a command with arguments from the input", "用输入作为参数运行命令", find::xargs),
+    word("grep", "GNU grep", "Print lines that match a pattern", "输出匹配的行", grep::grep),
+    word("egrep", "GNU grep", "grep with extended expressions", "使用扩展正则的 grep", grep::egrep),
+    word("fgrep", "GNU grep", "grep for fixed text", "查找固定文本的 grep", grep::fgrep),
+    word("awk", "POSIX awk", "Scan lines for patterns and process them", "按模式扫描并处理文本", awk::awk),
+    word("tar", "GNU tar", "Put files into an archive, list and extract it", "打包、列出与解包归档", archive::tar),
+    word("gzip", "GNU gzip", "Compress files", "压缩文件", gzip::gzip),
+    word("gunzip", "GNU gzip", "Decompress files", "解压文件", gzip::gunzip),
+    word("zcat", "GNU gzip", "Print compressed files", "输出压缩文件的内容", gzip::zcat),
+    word("less", "less", "Page through text", "分页浏览文本", less::less),
+    word("vi", "vi", "Edit a file", "编辑文件", vi::vi),
+    word("ps", "procps ps", "List processes", "列出进程", proc::ps),
+    word("top", "procps top", "Processes that take most, refreshed", "动态显示占用最多的进程", proc::top),
+    word("free", "procps free", "Memory used and free", "显示内存使用情况", proc::free),
+    word("watch", "procps watch", "Run a command again and again", "周期性运行命令并显示输出", proc::watch),
+    word("stty", "GNU coreutils", "Settings of the terminal", "显示或设置终端", stty::stty),
     word("sed", "GNU sed", "Edit a stream of lines", "流编辑器", sed::sed),
     word("diff", "GNU diffutils", "Compare files and folders line by line", "逐行比较文件或目录", diff::diff),
     word("cmp", "GNU diffutils", "Compare files byte by byte", "逐字节比较文件", diff::cmp),

@@ -54,7 +54,11 @@ fn says(kind: &ErrorKind) -> String {
         ErrorKind::RedirectionFailure(path, why) => {
             format!("{path}: {}", why.split(" (os error").next().unwrap_or(why))
         }
-        ErrorKind::ExpandingUnsetVariable(name) => format!("{name}: unbound variable"),
+        ErrorKind::ExpandingUnsetVariable(name) => {
+            let name = name.trim_start_matches("${").trim_end_matches('}');
+            format!("{name}: unbound variable")
+        }
+        ErrorKind::ReadonlyVariable => "readonly variable".into(),
         ErrorKind::CheckedExpansionError(said) => said.clone(),
         ErrorKind::NotADirectory(path) => format!("{}: Not a directory", path.display()),
         ErrorKind::BadSubstitution(text) => format!("{text}: bad substitution"),
@@ -62,7 +66,11 @@ fn says(kind: &ErrorKind) -> String {
         ErrorKind::NoMatch(pattern) => format!("no match: {pattern}"),
         ErrorKind::EvalError(e) => e.to_string(),
         ErrorKind::IoError(e) => system(e),
-        ErrorKind::BuiltinError(inner, name) => format!("{name}: {inner}"),
+        ErrorKind::BuiltinError(inner, name) => match inner.as_io_error() {
+            Some(e) => format!("{name}: {}", system(e)),
+            None => format!("{name}: {inner}"),
+        },
+        ErrorKind::InternalError(said) => said.clone(),
         ErrorKind::ParseError(e, _) => format!("syntax error: {e}"),
         other => other.to_string(),
     }

@@ -19,6 +19,8 @@ pub struct Options {
     pub set: Vec<(String, bool)>,
     /// `shopt` names on and off.
     pub shopt: Vec<(String, bool)>,
+    /// A background job of a shell: the descriptor with what it is handed.
+    pub job: Option<String>,
     /// Print the version or the help and end.
     pub version: bool,
     pub help: bool,
@@ -63,6 +65,9 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
             "--" | "-" => {
                 rest.extend(args.by_ref().cloned());
                 break;
+            }
+            super::jobs::OPTION => {
+                o.job = Some(args.next().ok_or_else(|| missing(arg))?.clone());
             }
             "--login" => o.login = true,
             "--norc" => o.norc = true,

@@ -1,0 +1,44 @@
+//! Lines as they are read: background lists are rewritten, and news of jobs come before the prompt.
+
+use super::{jobs, rewrite::rewritten};
+use brush_interactive::{InputBackend, InteractivePrompt, ReadResult, ShellError, ShellRef};
+use std::io::Write;
+
+/// An input with both.
+pub struct Rewriting<I>(pub I);
+
+impl<I: InputBackend> InputBackend for Rewriting<I> {
+    fn read_line(
+        &mut self,
+        shell: &ShellRef<impl brush_core::ShellExtensions>,
+        prompt: InteractivePrompt,
+    ) -> Result<ReadResult, ShellError> {
+        let interactive = shell.try_lock().is_ok_and(|s| s.options().interactive);
+        for line in jobs::news() {
+            if interactive {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+        let read = self.0.read_line(shell, prompt)?;
+        let ReadResult::Input(line) = &read else {
+            return Ok(read);
+        };
+        let Ok(mut held) = shell.try_lock() else {
+            return Ok(read);
+        };
+        let Some(text) = rewritten(line, &held.parser_options()) else {
+            return Ok(read);
+        };
+        // The history has what was typed.
+        let _ = held.add_to_history(line.trim_end_matches('\n'));
+        Ok(ReadResult::BoundCommand(text))
+    }
+
+    fn get_read_buffer(&self) -> Option<(String, usize)> {
+        self.0.get_read_buffer()
+    }
+
+    fn set_read_buffer(&mut self, buffer: String, cursor: usize) {
+        self.0.set_read_buffer(buffer, cursor);
+    }
+}
