@@ -177,12 +177,14 @@ fn parse(args: &[String]) -> Result<Options, String> {
                         .map(String::from)
                         .collect()
                 }
-                "pid" => o
-                    .pids
-                    .extend(list(&value(v, "list of process IDs")?, |p| p.parse().ok())?),
+                "pid" => o.pids.extend(list(&value(v, "list of process IDs")?, |p| {
+                    p.parse::<i32>().ok()
+                })?),
                 "ppid" => o
                     .parents
-                    .extend(list(&value(v, "list of process IDs")?, |p| p.parse().ok())?),
+                    .extend(list(&value(v, "list of process IDs")?, |p| {
+                        p.parse::<i32>().ok()
+                    })?),
                 "format" => columns(&mut o, &value(v, "format specification")?)?,
                 "forest" | "headers" => {}
                 _ => return Err("unknown gnu long option".into()),
@@ -203,7 +205,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
                         let v = value(rest, "list")?;
                         match c {
                             'o' => columns(&mut o, &v)?,
-                            'p' => o.pids.extend(list(&v, |p| p.parse().ok())?),
+                            'p' => o.pids.extend(list(&v, |p| p.parse::<i32>().ok())?),
                             'C' => o.names.extend(v.split(',').map(String::from)),
                             _ => o.users.extend(v.split(',').map(String::from)),
                         }
@@ -213,7 +215,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 }
             }
         } else if arg.starts_with(|c: char| c.is_ascii_digit()) {
-            o.pids.extend(list(arg, |p| p.parse().ok())?);
+            o.pids.extend(list(arg, |p| p.parse::<i32>().ok())?);
         } else {
             for (n, c) in arg.char_indices() {
                 let rest = arg.get(n + 1..).unwrap_or_default();
@@ -232,7 +234,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
                     'p' => {
                         o.pids
                             .extend(list(&value(rest, "list of process IDs")?, |p| {
-                                p.parse().ok()
+                                p.parse::<i32>().ok()
                             })?);
                         break;
                     }
