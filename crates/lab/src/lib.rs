@@ -28,6 +28,7 @@ pub mod living;
 pub mod own;
 pub mod proxy;
 pub mod relay;
+pub mod scenario;
 pub mod serve;
 pub mod shape;
 pub mod standing;

@@ -1,7 +1,7 @@
 //! `netshoot lab`: worlds to look at, to train in, and to be measured by.
 
 use super::{Applet, output};
-use crate::faces::{bench, lab};
+use crate::faces::{bench, cluster, lab};
 use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -194,6 +194,15 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     lang.pick("Worlds at once", "同时搭建的世界数"),
                 ))
                 .arg(
+                    Arg::new("cluster")
+                        .long("cluster")
+                        .action(ArgAction::SetTrue)
+                        .help(lang.pick(
+                            "Play the scenarios in a real Kubernetes instead (scripts/cluster of the project; --labs names their folder)",
+                            "改为在真实 Kubernetes 中演练场景（项目的 scripts/cluster；--labs 指定其目录）",
+                        )),
+                )
+                .arg(
                     Arg::new("twins")
                         .long("twins")
                         .action(ArgAction::SetTrue)
@@ -219,7 +228,6 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         return Ok(64);
     };
     let labs = m.get_one::<String>("labs").map(PathBuf::from);
-    let worlds = lab::worlds(labs.as_deref())?;
     let text = |k: &str| {
         m.try_get_one::<String>(k)
             .ok()
@@ -229,6 +237,15 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     };
     let number = |k: &str| m.try_get_one::<u64>(k).ok().flatten().copied().unwrap_or(0);
     let json = text("output") == "json";
+    if word == "bench" && m.get_flag("cluster") {
+        let options = cluster::Options {
+            folder: labs,
+            only: text("only"),
+            json,
+        };
+        return cluster::run(&options, io);
+    }
+    let worlds = lab::worlds(labs.as_deref())?;
     if word == "list" {
         return lab::list(&worlds, json, io);
     }

@@ -268,7 +268,8 @@ fn text<'a>(v: &'a Value, pointer: &str) -> &'a str {
     v.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 
-fn matches(expect: &Expect, cause: &Value) -> bool {
+/// Whether a cause of a report is the expected one: by number and subject.
+pub(super) fn matches(expect: &Expect, cause: &Value) -> bool {
     let numbers = text(cause, "/catalogue") == expect.catalogue;
     let s = &expect.subject;
     let name = text(cause, "/subject/name");

@@ -1,6 +1,7 @@
 //! The faces: how people and programs ask.
 
 pub mod bench;
+pub mod cluster;
 pub mod diagnose;
 pub mod here;
 pub mod image;

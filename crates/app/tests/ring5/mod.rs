@@ -12,6 +12,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test file uses its part
 
+use netshoot_host::netns::NetNs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
@@ -213,6 +214,29 @@ impl Cluster {
         }
     }
 
+    /// The network of a pod, for packets sent by the test itself. Where the node's processes are is told by the cgroup that
+    /// kubelet names after the pod.
+    pub fn network(&self, node: &str, uid: &str) -> NetNs {
+        let settings = std::fs::read_to_string(self.state.join("settings")).unwrap();
+        let name = settings
+            .lines()
+            .find_map(|l| l.strip_prefix("CLUSTER_NAME="))
+            .unwrap();
+        let folder = format!("/sys/fs/cgroup/memory/{name}/{node}/kubepods");
+        let process = until("the pod's processes", 10, || {
+            let found = first_process(Path::new(&folder), &format!("pod{uid}"), false);
+            found.ok_or_else(|| format!("none of pod {uid} in {folder}"))
+        });
+        NetNs::open(&format!("/proc/{process}/ns/net")).unwrap()
+    }
+
+    /// What the policy agent of a node says is in force: `NAMESPACE/NAME UID GENERATION`, sorted.
+    pub fn enforced(&self, node: &str) -> Vec<String> {
+        let file = self.state.join(node).join("netpol.enforced");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(str::to_string).collect()
+    }
+
     pub fn state(&self) -> &Path {
         &self.state
     }
@@ -221,6 +245,21 @@ impl Cluster {
     pub fn variable(&self, name: &str) -> &str {
         &self.env.iter().find(|(n, _)| n == name).unwrap().1
     }
+}
+
+/// The first process in a cgroup of this name, or below it.
+fn first_process(folder: &Path, name: &str, inside: bool) -> Option<String> {
+    let inside = inside || folder.file_name().is_some_and(|f| f == name);
+    if inside {
+        let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        if let Some(process) = text.lines().next() {
+            return Some(process.to_string());
+        }
+    }
+    let folders = std::fs::read_dir(folder).ok()?.flatten();
+    folders
+        .filter(|f| f.path().is_dir())
+        .find_map(|f| first_process(&f.path(), name, inside))
 }
 
 /// A namespace that goes with its test.

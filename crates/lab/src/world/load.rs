@@ -136,7 +136,7 @@ const MOST_REPLICAS: i64 = 100;
 /// The longest name the API server takes (RFC 1123 subdomain).
 const LONGEST_NAME: usize = 253;
 
-fn shallow(file: &str, text: &str) -> Result<(), Error> {
+pub(crate) fn shallow(file: &str, text: &str) -> Result<(), Error> {
     let mut depth = 0usize;
     for b in text.bytes() {
         match b {

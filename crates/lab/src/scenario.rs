@@ -1,0 +1,342 @@
+//! Scenarios: a folder under `lab/cluster/scenarios/` says what stands in a real cluster, what breaks it, who notices, and
+//! what the diagnosis must find. Reading them only; `netshoot lab bench --cluster` plays them.
+
+use crate::Error;
+use crate::world::load::shallow;
+use crate::world::{Ask, Expect};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Name of its folder.
+    pub name: String,
+    /// The folder, with `manifests.yaml` (what stands before it breaks: the healthy twin) and further manifests.
+    pub folder: PathBuf,
+    /// `scenario.yaml`.
+    pub plan: Plan,
+}
+
+/// `scenario.yaml`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What is wrong, in a few words.
+    pub title: String,
+    /// Numbers of the fault catalogue.
+    pub catalogue: Vec<String>,
+    /// The victim's question.
+    pub ask: Ask,
+    /// Namespaces that are made for it and deleted afterwards; the asked one if not given.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+    /// Who talks to whom: the symptom. All succeed before the break and after the remedy; each fails between.
+    pub talk: Vec<Talk>,
+    /// What breaks it, in order.
+    #[serde(rename = "break")]
+    pub breaks: Vec<Step>,
+    /// What else is waited for when it is broken.
+    #[serde(default)]
+    pub until: Vec<Condition>,
+    /// The cause that must come first.
+    pub expect: Expect,
+    /// What mends it.
+    pub remedy: Vec<Step>,
+    /// Needs a cluster of its own: it breaks a node or the control plane.
+    #[serde(default)]
+    pub fresh: bool,
+}
+
+/// One conversation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Talk {
+    /// `pod/NAME` or `deployment/NAME`: a container with a shell.
+    pub from: String,
+    /// Its namespace; the asked one if not given.
+    #[serde(default)]
+    pub namespace: String,
+    /// `http://HOST[:PORT]/PATH`
+    pub to: String,
+    /// How it fails.
+    pub fails: Fails,
+}
+
+/// How a conversation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fails {
+    /// Connection refused, every time.
+    Refused,
+    /// No answer, every time.
+    Timeout,
+    /// The name has no address, every time.
+    Name,
+    /// One way or another, and not every time.
+    Sometimes,
+}
+
+/// What is done to the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// A manifest of the folder.
+    Apply(String),
+    /// A strategic merge patch.
+    Patch(Patch),
+    /// `KIND/NAME`
+    Delete(String),
+    /// Any other words of kubectl, in the asked namespace.
+    Kubectl(Vec<String>),
+    /// A command on a node, or in a pod's network with the node's tools.
+    On(On),
+    /// A daemon of a node.
+    Daemon(Daemon),
+}
+
+/// A patch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// `KIND/NAME`
+    pub object: String,
+    /// What is merged into it.
+    pub patch: Value,
+}
+
+/// A command somewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct On {
+    /// `world`, `control`, a worker, or `NAMESPACE/POD`.
+    pub place: String,
+    /// Program and arguments.
+    pub run: Vec<String>,
+}
+
+/// A daemon is stopped, killed or started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Daemon {
+    /// `stop`, `kill`, `start`.
+    #[serde(rename = "do")]
+    pub what: String,
+    /// `control` or a worker.
+    pub node: String,
+    /// `kubelet`, `kube-proxy`, ...
+    pub name: String,
+}
+
+/// What kubectl shows of an object at last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Words of `kubectl get`.
+    pub object: Vec<String>,
+    /// Its JSONPath.
+    pub path: String,
+    /// Text that must be in the output.
+    pub has: String,
+}
+
+impl Scenario {
+    /// Reads a folder; an error names the file, and the line where it is known.
+    pub fn read(folder: &Path) -> Result<Scenario, Error> {
+        let name = folder
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let file = folder.join("scenario.yaml");
+        let text = std::fs::read_to_string(&file).map_err(|e| Error::Format {
+            file: file.display().to_string(),
+            why: format!("read: {e}"),
+        })?;
+        let mut scenario = Scenario {
+            plan: parse(&format!("{name}/scenario.yaml"), &text)?,
+            folder: folder.to_path_buf(),
+            name,
+        };
+        let plan = &mut scenario.plan;
+        if plan.namespaces.is_empty() {
+            plan.namespaces.push(plan.ask.namespace.clone());
+        }
+        for talk in &mut plan.talk {
+            if talk.namespace.is_empty() {
+                talk.namespace = plan.ask.namespace.clone();
+            }
+        }
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// What the fields promise each other.
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |why: String| {
+            Err(Error::Format {
+                file: format!("{}/scenario.yaml", self.name),
+                why,
+            })
+        };
+        let plan = &self.plan;
+        if !plan.catalogue.contains(&plan.expect.catalogue) {
+            let number = &plan.expect.catalogue;
+            return wrong(format!("expects {number}, which its catalogue lacks"));
+        }
+        for (list, name) in [
+            (plan.talk.is_empty(), "talk"),
+            (plan.breaks.is_empty(), "break"),
+            (plan.remedy.is_empty(), "remedy"),
+        ] {
+            if list {
+                return wrong(format!("{name} is empty"));
+            }
+        }
+        for talk in &plan.talk {
+            let from = talk.from.split_once('/');
+            if !from.is_some_and(|(kind, _)| ["pod", "deployment"].contains(&kind)) {
+                return wrong(format!(
+                    "{} is neither pod/NAME nor deployment/NAME",
+                    talk.from
+                ));
+            }
+            if !talk.to.starts_with("http://") {
+                return wrong(format!("{} is no http:// address", talk.to));
+            }
+            if !plan.namespaces.contains(&talk.namespace) {
+                return wrong(format!("namespace {} is not made for it", talk.namespace));
+            }
+        }
+        let mut files = vec!["manifests.yaml".to_string()];
+        for step in plan.breaks.iter().chain(&plan.remedy) {
+            match step {
+                Step::Apply(file) => files.push(file.clone()),
+                Step::On(On { place, .. }) if !place.contains('/') && !plan.fresh => {
+                    return wrong(format!(
+                        "a command on {place} needs a cluster of its own: fresh: true"
+                    ));
+                }
+                Step::Daemon(daemon) => {
+                    if !["stop", "kill", "start"].contains(&daemon.what.as_str()) {
+                        return wrong(format!("{} is none of stop, kill, start", daemon.what));
+                    }
+                    if !plan.fresh {
+                        return wrong(format!(
+                            "without {} the cluster is no other's: fresh: true",
+                            daemon.name
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+        match files.iter().find(|f| !self.folder.join(f).is_file()) {
+            Some(file) => wrong(format!("there is no {file} beside it")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse(file: &str, text: &str) -> Result<Plan, Error> {
+    shallow(file, text)?;
+    serde_yaml_ng::with::singleton_map_recursive::deserialize(
+        serde_yaml_ng::Deserializer::from_str(text),
+    )
+    .map_err(|e| Error::Format {
+        file: file.to_string(),
+        why: e.to_string(),
+    })
+}
+
+/// All scenarios of a folder of folders, sorted by name.
+pub fn all_in(folder: &Path) -> Result<Vec<Scenario>, Error> {
+    let unreadable = |e: std::io::Error| Error::Format {
+        file: folder.display().to_string(),
+        why: format!("read folder: {e}"),
+    };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        folders.push(entry.map_err(unreadable)?.path());
+    }
+    folders.sort();
+    folders
+        .iter()
+        .filter(|f| f.is_dir())
+        .map(|f| Scenario::read(f))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shelf() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab/cluster/scenarios")
+    }
+
+    #[test]
+    fn every_scenario_reads() {
+        let all = all_in(&shelf()).unwrap();
+        assert!(all.len() >= 5);
+        for scenario in &all {
+            // Kinds and fields that nobody knows are refused in manifests, too.
+            let text = std::fs::read_to_string(scenario.folder.join("manifests.yaml")).unwrap();
+            crate::world::load::manifests(&scenario.name, &text).unwrap();
+        }
+    }
+
+    /// A scenario whose text is changed in one place is refused with these words.
+    fn refused(from: &str, to: &str, words: &str) {
+        let folder = shelf().join("selector-matches-nothing");
+        let text = std::fs::read_to_string(folder.join("scenario.yaml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        let own =
+            std::env::temp_dir().join(format!("scenario-{}-{}", std::process::id(), words.len()));
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::copy(folder.join("manifests.yaml"), own.join("manifests.yaml")).unwrap();
+        std::fs::write(own.join("scenario.yaml"), text.replacen(from, to, 1)).unwrap();
+        let said = Scenario::read(&own).unwrap_err().to_string();
+        std::fs::remove_dir_all(&own).unwrap();
+        assert!(said.contains(words), "{said}");
+        assert!(said.contains("scenario.yaml"), "{said}");
+    }
+
+    #[test]
+    fn a_wrong_one_is_refused_with_the_reason() {
+        refused("title:", "titel:", "unknown field `titel`");
+        refused("- patch:", "- push:", "unknown variant `push`");
+        refused(
+            "fails: refused",
+            "fails: slowly",
+            "unknown variant `slowly`",
+        );
+        refused(
+            "deployment/cart",
+            "cart",
+            "neither pod/NAME nor deployment/NAME",
+        );
+        refused("http://", "tcp://", "is no http:// address");
+        refused(
+            "catalogue: F21",
+            "catalogue: F22",
+            "expects F22, which its catalogue lacks",
+        );
+        refused(
+            "break:",
+            "break:\n- daemon: {do: kill, node: node-a, name: kubelet}",
+            "fresh: true",
+        );
+        refused(
+            "break:",
+            "break:\n- on: {place: node-a, run: [ls]}",
+            "needs a cluster of its own",
+        );
+        refused(
+            "break:",
+            "break:\n- apply: gone.yaml",
+            "there is no gone.yaml beside it",
+        );
+        refused("remedy:\n", "remedy: []\n#", "remedy is empty");
+    }
+}
