@@ -6,6 +6,7 @@
 //! [`live`] and nowhere in a signature.
 
 mod dump;
+pub mod facts;
 pub mod live;
 mod redact;
 
