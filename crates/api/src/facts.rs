@@ -2,7 +2,7 @@
 //! namespaces that matter, thinned while they are read. What may not be read becomes a gap that
 //! names the right.
 
-use crate::live::{Cluster, Error, Resource, Selection};
+use crate::live::{Cluster, Denial, Error, Resource, Selection};
 use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::snapshot::{ClusterSnapshot, Gap};
 use netshoot_model::text;
@@ -130,7 +130,7 @@ fn jobs_in(wanted: &Wanted, namespaces: &BTreeSet<String>) -> Vec<Job> {
 struct Read {
     objects: Vec<Object>,
     gaps: BTreeSet<Gap>,
-    refused: Vec<Job>,
+    refused: Vec<(Job, Denial)>,
     no_cluster: Option<Error>,
 }
 
@@ -192,9 +192,13 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
         Err(e) if e.is_not_found() => {}
         Err(e) if e.is_no_cluster() => out.no_cluster = Some(e),
         Err(e) => {
-            out.gaps.insert(gap(job, &e));
-            if e.is_forbidden() {
-                out.refused.push(job.clone());
+            match e {
+                // What carries Services is asked by the way; no check reads it.
+                Error::Forbidden(_) if !wanted.kinds.contains(&job.kind) => {}
+                Error::Forbidden(d) => out.refused.push((job.clone(), *d)),
+                e => {
+                    out.gaps.insert(gap(job, &e));
+                }
             }
         }
     }
@@ -213,27 +217,69 @@ fn gap(job: &Job, e: &Error) -> Gap {
             "命名空间 {n} 中的 {kind} 类对象"
         ),
     };
-    let missing = match e {
-        Error::Forbidden(d) => text!("the right to {}", "权限：{}", d.right()),
-        other => Text::same(other.to_string()),
-    };
     Gap {
         what,
-        missing,
+        missing: Text::same(e.to_string()),
         how_to_get: Text::same(e.how_to_get()),
     }
+}
+
+/// One gap for all that is refused in a namespace: nobody wants to grant rights one by one.
+fn refused_together(refused: &[(Job, Denial)]) -> Vec<Gap> {
+    let mut by_place: BTreeMap<&str, Vec<&(Job, Denial)>> = BTreeMap::new();
+    for one in refused {
+        by_place
+            .entry(one.1.tried.namespace.as_str())
+            .or_default()
+            .push(one);
+    }
+    let join = |words: BTreeSet<String>, by: &str| words.into_iter().collect::<Vec<_>>().join(by);
+    let mut gaps = Vec::new();
+    for (place, all) in by_place {
+        let Some((_, first)) = all.first() else {
+            continue;
+        };
+        let kinds = join(all.iter().map(|(j, _)| j.kind.clone()).collect(), ", ");
+        let resources: BTreeSet<String> = all.iter().map(|(_, d)| d.resource_word()).collect();
+        let shown = join(resources.clone(), ", ");
+        let (what, missing) = if place.is_empty() {
+            (
+                text!("objects of kind {kinds}", "{kinds} 类对象"),
+                text!(
+                    "the right to list {shown} in all namespaces",
+                    "在全部命名空间列出 {shown} 的权限"
+                ),
+            )
+        } else {
+            (
+                text!(
+                    "objects of kind {kinds} in namespace {place}",
+                    "命名空间 {place} 中的 {kinds} 类对象"
+                ),
+                text!(
+                    "the right to list {shown} in namespace {place}",
+                    "在命名空间 {place} 列出 {shown} 的权限"
+                ),
+            )
+        };
+        let command = first.grant("netshoot-read", "get,list", &join(resources, ","));
+        gaps.push(Gap {
+            what,
+            missing,
+            how_to_get: Text::same(command),
+        });
+    }
+    gaps
 }
 
 /// Objects that may be read by their names although the list may not: those that the question
 /// names, the namespaces it is about, the nodes of the pods that were read.
 fn get_where_lists_are_forbidden(cluster: &Cluster, wanted: &Wanted, read: &mut Read) {
     let refused = std::mem::take(&mut read.refused);
+    read.gaps.extend(refused_together(&refused));
     let mut names: BTreeSet<ObjectRef> = BTreeSet::new();
-    for Job {
-        kind,
-        namespace: place,
-    } in &refused
-    {
+    for (job, _) in &refused {
+        let (kind, place) = (&job.kind, &job.namespace);
         let asked = wanted.named.iter().filter(|r| r.kind == *kind);
         names.extend(asked.filter(|r| r.namespace == *place).cloned());
         if kind == "Namespace" {
@@ -440,5 +486,127 @@ fn thin_pod(pod: &mut Value) {
                 at(c, "status").as_str() != Some("True") || at(c, "type").as_str() == Some("Ready")
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Tried;
+    use serde_json::json;
+
+    fn objects(all: Value) -> Vec<Object> {
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn namespaces_that_conversations_cross() {
+        let spaces = ["shop", "billing", "auth", "kube-system", "web"]
+            .map(|n| json!({"kind": "Namespace", "metadata": {"name": n}}));
+        let pod = |env: &str| {
+            json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "shop"},
+                "spec": {"containers": [{"env": [{"name": "X", "value": env}]}]}})
+        };
+        let cases = [
+            ("", "http://invoice.billing:80/", vec!["billing"]),
+            ("", "invoice.billing.svc.cluster.local:80", vec!["billing"]),
+            ("", "https://www.example.test/", vec![]),
+            ("", "dns.kube-system", vec![]),
+            ("cart cannot reach login.auth", "", vec!["auth"]),
+            (
+                "cart cannot reach login in namespace auth",
+                "",
+                vec!["auth"],
+            ),
+            ("web cannot reach cart", "", vec!["web"]),
+        ];
+        for (words, env, want) in cases {
+            let mut all = spaces.to_vec();
+            all.push(pod(env));
+            let wanted = Wanted {
+                namespaces: BTreeSet::from(["shop".to_string()]),
+                words: words.into(),
+                ..Wanted::default()
+            };
+            let found: Vec<String> = crossed(&wanted, &objects(json!(all))).into_iter().collect();
+            assert_eq!(found, want, "{words} {env}");
+        }
+        // Where namespaces may not be listed, a name must say itself that it is one.
+        let wanted = Wanted {
+            namespaces: BTreeSet::from(["shop".to_string()]),
+            ..Wanted::default()
+        };
+        for (env, want) in [
+            ("a.billing.svc:80", vec!["billing"]),
+            ("www.example.test", vec![]),
+        ] {
+            let found: Vec<String> = crossed(&wanted, &objects(json!([pod(env)])))
+                .into_iter()
+                .collect();
+            assert_eq!(found, want, "{env}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_one_gap_for_each_namespace() {
+        let one = |kind: &str, group: &str, resource: &str, namespace: &str| {
+            let tried = Tried {
+                verb: "list",
+                group: group.into(),
+                resource: resource.into(),
+                namespace: namespace.into(),
+                ..Tried::default()
+            };
+            let job = Job {
+                kind: kind.into(),
+                namespace: namespace.into(),
+            };
+            let user = "jane".to_string();
+            (
+                job,
+                Denial {
+                    tried,
+                    user,
+                    says: String::new(),
+                },
+            )
+        };
+        let gaps = refused_together(&[
+            one("Pod", "", "pods", "shop"),
+            one(
+                "NetworkPolicy",
+                "networking.k8s.io",
+                "networkpolicies",
+                "shop",
+            ),
+            one("Node", "", "nodes", ""),
+        ]);
+        let said: Vec<String> = gaps
+            .iter()
+            .map(|g| format!("{} | {} | {}", g.what, g.missing, g.how_to_get))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "objects of kind Node | the right to list nodes in all namespaces | kubectl create clusterrole netshoot-read --verb=get,list --resource=nodes && kubectl create clusterrolebinding netshoot-read --clusterrole=netshoot-read --user=jane",
+                "objects of kind NetworkPolicy, Pod in namespace shop | the right to list networkpolicies.networking.k8s.io, pods in namespace shop | kubectl -n shop create role netshoot-read --verb=get,list --resource=networkpolicies.networking.k8s.io,pods && kubectl -n shop create rolebinding netshoot-read --role=netshoot-read --user=jane",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_thin_pod_keeps_what_checks_read() {
+        let mut pod: Value = serde_json::from_str(include_str!("../tests/pod.json")).unwrap();
+        thin(&mut pod);
+        let o = Object(pod);
+        assert!(o.get("metadata.managedFields").is_null() && o.get("spec.volumes").is_null());
+        assert_eq!(o.str("spec.nodeName"), "node-a");
+        assert_eq!(o.int("spec.containers.0.ports.0.containerPort"), Some(8080));
+        assert_eq!(o.str("metadata.ownerReferences.0.name"), "cart-9f5b49f5b");
+        assert_eq!(o.str("status.conditions.0.type"), "Ready");
+        assert!(
+            o.str("status.containerStatuses.0.containerID")
+                .starts_with("containerd://")
+        );
     }
 }

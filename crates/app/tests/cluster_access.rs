@@ -147,7 +147,7 @@ fn whoever_may_not_look_is_told_the_right_and_how_to_get_it() {
     let said = diagnose(&space, &["--as", "jane"]);
     assert_eq!(said.code, 2, "{}", said.all());
     let role = format!(
-        "kubectl -n {} create role netshoot-list-services --verb=list --resource=services",
+        "kubectl -n {} create role netshoot-read --verb=get,list --resource=",
         space.name
     );
     assert!(said.out.contains(&role), "{}", said.out);

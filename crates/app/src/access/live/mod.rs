@@ -19,7 +19,6 @@ use netshoot_api::facts::{Wanted, facts};
 use netshoot_api::live::{Cluster, Connect, Resource};
 use netshoot_host::clock;
 use netshoot_host::interrupt::{self, Owed};
-use netshoot_host::probes::kind;
 use netshoot_model::checks;
 use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::probe::{Answer, Answered, Probe, Question, Vantage};
@@ -190,19 +189,14 @@ impl Live {
 
     /// Agents for a batch: found, else made where that is allowed.
     fn take_stands(&mut self, probes: &[Probe], io: &mut Io<'_>) {
-        let mut needs: BTreeMap<Stand, BTreeSet<&'static str>> = BTreeMap::new();
-        for p in probes {
-            if let Some(stand) = self.stand(p) {
-                let rights = kind(&p.question).map(|k| k.needs).unwrap_or_default();
-                let entry = needs.entry(stand).or_default();
-                entry.extend(rights.iter().map(|n| n.word()));
-            }
-        }
-        needs.retain(|s, _| !self.hands.contains_key(s) && !self.without.contains_key(s));
-        if needs.is_empty() || self.most < Level::Exec && !self.may_ask {
+        let wanted: BTreeSet<Stand> = probes.iter().filter_map(|p| self.stand(p)).collect();
+        let stands: Vec<Stand> = wanted
+            .into_iter()
+            .filter(|s| !self.hands.contains_key(s) && !self.without.contains_key(s))
+            .collect();
+        if stands.is_empty() || self.most < Level::Exec && !self.may_ask {
             return;
         }
-        let stands: Vec<Stand> = needs.keys().cloned().collect();
         self.each(&stands, |live, stand| live.found(stand));
         let missing: Vec<Stand> = stands
             .into_iter()
