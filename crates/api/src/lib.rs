@@ -6,6 +6,7 @@
 //! [`live`] and nowhere in a signature.
 
 mod dump;
+pub mod facts;
 #[cfg(test)]
 mod fuzz;
 pub mod live;

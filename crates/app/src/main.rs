@@ -1,6 +1,7 @@
 //! The binary: looks at the name it was called by, then at the first word; both go to one list.
 
 mod access;
+mod agent;
 mod applets;
 mod faces;
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl<'a> Path<'a> {
         let port = self.conversation.port;
         match self.conversation.to.clone() {
             Destination::Service(r) => {
-                self.name = format!("{}.{}.svc.cluster.local", r.name, r.namespace);
+                self.name = format!("{}.{}.svc.{}", r.name, r.namespace, topology.domain());
                 let Some(service) = topology.get(&r) else {
                     return;
                 };

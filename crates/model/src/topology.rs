@@ -157,6 +157,24 @@ impl<'a> Topology<'a> {
         })
     }
 
+    /// The domain below which the cluster's DNS names Services, as CoreDNS is told (`kubernetes
+    /// cluster.local ...` in its Corefile); `cluster.local` where that cannot be read.
+    pub fn domain(&self) -> &'a str {
+        let told = self
+            .find("ConfigMap", "kube-system", "coredns")
+            .into_iter()
+            .flat_map(|c| c.str("data.Corefile").lines())
+            .find_map(|l| {
+                l.trim()
+                    .strip_prefix("kubernetes ")?
+                    .split_whitespace()
+                    .next()
+            });
+        told.map(|d| d.trim_end_matches('.'))
+            .filter(|d| !d.is_empty() && !d.ends_with("arpa") && *d != "{")
+            .unwrap_or("cluster.local")
+    }
+
     /// The address a workload's pods and nodes have: the pod's or node's first of that family.
     pub fn pod_with_address(&self, address: IpAddr) -> Option<&'a Object> {
         self.all("Pod").iter().copied().find(|p| {
@@ -259,4 +277,33 @@ pub fn is_running(pod: &Object) -> bool {
 /// Whether two addresses are of one family.
 pub fn same_family(a: IpAddr, b: IpAddr) -> bool {
     a.is_ipv4() == b.is_ipv4()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_domain_is_the_one_that_dns_is_told() {
+        for (corefile, domain) in [
+            (
+                ".:53 {\n    errors\n    kubernetes corp.example in-addr.arpa ip6.arpa {\n    }\n}",
+                "corp.example",
+            ),
+            (
+                ".:53 {\n    kubernetes cluster.local. {\n    }\n}",
+                "cluster.local",
+            ),
+            (".:53 {\n    kubernetes {\n    }\n}", "cluster.local"),
+            (".:53 {\n    kubernetes in-addr.arpa\n}", "cluster.local"),
+            ("", "cluster.local"),
+        ] {
+            let mut snapshot = ClusterSnapshot::new("test", "test", 0);
+            snapshot.objects = vec![Object(
+                json!({"kind": "ConfigMap", "metadata": {"name": "coredns", "namespace": "kube-system"}, "data": {"Corefile": corefile}}),
+            )];
+            assert_eq!(Topology::new(&snapshot).domain(), domain, "{corefile}");
+        }
+    }
 }

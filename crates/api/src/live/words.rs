@@ -103,33 +103,37 @@ impl Denial {
         })
     }
 
-    /// The commands, joined by `&&`, that give the right to this user.
-    pub fn command(&self) -> String {
+    /// The resource as `kubectl create role` takes it: `pods/exec`, `deployments.apps`.
+    pub fn resource_word(&self) -> String {
         let t = &self.tried;
-        let name = self.role_name();
-        let resource = match (t.group.as_str(), t.subresource.as_str()) {
+        match (t.group.as_str(), t.subresource.as_str()) {
             ("", "") => t.resource.clone(),
             ("", sub) => format!("{}/{sub}", t.resource),
             (group, "") => format!("{}.{group}", t.resource),
             (group, sub) => format!("{}.{group}/{sub}", t.resource),
-        };
-        let mut subject = match self.user.strip_prefix("system:serviceaccount:") {
+        }
+    }
+
+    /// The commands, joined by `&&`, that give the right to this user.
+    pub fn command(&self) -> String {
+        self.grant(&self.role_name(), self.tried.verb, &self.resource_word())
+    }
+
+    /// The commands that give this user, in the same namespace, verbs on resources.
+    pub fn grant(&self, name: &str, verbs: &str, resources: &str) -> String {
+        let subject = match self.user.strip_prefix("system:serviceaccount:") {
             Some(account) => format!("--serviceaccount={account}"),
+            None if self.user.is_empty() => "--user=YOU".into(),
             None => format!("--user={}", self.user),
         };
-        if self.user.is_empty() {
-            subject = "--user=YOU".into();
-        }
-        if t.namespace.is_empty() {
+        let n = &self.tried.namespace;
+        if n.is_empty() {
             format!(
-                "kubectl create clusterrole {name} --verb={} --resource={resource} && kubectl create clusterrolebinding {name} --clusterrole={name} {subject}",
-                t.verb
+                "kubectl create clusterrole {name} --verb={verbs} --resource={resources} && kubectl create clusterrolebinding {name} --clusterrole={name} {subject}"
             )
         } else {
-            let n = &t.namespace;
             format!(
-                "kubectl -n {n} create role {name} --verb={} --resource={resource} && kubectl -n {n} create rolebinding {name} --role={name} {subject}",
-                t.verb
+                "kubectl -n {n} create role {name} --verb={verbs} --resource={resources} && kubectl -n {n} create rolebinding {name} --role={name} {subject}"
             )
         }
     }

@@ -1,12 +1,14 @@
 //! `netshoot diagnose`.
 
 use super::Applet;
+use crate::access::{World, flags};
 use crate::faces::diagnose::{Options, Source, run as diagnose};
 use crate::io::{Io, Lang};
 use crate::report::Format;
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use netshoot_api::live::Resource;
 use netshoot_model::symptom::Request;
 use std::path::PathBuf;
 
@@ -175,22 +177,37 @@ fn arguments(c: Command, lang: Lang) -> Command {
             .value_parser(["text", "json", "markdown", "html"])
             .default_value("text"),
     )
+    .args(flags::arguments(lang))
     .after_help(lang.pick(
         "Examples:
   netshoot diagnose -n shop --symptom 'web cannot reach cart'
   netshoot diagnose --from pod/web-1 -n shop --to svc/cart:80
   netshoot diagnose --to https://example.com/   from this host, without Kubernetes
 
-Outside a world and without --dump or --snapshot it looks at this host.
+Outside a world and without --dump or --snapshot it looks at the cluster of the kubeconfig, and without one at this host. In a cluster nothing is made unasked: see --access.
 Exit codes: 0 healthy, 1 cause found, 2 could not tell, 64 and up for a wrong command line or file.",
         "示例：
   netshoot diagnose -n shop --symptom 'web 访问不了 cart'
   netshoot diagnose --from pod/web-1 -n shop --to svc/cart:80
   netshoot diagnose --to https://example.com/   从本机出发，无需 Kubernetes
 
-不在实验世界中且未给出 --dump 或 --snapshot 时，诊断本机。
+不在实验世界中且未给出 --dump 或 --snapshot 时，诊断 kubeconfig 指向的集群；没有 kubeconfig 时诊断本机。未经允许不会在集群中创建任何对象，参见 --access。
 退出码：0 正常，1 找到根因，2 无法判断，64 及以上为命令行或文件有误。",
     ))
+}
+
+/// A question that no cluster is needed for: from here to a name or address.
+fn asks_this_host(m: &ArgMatches) -> bool {
+    let text = |k: &str| m.get_one::<String>(k).map(String::as_str).unwrap_or("");
+    let to = text("to");
+    let object = to
+        .split_once('/')
+        .is_some_and(|(kind, rest)| !rest.starts_with('/') && Resource::known(kind).is_some());
+    !to.is_empty()
+        && !object
+        && ["symptom", "from", "namespace"]
+            .iter()
+            .all(|k| text(k).is_empty())
 }
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
@@ -199,7 +216,11 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let source = match (path("snapshot"), path("dump")) {
         (Some(f), _) => Source::Recording(f),
         (None, Some(d)) => Source::Dump(d),
-        (None, None) => Source::Around,
+        (None, None) if World::around().is_some() => Source::Around,
+        (None, None) => match flags::how(m, asks_this_host(m))? {
+            Some(how) => Source::Cluster(Box::new(how)),
+            None => Source::Around,
+        },
     };
     let options = Options {
         request: Request {

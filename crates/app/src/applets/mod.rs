@@ -3,6 +3,7 @@
 //!
 //! To add one: a file, its `mod` line, its line in [`ALL`]; the laws say what is missing.
 
+mod agent;
 mod checks;
 mod completion;
 mod demo;
@@ -52,6 +53,7 @@ pub const ALL: &[&Applet] = &[
     &man::APPLET,
     &image::APPLET,
     &install::APPLET,
+    &agent::APPLET,
 ];
 
 /// The word of that name.

@@ -1,6 +1,6 @@
 //! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
 
-use crate::access::{Access, Batch, Dump, Local, Recording, Replay, World};
+use crate::access::{Access, Batch, Dump, How, Live, Local, Recording, Replay, World};
 use crate::io::{Io, Lang};
 use crate::report::{self, Format};
 use crate::wrong::Wrong;
@@ -23,6 +23,8 @@ pub enum Source {
     Recording(PathBuf),
     /// A folder of dumps.
     Dump(PathBuf),
+    /// A live cluster.
+    Cluster(Box<How>),
 }
 
 /// What was asked for.
@@ -57,6 +59,8 @@ const MOST_ROUNDS: usize = 12;
 
 /// Runs a diagnosis and prints it; gives the exit code.
 pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
+    let mut options = options.clone();
+    let options = &mut options;
     let recorded = match &options.source {
         Source::Recording(path) => Some(Recording::read(path).map_err(Wrong::input)?),
         _ => None,
@@ -67,6 +71,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
             dir: dir.clone(),
             taken_at_ms: 0,
         }),
+        (Source::Cluster(how), _) => Box::new(Live::new((**how).clone(), &mut options.request)?),
         _ => match World::around() {
             Some(w) => Box::new(w),
             None => Box::new(Local),
@@ -201,6 +206,7 @@ pub fn think(
             round + 1,
             probes.len()
         ));
+        access.prepare(&probes, io)?;
         let answers = access.ask(&probes).context("ask the network")?;
         evidence.add(answers.iter().cloned());
         batches.push(Batch { answers });

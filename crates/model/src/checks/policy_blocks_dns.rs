@@ -50,12 +50,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
     for server in dns_addresses(view) {
         let record = if server.is_ipv4() { "A" } else { "AAAA" };
         let name = if view.path.name.is_empty() {
-            "kubernetes.default.svc.cluster.local"
+            format!("kubernetes.default.svc.{}", view.topology.domain())
         } else {
-            &view.path.name
+            view.path.name.clone()
         };
         let question = |_| Question::Resolve {
-            name: name.into(),
+            name: name.clone(),
             record: record.into(),
             server,
             over: Transport::Udp,

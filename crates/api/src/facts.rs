@@ -1,0 +1,612 @@
+//! The facts of a live cluster as a snapshot: only kinds that somebody asks for, only in the
+//! namespaces that matter, thinned while they are read. What may not be read becomes a gap that
+//! names the right.
+
+use crate::live::{Cluster, Denial, Error, Resource, Selection};
+use netshoot_model::object::{Object, ObjectRef, at};
+use netshoot_model::snapshot::{ClusterSnapshot, Gap};
+use netshoot_model::text;
+use netshoot_model::text::Text;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Requests in flight at the same time.
+const AT_ONCE: usize = 8;
+/// The most namespaces that are read beside the asked ones.
+const MOST_CROSSED: usize = 12;
+/// Where the cluster's own programs live.
+pub const SYSTEM: &str = "kube-system";
+
+/// What is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Kinds, as in manifests.
+    pub kinds: BTreeSet<String>,
+    /// Namespaces it is about; empty for all of them.
+    pub namespaces: BTreeSet<String>,
+    /// Words of the question: a namespace that is named in them is read too.
+    pub words: String,
+    /// Objects that the question names: they are tried one by one where lists are forbidden.
+    pub named: BTreeSet<ObjectRef>,
+    /// When, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// One list to be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Job {
+    kind: String,
+    namespace: String,
+}
+
+/// Reads the facts. Fails only where there is no cluster to ask.
+pub fn facts(cluster: &Cluster, wanted: &Wanted) -> Result<ClusterSnapshot, Error> {
+    // Asked beside the lists; it tells the name that stands in the cluster's audit log.
+    let (who, mut read) = std::thread::scope(|scope| {
+        let who = scope.spawn(|| cluster.who_am_i());
+        let read = read(cluster, wanted, first_jobs(wanted));
+        (who.join(), read)
+    });
+    let who = match who {
+        Ok(Ok((name, _))) => name,
+        Ok(Err(e)) if e.is_no_cluster() => return Err(e),
+        _ => cluster.user().to_string(),
+    };
+    if let Some(e) = read.no_cluster.take() {
+        return Err(e);
+    }
+    let crossed = crossed(wanted, &read.objects);
+    if !crossed.is_empty() {
+        let jobs = jobs_in(wanted, &crossed);
+        let more = self::read(cluster, wanted, jobs);
+        read.objects.extend(more.objects);
+        read.gaps.extend(more.gaps);
+    }
+    let source = format!("cluster {} ({})", cluster.context(), cluster.server());
+    let mut snapshot = ClusterSnapshot::new(&source, &who, wanted.now_ms);
+    snapshot.objects = read.objects;
+    snapshot.gaps = read.gaps.into_iter().collect();
+    crate::tidy(&mut snapshot);
+    Ok(snapshot)
+}
+
+fn is_namespaced(kind: &str) -> bool {
+    Resource::known(kind).is_none_or(|r| r.namespaced)
+}
+
+fn first_jobs(wanted: &Wanted) -> Vec<Job> {
+    let mut jobs: BTreeSet<Job> = wanted
+        .kinds
+        .iter()
+        .filter(|k| !is_namespaced(k))
+        .map(|k| Job {
+            kind: k.clone(),
+            namespace: String::new(),
+        })
+        .collect();
+    let mut namespaces = wanted.namespaces.clone();
+    if namespaces.is_empty() {
+        // The empty name is the list over all of them.
+        namespaces.insert(String::new());
+    } else {
+        namespaces.insert(SYSTEM.into());
+    }
+    jobs.extend(jobs_in(wanted, &namespaces));
+    jobs.into_iter().collect()
+}
+
+fn jobs_in(wanted: &Wanted, namespaces: &BTreeSet<String>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for namespace in namespaces {
+        let system = namespace == SYSTEM && !wanted.namespaces.contains(SYSTEM);
+        for kind in wanted.kinds.iter().filter(|k| is_namespaced(k)) {
+            // Of the cluster's own programs only those matter that conversations cross.
+            if system && ["Secret", "Certificate", "ReplicaSet"].contains(&kind.as_str()) {
+                continue;
+            }
+            jobs.push(Job {
+                kind: kind.clone(),
+                namespace: namespace.clone(),
+            });
+        }
+        if namespace == SYSTEM || namespace.is_empty() {
+            // What carries Services, and the settings of DNS.
+            for kind in ["DaemonSet", "ConfigMap"] {
+                jobs.push(Job {
+                    kind: kind.into(),
+                    namespace: SYSTEM.into(),
+                });
+            }
+        }
+    }
+    jobs.sort();
+    jobs.dedup();
+    jobs
+}
+
+#[derive(Default)]
+struct Read {
+    objects: Vec<Object>,
+    gaps: BTreeSet<Gap>,
+    refused: Vec<(Job, Denial)>,
+    no_cluster: Option<Error>,
+}
+
+fn read(cluster: &Cluster, wanted: &Wanted, jobs: Vec<Job>) -> Read {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Read::default());
+    let work = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let one = read_one(cluster, wanted, job);
+            let Ok(mut all) = all.lock() else { return };
+            all.objects.extend(one.objects);
+            all.gaps.extend(one.gaps);
+            all.refused.extend(one.refused);
+            if one.no_cluster.is_some() {
+                all.no_cluster = one.no_cluster;
+                // Nothing else will be answered either.
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_ONCE.min(jobs.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut all = all.into_inner().unwrap_or_default();
+    get_where_lists_are_forbidden(cluster, wanted, &mut all);
+    all
+}
+
+fn selection(job: &Job) -> Selection {
+    match job.kind.as_str() {
+        // Other Secrets are none of a network diagnosis's business.
+        "Secret" => Selection::fields("type=kubernetes.io/tls"),
+        _ => Selection::default(),
+    }
+}
+
+fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
+    let mut out = Read::default();
+    let settings = job.kind == "ConfigMap" && !wanted.kinds.contains("ConfigMap");
+    if settings {
+        out.objects = SETTINGS
+            .iter()
+            .filter_map(|name| {
+                let kind = Resource::known("ConfigMap")?;
+                cluster.get(&kind, &job.namespace, name).ok()
+            })
+            .collect();
+        return out;
+    }
+    let listed = cluster.resource(&job.kind).and_then(|kind| {
+        cluster.list_thin(&kind, &job.namespace, &selection(job), &|item| thin(item))
+    });
+    match listed {
+        Ok(objects) => out.objects = objects,
+        // A kind that this cluster does not know has no objects: that is no gap.
+        Err(e) if e.is_not_found() => {}
+        Err(e) if e.is_no_cluster() => out.no_cluster = Some(e),
+        Err(e) => {
+            match e {
+                // What carries Services is asked by the way; no check reads it.
+                Error::Forbidden(_) if !wanted.kinds.contains(&job.kind) => {}
+                Error::Forbidden(d) => out.refused.push((job.clone(), *d)),
+                e => {
+                    out.gaps.insert(gap(job, &e));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Settings that tell how names are answered and what carries Services.
+const SETTINGS: &[&str] = &["coredns", "cilium-config", "node-local-dns"];
+
+fn gap(job: &Job, e: &Error) -> Gap {
+    let kind = &job.kind;
+    let what = match job.namespace.as_str() {
+        "" => text!("objects of kind {kind}", "{kind} 类对象"),
+        n => text!(
+            "objects of kind {kind} in namespace {n}",
+            "命名空间 {n} 中的 {kind} 类对象"
+        ),
+    };
+    Gap {
+        what,
+        missing: Text::same(e.to_string()),
+        how_to_get: Text::same(e.how_to_get()),
+    }
+}
+
+/// One gap for all that is refused in a namespace: nobody wants to grant rights one by one.
+fn refused_together(refused: &[(Job, Denial)]) -> Vec<Gap> {
+    let mut by_place: BTreeMap<&str, Vec<&(Job, Denial)>> = BTreeMap::new();
+    for one in refused {
+        by_place
+            .entry(one.1.tried.namespace.as_str())
+            .or_default()
+            .push(one);
+    }
+    let join = |words: BTreeSet<String>, by: &str| words.into_iter().collect::<Vec<_>>().join(by);
+    let mut gaps = Vec::new();
+    for (place, all) in by_place {
+        let Some((_, first)) = all.first() else {
+            continue;
+        };
+        let kinds = join(all.iter().map(|(j, _)| j.kind.clone()).collect(), ", ");
+        let resources: BTreeSet<String> = all.iter().map(|(_, d)| d.resource_word()).collect();
+        let shown = join(resources.clone(), ", ");
+        let (what, missing) = if place.is_empty() {
+            (
+                text!("objects of kind {kinds}", "{kinds} 类对象"),
+                text!(
+                    "the right to list {shown} in all namespaces",
+                    "在全部命名空间列出 {shown} 的权限"
+                ),
+            )
+        } else {
+            (
+                text!(
+                    "objects of kind {kinds} in namespace {place}",
+                    "命名空间 {place} 中的 {kinds} 类对象"
+                ),
+                text!(
+                    "the right to list {shown} in namespace {place}",
+                    "在命名空间 {place} 列出 {shown} 的权限"
+                ),
+            )
+        };
+        let command = first.grant("netshoot-read", "get,list", &join(resources, ","));
+        gaps.push(Gap {
+            what,
+            missing,
+            how_to_get: Text::same(command),
+        });
+    }
+    gaps
+}
+
+/// Objects that may be read by their names although the list may not: those that the question
+/// names, the namespaces it is about, the nodes of the pods that were read.
+fn get_where_lists_are_forbidden(cluster: &Cluster, wanted: &Wanted, read: &mut Read) {
+    let refused = std::mem::take(&mut read.refused);
+    read.gaps.extend(refused_together(&refused));
+    let mut names: BTreeSet<ObjectRef> = BTreeSet::new();
+    for (job, _) in &refused {
+        let (kind, place) = (&job.kind, &job.namespace);
+        let asked = wanted.named.iter().filter(|r| r.kind == *kind);
+        names.extend(asked.filter(|r| r.namespace == *place).cloned());
+        if kind == "Namespace" {
+            let all = wanted.namespaces.iter();
+            names.extend(all.map(|n| ObjectRef::new(kind, "", n)));
+        }
+        if kind == "Node" {
+            let pods = read.objects.iter().filter(|o| o.kind() == "Pod");
+            let nodes: BTreeSet<&str> = pods.map(|p| p.str("spec.nodeName")).collect();
+            let nodes = nodes.into_iter().filter(|n| !n.is_empty()).take(16);
+            names.extend(nodes.map(|n| ObjectRef::new(kind, "", n)));
+        }
+        if kind == "Service" && place == SYSTEM {
+            names.insert(ObjectRef::new(kind, SYSTEM, "kube-dns"));
+        }
+    }
+    for name in names {
+        let got = cluster
+            .resource(&name.kind)
+            .and_then(|kind| cluster.get(&kind, &name.namespace, &name.name));
+        match got {
+            Ok(mut object) => {
+                thin(&mut object.0);
+                read.objects.push(object);
+            }
+            // One refusal is enough to know that the others are refused too.
+            Err(Error::Forbidden(_)) if name.kind == "Node" => break,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Namespaces that conversations of the asked ones cross: named in the question, in the settings of
+/// pods (`cart.other`, `http://cart.other.svc/`), in what routes refer to.
+fn crossed(wanted: &Wanted, objects: &[Object]) -> BTreeSet<String> {
+    if wanted.namespaces.is_empty() {
+        return BTreeSet::new();
+    }
+    let known: BTreeSet<&str> = objects
+        .iter()
+        .filter(|o| o.kind() == "Namespace")
+        .map(Object::name)
+        .collect();
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    let mut look = |text: &str, weight: usize| {
+        for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.')) {
+            let Some(part) = namespace_in(word) else {
+                continue;
+            };
+            if known.contains(part) || known.is_empty() && word.contains(".svc") {
+                *count.entry(part.to_string()).or_default() += weight;
+            }
+        }
+    };
+    look(&wanted.words, 1000);
+    for word in wanted
+        .words
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+    {
+        if known.contains(word) {
+            look(&format!("x.{word}"), 1000);
+        }
+    }
+    for o in objects
+        .iter()
+        .filter(|o| wanted.namespaces.contains(o.namespace()))
+    {
+        match o.kind() {
+            "Pod" => texts(o.get("spec.containers"), &mut |t| look(t, 1)),
+            "ConfigMap" => texts(o.get("data"), &mut |t| look(t, 1)),
+            "Service" => look(o.str("spec.externalName"), 10),
+            "HTTPRoute" | "Gateway" | "Ingress" => references(o.get("spec"), &mut |n| {
+                look(&format!("x.{n}"), 10);
+            }),
+            _ => {}
+        }
+    }
+    for n in wanted.namespaces.iter().map(String::as_str).chain([SYSTEM]) {
+        count.remove(n);
+    }
+    let mut by_weight: Vec<(usize, String)> = count.into_iter().map(|(n, w)| (w, n)).collect();
+    by_weight.sort_by(|a, b| b.cmp(a));
+    by_weight
+        .into_iter()
+        .take(MOST_CROSSED)
+        .map(|(_, n)| n)
+        .collect()
+}
+
+/// The second label of a name: `cart.shop`, `cart.shop.svc.cluster.local`.
+fn namespace_in(word: &str) -> Option<&str> {
+    let (_, rest) = word.split_once('.')?;
+    rest.split('.').next().filter(|n| !n.is_empty())
+}
+
+fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(s) => each(s),
+        Value::Array(items) => items.iter().for_each(|v| texts(v, each)),
+        Value::Object(map) => map.values().for_each(|v| texts(v, each)),
+        _ => {}
+    }
+}
+
+/// `namespace` fields below a value.
+fn references(value: &Value, each: &mut dyn FnMut(&str)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|v| references(v, each)),
+        Value::Object(map) => {
+            if let Some(n) = map.get("namespace").and_then(Value::as_str) {
+                each(n);
+            }
+            map.values().for_each(|v| references(v, each));
+        }
+        _ => {}
+    }
+}
+
+/// Takes away what no diagnosis reads: thousands of pods must fit.
+pub fn thin(object: &mut Value) {
+    crate::redact(object);
+    let kind = object
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_string();
+    if let Some(Value::Object(m)) = object.get_mut("metadata") {
+        for key in ["selfLink", "generateName", "managedFields"] {
+            m.remove(key);
+        }
+    }
+    match kind.as_str() {
+        "Pod" => thin_pod(object),
+        "Node" => {
+            if let Some(Value::Object(status)) = object.get_mut("status") {
+                for key in [
+                    "images",
+                    "volumesInUse",
+                    "volumesAttached",
+                    "daemonEndpoints",
+                ] {
+                    status.remove(key);
+                }
+            }
+        }
+        "ReplicaSet" => {
+            // Owner of pods, owned by a Deployment: the template stands there.
+            if let Some(Value::Object(spec)) = object.get_mut("spec") {
+                spec.remove("template");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn thin_pod(pod: &mut Value) {
+    if let Some(Value::Object(spec)) = pod.get_mut("spec") {
+        for key in [
+            "tolerations",
+            "schedulerName",
+            "preemptionPolicy",
+            "priority",
+            "enableServiceLinks",
+            "terminationGracePeriodSeconds",
+            "serviceAccount",
+        ] {
+            spec.remove(key);
+        }
+        let token = |v: &Value| {
+            at(v, "name")
+                .as_str()
+                .is_some_and(|n| n.starts_with("kube-api-access-"))
+        };
+        if let Some(Value::Array(volumes)) = spec.get_mut("volumes") {
+            volumes.retain(|v| !token(v));
+        }
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            let Some(Value::Array(containers)) = spec.get_mut(list) else {
+                continue;
+            };
+            for c in containers.iter_mut().filter_map(Value::as_object_mut) {
+                for key in [
+                    "terminationMessagePath",
+                    "terminationMessagePolicy",
+                    "imagePullPolicy",
+                ] {
+                    c.remove(key);
+                }
+                if let Some(Value::Array(mounts)) = c.get_mut("volumeMounts") {
+                    mounts.retain(|m| !token(m));
+                }
+                c.retain(|_, v| !v.as_array().is_some_and(Vec::is_empty));
+            }
+        }
+        spec.retain(|_, v| !v.as_array().is_some_and(Vec::is_empty));
+    }
+    if let Some(Value::Object(status)) = pod.get_mut("status") {
+        for key in ["hostIPs", "qosClass", "observedGeneration"] {
+            status.remove(key);
+        }
+        if let Some(Value::Array(conditions)) = status.get_mut("conditions") {
+            // A condition that holds says nothing beyond its name; Ready tells its time.
+            conditions.retain(|c| {
+                at(c, "status").as_str() != Some("True") || at(c, "type").as_str() == Some("Ready")
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Tried;
+    use serde_json::json;
+
+    fn objects(all: Value) -> Vec<Object> {
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn namespaces_that_conversations_cross() {
+        let spaces = ["shop", "billing", "auth", "kube-system", "web"]
+            .map(|n| json!({"kind": "Namespace", "metadata": {"name": n}}));
+        let pod = |env: &str| {
+            json!({"kind": "Pod", "metadata": {"name": "a", "namespace": "shop"},
+                "spec": {"containers": [{"env": [{"name": "X", "value": env}]}]}})
+        };
+        let cases = [
+            ("", "http://invoice.billing:80/", vec!["billing"]),
+            ("", "invoice.billing.svc.cluster.local:80", vec!["billing"]),
+            ("", "https://www.example.test/", vec![]),
+            ("", "dns.kube-system", vec![]),
+            ("cart cannot reach login.auth", "", vec!["auth"]),
+            (
+                "cart cannot reach login in namespace auth",
+                "",
+                vec!["auth"],
+            ),
+            ("web cannot reach cart", "", vec!["web"]),
+        ];
+        for (words, env, want) in cases {
+            let mut all = spaces.to_vec();
+            all.push(pod(env));
+            let wanted = Wanted {
+                namespaces: BTreeSet::from(["shop".to_string()]),
+                words: words.into(),
+                ..Wanted::default()
+            };
+            let found: Vec<String> = crossed(&wanted, &objects(json!(all))).into_iter().collect();
+            assert_eq!(found, want, "{words} {env}");
+        }
+        // Where namespaces may not be listed, a name must say itself that it is one.
+        let wanted = Wanted {
+            namespaces: BTreeSet::from(["shop".to_string()]),
+            ..Wanted::default()
+        };
+        for (env, want) in [
+            ("a.billing.svc:80", vec!["billing"]),
+            ("www.example.test", vec![]),
+        ] {
+            let found: Vec<String> = crossed(&wanted, &objects(json!([pod(env)])))
+                .into_iter()
+                .collect();
+            assert_eq!(found, want, "{env}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_one_gap_for_each_namespace() {
+        let one = |kind: &str, group: &str, resource: &str, namespace: &str| {
+            let tried = Tried {
+                verb: "list",
+                group: group.into(),
+                resource: resource.into(),
+                namespace: namespace.into(),
+                ..Tried::default()
+            };
+            let job = Job {
+                kind: kind.into(),
+                namespace: namespace.into(),
+            };
+            let user = "jane".to_string();
+            (
+                job,
+                Denial {
+                    tried,
+                    user,
+                    says: String::new(),
+                },
+            )
+        };
+        let gaps = refused_together(&[
+            one("Pod", "", "pods", "shop"),
+            one(
+                "NetworkPolicy",
+                "networking.k8s.io",
+                "networkpolicies",
+                "shop",
+            ),
+            one("Node", "", "nodes", ""),
+        ]);
+        let said: Vec<String> = gaps
+            .iter()
+            .map(|g| format!("{} | {} | {}", g.what, g.missing, g.how_to_get))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "objects of kind Node | the right to list nodes in all namespaces | kubectl create clusterrole netshoot-read --verb=get,list --resource=nodes && kubectl create clusterrolebinding netshoot-read --clusterrole=netshoot-read --user=jane",
+                "objects of kind NetworkPolicy, Pod in namespace shop | the right to list networkpolicies.networking.k8s.io, pods in namespace shop | kubectl -n shop create role netshoot-read --verb=get,list --resource=networkpolicies.networking.k8s.io,pods && kubectl -n shop create rolebinding netshoot-read --role=netshoot-read --user=jane",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_thin_pod_keeps_what_checks_read() {
+        let mut pod: Value = serde_json::from_str(include_str!("../tests/pod.json")).unwrap();
+        thin(&mut pod);
+        let o = Object(pod);
+        assert!(o.get("metadata.managedFields").is_null() && o.get("spec.volumes").is_null());
+        assert_eq!(o.str("spec.nodeName"), "node-a");
+        assert_eq!(o.int("spec.containers.0.ports.0.containerPort"), Some(8080));
+        assert_eq!(o.str("metadata.ownerReferences.0.name"), "cart-9f5b49f5b");
+        assert_eq!(o.str("status.conditions.0.type"), "Ready");
+        assert!(
+            o.str("status.containerStatuses.0.containerID")
+                .starts_with("containerd://")
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The near end of an agent: a stream to `netshoot agent` at another place.
+
+use crate::agent::{Asked, Hello, PROTOCOL, Said};
+use anyhow::{Result, anyhow, bail};
+use netshoot_api::live::{Cluster, Error, Program, Session, Stdin};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long a greeting may take.
+const GREETING: Duration = Duration::from_secs(8);
+/// No batch of questions takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A longer line is no answer.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// An agent that answers.
+pub struct Hand {
+    /// What it said of itself.
+    pub hello: Hello,
+    /// The container it runs in.
+    pub container: String,
+    /// It sees the processes of its node, and so the networks of all its pods.
+    pub sees_node: bool,
+    stdin: Stdin,
+    lines: Receiver<String>,
+    /// Holds the stream open.
+    session: Option<Session>,
+    next: u64,
+    place: String,
+}
+
+impl Hand {
+    /// Starts an agent in a container by exec, or attaches to one that was started as one.
+    pub fn reach(
+        cluster: &Cluster,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        exec: bool,
+    ) -> Result<Hand> {
+        let command: &[&str] = if exec { &["netshoot", "agent"] } else { &[] };
+        let program = Program {
+            container: container.into(),
+            command: command.iter().map(|w| (*w).to_string()).collect(),
+            stdin: true,
+            tty: false,
+        };
+        let mut session = cluster.start(namespace, pod, &program)?;
+        let place = format!("container {container} of pod {namespace}/{pod}");
+        let (Some(mut stdin), Some(stdout)) = (session.stdin(), session.stdout()) else {
+            bail!("start the agent in {place}: no streams");
+        };
+        if let Some(mut stderr) = session.stderr() {
+            std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        }
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            loop {
+                let mut line = String::new();
+                match reader.by_ref().take(MOST_BYTES).read_line(&mut line) {
+                    Ok(n) if n > 0 && send.send(line).is_ok() => {}
+                    _ => break,
+                }
+            }
+        });
+        // Its first greeting is lost where it was said before anybody listened.
+        let greeted = stdin.write_all(b"{}\n").and_then(|()| stdin.flush());
+        let hello = match greeted {
+            Ok(()) => greeting(&lines, &place),
+            Err(_) => None.ok_or_else(|| anyhow!("the agent in {place} ended at once")),
+        };
+        let hello = match hello {
+            Ok(hello) => hello,
+            Err(e) => {
+                drop(stdin);
+                // Why it could not be started says more than that it was not heard of.
+                return Err(match session.wait() {
+                    Err(told @ Error::NotStarted { .. }) => told.into(),
+                    _ => e,
+                });
+            }
+        };
+        if hello.netshoot_agent != PROTOCOL {
+            bail!(
+                "the agent in {place} is of another version: {} speaks protocol {}, this program {} protocol {PROTOCOL}",
+                hello.version,
+                hello.netshoot_agent,
+                crate::version::SHORT
+            );
+        }
+        Ok(Hand {
+            hello,
+            container: container.into(),
+            sees_node: false,
+            stdin,
+            lines,
+            session: Some(session),
+            next: 0,
+            place,
+        })
+    }
+
+    /// It has the capability.
+    pub fn has(&self, capability: &str) -> bool {
+        capability.is_empty() || self.hello.capabilities.iter().any(|c| c == capability)
+    }
+
+    /// Puts all lines, then waits for all answers; they come in the order of the lines.
+    pub fn ask(&mut self, lines: Vec<Asked>) -> Result<Vec<Said>> {
+        let first = self.next;
+        for mut asked in lines {
+            asked.id = self.next;
+            self.next += 1;
+            let mut line = serde_json::to_vec(&asked)?;
+            line.push(b'\n');
+            self.stdin
+                .write_all(&line)
+                .and_then(|()| self.stdin.flush())
+                .map_err(|_| self.gone())?;
+        }
+        let until = Instant::now() + PATIENCE;
+        let mut said: Vec<Said> = Vec::new();
+        while (said.len() as u64) < self.next - first {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => bail!(
+                    "the agent in {} did not answer within {} s",
+                    self.place,
+                    PATIENCE.as_secs()
+                ),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+            };
+            if let Ok(one) = serde_json::from_str::<Said>(&line)
+                && one.id >= first
+            {
+                said.push(one);
+            }
+        }
+        said.sort_by_key(|s| s.id);
+        Ok(said)
+    }
+
+    fn gone(&mut self) -> anyhow::Error {
+        let why = match self.session.take().map(Session::wait) {
+            Some(Err(e)) => format!(": {e}"),
+            _ => String::new(),
+        };
+        anyhow!("the agent in {} ended while it was asked{why}", self.place)
+    }
+}
+
+fn greeting(lines: &Receiver<String>, place: &str) -> Result<Hello> {
+    let until = Instant::now() + GREETING;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                if let Ok(hello) = serde_json::from_str(&line) {
+                    return Ok(hello);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => bail!(
+                "the agent in {place} did not greet within {} s",
+                GREETING.as_secs()
+            ),
+            Err(RecvTimeoutError::Disconnected) => bail!("the agent in {place} ended at once"),
+        }
+    }
+}

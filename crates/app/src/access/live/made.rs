@@ -1,0 +1,217 @@
+//! What a diagnosis makes in a cluster when it is allowed to: an ephemeral container in a pod, a pod
+//! on a node. Both end by themselves: with their stream, when idle, and at a deadline.
+
+use anyhow::{Result, bail};
+use netshoot_api::live::{Change, Cluster, Error, Propagation, Resource};
+use netshoot_model::object::{Object, at};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long an image may take to be pulled and started.
+const START: Duration = Duration::from_secs(60);
+/// Everything made here has ended after so many seconds, whatever became of this program.
+const DEADLINE: &str = "600";
+/// Beginning of the names of everything that is made.
+pub const PREFIX: &str = "netshoot-";
+
+/// A pod that was made and must be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadePod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl MadePod {
+    /// Deletes it; one that is gone already is fine.
+    pub fn delete(&self, cluster: &Cluster) -> Result<()> {
+        let pods = Resource::pods();
+        match cluster.delete(
+            &pods,
+            &self.namespace,
+            &self.name,
+            Some(0),
+            Propagation::Background,
+        ) {
+            Err(e) if !e.is_not_found() => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn command() -> Value {
+    json!(["netshoot", "agent", "--idle", "120", "--deadline", DEADLINE])
+}
+
+/// The rights of our container, from most to least; the first that is admitted is taken.
+fn rights(pod: &Object) -> Vec<Value> {
+    let nobody = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": true,
+        "runAsUser": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if pod.get("spec.securityContext.runAsNonRoot").as_bool() == Some(true) {
+        return vec![nobody];
+    }
+    vec![
+        json!({"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}),
+        nobody,
+    ]
+}
+
+/// Adds our container to a running pod and waits until it runs; gives its name.
+pub fn ephemeral(cluster: &Cluster, pod: &Object, image: &str, letters: &str) -> Result<String> {
+    let name = format!("{PREFIX}{letters}");
+    let target = at(pod.get("spec.containers"), "0.name")
+        .as_str()
+        .unwrap_or("");
+    let mut last = None;
+    for security in rights(pod) {
+        let container = json!({
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": command(),
+            "stdin": true,
+            "stdinOnce": true,
+            "targetContainerName": target,
+            "securityContext": security,
+        });
+        match cluster.add_ephemeral_container(pod.namespace(), pod.name(), &container) {
+            Ok(_) => {
+                runs(cluster, pod.namespace(), pod.name(), &name)?;
+                return Ok(name);
+            }
+            Err(e @ Error::PodSecurity { .. }) => last = Some(e),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match last {
+        Some(e) => Err(e.into()),
+        None => bail!("no profile to try for {}", pod.name()),
+    }
+}
+
+/// Makes a pod in the network of a node; with `sees` also among its processes, with the right to
+/// enter the networks of its pods.
+pub fn on_node(
+    cluster: &Cluster,
+    made: &MadePod,
+    node: &str,
+    sees: bool,
+    image: &str,
+) -> Result<()> {
+    let (namespace, name) = (&made.namespace, &made.name);
+    let security = if sees {
+        json!({"privileged": true, "runAsUser": 0})
+    } else {
+        json!({"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}})
+    };
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                "app.kubernetes.io/name": "netshoot",
+                "app.kubernetes.io/managed-by": "netshoot",
+                "netshoot/role": "agent",
+            },
+        },
+        "spec": {
+            "nodeName": node,
+            "hostNetwork": true,
+            "hostPID": sees,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "activeDeadlineSeconds": DEADLINE.parse::<u64>().unwrap_or(600),
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{
+                "name": "agent",
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": command(),
+                "stdin": true,
+                "stdinOnce": true,
+                "securityContext": security,
+                "resources": {"limits": {"memory": "128Mi"}, "requests": {"memory": "32Mi", "cpu": "10m"}},
+            }],
+        },
+    });
+    cluster.create(&Resource::pods(), namespace, &pod, false)?;
+    let started = runs(cluster, namespace, name, "agent");
+    if started.is_err() {
+        let _ = made.delete(cluster);
+    }
+    started
+}
+
+/// The pod that is going to be made.
+pub fn named(namespace: &str, node: &str, letters: &str) -> MadePod {
+    let short: String = node.chars().take(30).collect();
+    MadePod {
+        namespace: namespace.into(),
+        name: format!("{PREFIX}{short}-{letters}").replace(['.', '_'], "-"),
+    }
+}
+
+/// Waits until a container runs; says why it does not.
+fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<()> {
+    let mut why = String::new();
+    let seen = cluster.wait_for_one(&Resource::pods(), namespace, pod, START, &mut |change| {
+        let object = match change {
+            Change::Now(object) => object,
+            Change::Gone(_) => return Some(Err("it was deleted".to_string())),
+            Change::Tick => return None,
+        };
+        let lists = ["containerStatuses", "ephemeralContainerStatuses"];
+        let state = lists
+            .iter()
+            .flat_map(|l| object.list(&format!("status.{l}")))
+            .find(|s| at(s, "name").as_str() == Some(container))
+            .map(|s| at(s, "state").clone())
+            .unwrap_or_default();
+        if !at(&state, "running").is_null() {
+            return Some(Ok(()));
+        }
+        let (reason, message) = match (at(&state, "terminated"), at(&state, "waiting")) {
+            (Value::Null, waiting) => (at(waiting, "reason"), at(waiting, "message")),
+            (ended, _) => (at(ended, "reason"), at(ended, "message")),
+        };
+        let reason = reason.as_str().unwrap_or("");
+        why = format!("{reason} {}", message.as_str().unwrap_or(""));
+        let hopeless = [
+            "ErrImageNeverPull",
+            "ImagePullBackOff",
+            "ErrImagePull",
+            "InvalidImageName",
+            "CreateContainerConfigError",
+            "CreateContainerError",
+            "RunContainerError",
+        ];
+        let ended = !at(&state, "terminated").is_null() || object.str("status.phase") == "Failed";
+        (ended || hopeless.contains(&reason)).then(|| Err(why.clone()))
+    })?;
+    match seen {
+        Some(Ok(())) => Ok(()),
+        Some(Err(why)) => bail!(
+            "container {container} of pod {namespace}/{pod} does not start: {}",
+            why.trim()
+        ),
+        None => bail!(
+            "container {container} of pod {namespace}/{pod} does not run after {} s: {}",
+            START.as_secs(),
+            if why.trim().is_empty() {
+                "nothing is said of it"
+            } else {
+                why.trim()
+            }
+        ),
+    }
+}

@@ -1,0 +1,534 @@
+//! A live cluster. Facts and logs come from the API server; what the network itself must be asked is
+//! asked by agents, at the least level of access that can answer. Nothing is made unasked, and each
+//! step up is announced.
+
+pub mod flags;
+mod hand;
+mod made;
+mod objects;
+mod stands;
+
+use super::{Access, Local};
+use crate::agent::{Asked, Container};
+use crate::io::Io;
+use crate::wrong::Wrong;
+use anyhow::Result;
+use hand::Hand;
+use made::MadePod;
+use netshoot_api::facts::{Wanted, facts};
+use netshoot_api::live::{Cluster, Connect, Resource};
+use netshoot_host::clock;
+use netshoot_host::interrupt::{self, Owed};
+use netshoot_model::checks;
+use netshoot_model::object::{Object, ObjectRef, at};
+use netshoot_model::probe::{Answer, Answered, Probe, Question, Vantage};
+use netshoot_model::snapshot::ClusterSnapshot;
+use netshoot_model::symptom::Request;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How much of the cluster a diagnosis may use. Each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What the API server tells.
+    Objects,
+    /// Also programs in what runs already.
+    Exec,
+    /// Also an ephemeral container in a pod that is concerned.
+    Ephemeral,
+    /// Also a pod in the network of a node.
+    Pod,
+    /// Also a privileged pod that enters the networks of a node's pods.
+    Node,
+}
+
+impl Level {
+    /// The words of `--access`.
+    pub const WORDS: [&'static str; 5] = ["objects", "exec", "ephemeral", "pod", "node"];
+
+    /// By its word.
+    pub fn named(word: &str) -> Option<Level> {
+        let all = [
+            Level::Objects,
+            Level::Exec,
+            Level::Ephemeral,
+            Level::Pod,
+            Level::Node,
+        ];
+        let i = Self::WORDS.iter().position(|w| *w == word)?;
+        all.get(i).copied()
+    }
+
+    fn word(self) -> &'static str {
+        Self::WORDS.get(self as usize).copied().unwrap_or("")
+    }
+}
+
+/// How to use the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// The connection.
+    pub connect: Connect,
+    /// `--access`; none: exec, and a question before more on a terminal.
+    pub access: Option<Level>,
+    /// `--yes`: no questions.
+    pub yes: bool,
+    /// Image of what is made.
+    pub image: String,
+}
+
+/// Pods that get an ephemeral container in one run, at most.
+const MOST_PODS: usize = 12;
+/// Nodes that get a pod in one run, at most.
+const MOST_NODES: usize = 6;
+
+/// Where an agent stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stand {
+    Pod(String, String),
+    Node(String),
+}
+
+/// A live cluster.
+pub struct Live {
+    cluster: Cluster,
+    how: How,
+    request: Request,
+    snapshot: Option<ClusterSnapshot>,
+    /// Each asked by one thread at a time.
+    hands: BTreeMap<Stand, Mutex<Hand>>,
+    /// Why there is no agent there: `(why, missing, how to get it)`.
+    without: BTreeMap<Stand, (String, String, String)>,
+    /// What must be deleted at the end, also when the end is Ctrl-C.
+    made: Arc<Mutex<Vec<MadePod>>>,
+    _owed: Option<Owed>,
+    most: Level,
+    may_ask: bool,
+}
+
+impl Live {
+    /// Connects. Where no namespace is named, the context's is meant, as `kubectl` does.
+    pub fn new(how: How, request: &mut Request) -> Result<Live> {
+        let made: Arc<Mutex<Vec<MadePod>>> = Arc::default();
+        let reached: Arc<OnceLock<Cluster>> = Arc::default();
+        let owed = {
+            let (made, reached) = (Arc::clone(&made), Arc::clone(&reached));
+            interrupt::on_end(move || {
+                if let Some(cluster) = reached.get() {
+                    delete_all(cluster, &made);
+                }
+            })
+        };
+        let cluster = Cluster::connect(&how.connect).map_err(Wrong::input)?;
+        let _ = reached.set(cluster.clone());
+        if request.namespace.is_empty() {
+            request.namespace = cluster.namespace().to_string();
+        }
+        let most = match (how.access, how.yes) {
+            (Some(level), _) => level,
+            (None, true) => Level::Node,
+            (None, false) => Level::Exec,
+        };
+        let may_ask = how.access.is_none() && !how.yes && std::io::stdin().is_terminal();
+        Ok(Live {
+            cluster,
+            how,
+            request: request.clone(),
+            snapshot: None,
+            hands: BTreeMap::new(),
+            without: BTreeMap::new(),
+            made,
+            _owed: owed.ok(),
+            most,
+            may_ask,
+        })
+    }
+
+    fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&Object> {
+        let all = &self.snapshot.as_ref()?.objects;
+        all.iter()
+            .find(|o| o.kind() == kind && o.namespace() == namespace && o.name() == name)
+    }
+
+    /// Where an agent must stand to answer; none where none is needed.
+    fn stand(&self, probe: &Probe) -> Option<Stand> {
+        let of_pod = |namespace: &str, pod: &str| Stand::Pod(namespace.into(), pod.into());
+        match (&probe.question, &probe.from) {
+            (Question::Log { .. }, _) | (_, Vantage::Here) => None,
+            // A container's memory is seen from inside its pod as well as from its node.
+            (Question::Memory { namespace, pod, .. }, Vantage::Node { name }) => {
+                let node = Stand::Node(name.clone());
+                let sees = |h: &Mutex<Hand>| h.lock().is_ok_and(|h| h.sees_node);
+                if self.hands.get(&node).is_some_and(sees) || self.most >= Level::Node {
+                    Some(node)
+                } else {
+                    Some(of_pod(namespace, pod))
+                }
+            }
+            (_, Vantage::Pod { namespace, name }) => Some(of_pod(namespace, name)),
+            (_, Vantage::Node { name }) => Some(Stand::Node(name.clone())),
+        }
+    }
+
+    fn containers(&self, namespace: &str, pod: &str) -> Vec<Container> {
+        let Some(pod) = self.find("Pod", namespace, pod) else {
+            return Vec::new();
+        };
+        pod.list("status.containerStatuses")
+            .iter()
+            .filter_map(|s| {
+                let id = at(s, "containerID").as_str()?;
+                Some(Container {
+                    name: at(s, "name").as_str()?.to_string(),
+                    id: id.rsplit('/').next().unwrap_or(id).to_string(),
+                })
+            })
+            .collect()
+    }
+
+    /// Agents for a batch: found, else made where that is allowed.
+    fn take_stands(&mut self, probes: &[Probe], io: &mut Io<'_>) {
+        let wanted: BTreeSet<Stand> = probes.iter().filter_map(|p| self.stand(p)).collect();
+        let stands: Vec<Stand> = wanted
+            .into_iter()
+            .filter(|s| !self.hands.contains_key(s) && !self.without.contains_key(s))
+            .collect();
+        if stands.is_empty() || self.most < Level::Exec && !self.may_ask {
+            return;
+        }
+        self.each(&stands, |live, stand| live.found(stand));
+        let missing: Vec<Stand> = stands
+            .into_iter()
+            .filter(|s| !self.hands.contains_key(s))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        if self.most < Level::Ephemeral && !self.asked(&missing, io) {
+            return;
+        }
+        let (mut pods, mut nodes) = (0, 0);
+        let mut make = Vec::new();
+        for stand in missing {
+            let (count, most) = match &stand {
+                Stand::Pod(..) => (&mut pods, MOST_PODS),
+                Stand::Node(_) if self.most < Level::Pod => continue,
+                Stand::Node(_) => (&mut nodes, MOST_NODES),
+            };
+            *count += 1;
+            if *count > most {
+                continue;
+            }
+            self.announce(&stand, io);
+            make.push(stand);
+        }
+        self.each(&make, |live, stand| live.make(stand));
+    }
+
+    /// Does the same at all stands at once, and keeps what came of it.
+    fn each(
+        &mut self,
+        stands: &[Stand],
+        work: impl Fn(&Live, &Stand) -> Result<Option<(Hand, Option<MadePod>)>> + Sync,
+    ) {
+        let live: &Live = self;
+        let work = &work;
+        let done: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = stands
+                .iter()
+                .map(|s| (s, scope.spawn(move || work(live, s))))
+                .collect();
+            running
+                .into_iter()
+                .filter_map(|(s, t)| Some((s.clone(), t.join().ok()?)))
+                .collect()
+        });
+        for (stand, result) in done {
+            match result {
+                Ok(Some((hand, made))) => {
+                    if let (Some(pod), Ok(mut all)) = (made, self.made.lock())
+                        && !all.contains(&pod)
+                    {
+                        all.push(pod);
+                    }
+                    self.hands.insert(stand, Mutex::new(hand));
+                }
+                Ok(None) => {}
+                Err(e) => {
+                    let (missing, how) = match e.downcast_ref::<netshoot_api::live::Error>() {
+                        Some(api) => match objects::gap(api) {
+                            Answer::CouldNotAsk {
+                                missing,
+                                how_to_get,
+                                ..
+                            } => (missing, how_to_get),
+                            _ => Default::default(),
+                        },
+                        None => Default::default(),
+                    };
+                    self.without.insert(stand, (format!("{e:#}"), missing, how));
+                }
+            }
+        }
+    }
+
+    /// Asks a person whether a step up may be made.
+    fn asked(&mut self, missing: &[Stand], io: &mut Io<'_>) -> bool {
+        if !self.may_ask {
+            return false;
+        }
+        self.may_ask = false;
+        io.progress_done();
+        let pods = missing
+            .iter()
+            .filter(|s| matches!(s, Stand::Pod(..)))
+            .count();
+        let nodes = missing.len() - pods;
+        let question = match io.lang {
+            crate::io::Lang::En => format!(
+                "The network must be asked from {pods} pods and {nodes} nodes. May netshoot add ephemeral containers to these pods and make pods on these nodes? They end with this run. [y/N] "
+            ),
+            crate::io::Lang::Zh => format!(
+                "需要从 {pods} 个 Pod 与 {nodes} 个节点发起探测。是否允许 netshoot 向这些 Pod 添加临时容器、在这些节点上创建 Pod？本次运行结束即退出。[y/N] "
+            ),
+        };
+        let _ = write!(io.err, "{question}");
+        let _ = io.err.flush();
+        let mut line = String::new();
+        let _ = std::io::stdin().read_line(&mut line);
+        let yes = ["y", "yes", "是"].contains(&line.trim().to_lowercase().as_str());
+        if yes {
+            self.most = Level::Node;
+        }
+        yes
+    }
+
+    fn announce(&self, stand: &Stand, io: &mut Io<'_>) {
+        io.progress_done();
+        let said = match stand {
+            Stand::Pod(namespace, name) => io
+                .lang
+                .pick(
+                    "access ephemeral: adding a container to pod {} (it ends with this run; its entry stays with the pod)",
+                    "访问级别 ephemeral：向 Pod {} 添加临时容器（随本次运行结束；条目随 Pod 保留）",
+                )
+                .replace("{}", &format!("{namespace}/{name}")),
+            Stand::Node(node) => {
+                let level = if self.most >= Level::Node { Level::Node } else { Level::Pod };
+                io.lang
+                    .pick(
+                        "access {level}: making a pod on node {} (deleted at the end of this run)",
+                        "访问级别 {level}：在节点 {} 上创建 Pod（本次运行结束时删除）",
+                    )
+                    .replace("{level}", level.word())
+                    .replace("{}", node)
+            }
+        };
+        let _ = writeln!(io.err, "netshoot: {}", crate::report::safe(&said));
+    }
+
+    /// What a question without an agent gives.
+    fn nobody(&self, probe: &Probe, stand: &Stand) -> Answer {
+        if let Some((why, missing, how)) = self.without.get(stand) {
+            return Answer::CouldNotAsk {
+                why: why.clone(),
+                missing: if missing.is_empty() {
+                    why.clone()
+                } else {
+                    missing.clone()
+                },
+                how_to_get: how.clone(),
+            };
+        }
+        let level = match stand {
+            Stand::Pod(..) => Level::Ephemeral,
+            Stand::Node(_) if matches!(probe.question, Question::Memory { .. }) => Level::Node,
+            Stand::Node(_) => Level::Pod,
+        };
+        let word = level.word();
+        Answer::CouldNotAsk {
+            why: format!("the level of access is {}", self.most.word()),
+            missing: format!("the level of access {word}: nothing is made in a cluster unasked"),
+            how_to_get: format!("the same command with --access {word}"),
+        }
+    }
+
+    /// Puts questions to the agent of one stand.
+    fn put(&self, hand: &mut Hand, probes: &[Probe]) -> Vec<Answered> {
+        let mut lines: Vec<Asked> = Vec::new();
+        for p in probes {
+            let inside = match (&p.from, hand.sees_node) {
+                (Vantage::Pod { namespace, name }, true) => {
+                    self.containers(namespace, name).into_iter().next()
+                }
+                _ => None,
+            };
+            let containers = match &p.question {
+                Question::Memory { namespace, pod, .. } => self.containers(namespace, pod),
+                _ => Vec::new(),
+            };
+            let same = lines.iter_mut().find(|l| {
+                l.containers.is_empty()
+                    && containers.is_empty()
+                    && l.inside.as_ref().map(|c| &c.id) == inside.as_ref().map(|c| &c.id)
+            });
+            match same {
+                Some(line) => line.probes.push(p.clone()),
+                None => lines.push(Asked {
+                    id: 0,
+                    probes: vec![p.clone()],
+                    inside,
+                    containers,
+                    own: hand.container.clone(),
+                }),
+            }
+        }
+        let asked: Vec<Vec<Probe>> = lines.iter().map(|l| l.probes.clone()).collect();
+        let could_not = |p: &Probe, why: &str| {
+            objects::answered(p, || Answer::CouldNotAsk {
+                why: why.into(),
+                missing: why.into(),
+                how_to_get: String::new(),
+            })
+        };
+        match hand.ask(lines) {
+            Ok(said) => said
+                .into_iter()
+                .zip(asked)
+                .flat_map(|(s, probes)| {
+                    let lost = probes
+                        .into_iter()
+                        .filter(|p| !s.answers.iter().any(|a| a.probe == *p))
+                        .map(|p| could_not(&p, &s.error))
+                        .collect::<Vec<_>>();
+                    s.answers.into_iter().chain(lost)
+                })
+                .collect(),
+            Err(e) => probes
+                .iter()
+                .map(|p| could_not(p, &format!("{e:#}")))
+                .collect(),
+        }
+    }
+
+    /// Rules of a node say nothing where something else carries Services.
+    fn judge(&self, mut answered: Answered) -> Answered {
+        if matches!(answered.probe.question, Question::Rules)
+            && let Some(what) = self.snapshot.as_ref().and_then(objects::other_dataplane)
+        {
+            answered.answer = Answer::CouldNotAsk {
+                why: format!("the dataplane is {what}"),
+                missing: format!(
+                    "a way to read how Services are carried: the dataplane is {what}, not kube-proxy's rules"
+                ),
+                how_to_get: String::new(),
+            };
+        }
+        answered
+    }
+}
+
+impl Access for Live {
+    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+        let r = &self.request;
+        let mut kinds: BTreeSet<String> = checks::ALL
+            .iter()
+            .flat_map(|c| c.looks_at)
+            .map(|k| (*k).to_string())
+            .collect();
+        // Owners of pods: whoever is to blame is named by what a person edits.
+        kinds.extend(["Deployment", "ReplicaSet"].map(String::from));
+        let named = [&r.from, &r.to]
+            .into_iter()
+            .filter_map(|w| {
+                let (kind, rest) = w.split_once('/')?;
+                let name = rest.split([':', '/']).next()?;
+                let kind = Resource::known(kind)?.kind;
+                Some(ObjectRef::new(&kind, &r.namespace, name))
+            })
+            .collect();
+        let wanted = Wanted {
+            kinds,
+            namespaces: BTreeSet::from([r.namespace.clone()]),
+            words: format!("{} {} {}", r.said, r.from, r.to),
+            named,
+            now_ms: clock::now_ms(),
+        };
+        let snapshot = facts(&self.cluster, &wanted)?;
+        self.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+
+    fn prepare(&mut self, probes: &[Probe], io: &mut Io<'_>) -> Result<()> {
+        self.take_stands(probes, io);
+        Ok(())
+    }
+
+    fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {
+        let mut by_stand: BTreeMap<Stand, Vec<Probe>> = BTreeMap::new();
+        let (mut here, mut by_api, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for p in probes {
+            let stand = self.stand(p);
+            match (stand, &p.question) {
+                (None, Question::Log { .. }) => by_api.push(p.clone()),
+                (None, _) => here.push(p.clone()),
+                (Some(s), q) if !self.hands.contains_key(&s) => {
+                    if matches!(q, Question::Memory { .. }) {
+                        by_api.push(p.clone());
+                    } else {
+                        answers.push(objects::answered(p, || self.nobody(p, &s)));
+                    }
+                }
+                (Some(s), _) => by_stand.entry(s).or_default().push(p.clone()),
+            }
+        }
+        let live: &Live = self;
+        let by_stand = &by_stand;
+        std::thread::scope(|scope| {
+            let mut running = Vec::new();
+            for (stand, hand) in &live.hands {
+                if let Some(probes) = by_stand.get(stand) {
+                    running.push(scope.spawn(move || match hand.lock() {
+                        Ok(mut hand) => live.put(&mut hand, probes),
+                        Err(_) => Vec::new(),
+                    }));
+                }
+            }
+            for p in &by_api {
+                running.push(scope.spawn(move || {
+                    vec![objects::answered(p, || match &p.question {
+                        Question::Memory { namespace, pod, .. } => {
+                            let pod = live.find("Pod", namespace, pod);
+                            objects::memory(&live.cluster, pod, &p.question)
+                        }
+                        q => objects::log(&live.cluster, q),
+                    })]
+                }));
+            }
+            if !here.is_empty() {
+                answers.extend(Local.ask(&here).unwrap_or_default());
+            }
+            for t in running {
+                answers.extend(t.join().unwrap_or_default());
+            }
+        });
+        Ok(answers.into_iter().map(|a| self.judge(a)).collect())
+    }
+}
+
+impl Drop for Live {
+    /// Streams end, and with them the agents; pods that were made are deleted.
+    fn drop(&mut self) {
+        self.hands.clear();
+        delete_all(&self.cluster, &self.made);
+    }
+}
+
+fn delete_all(cluster: &Cluster, made: &Mutex<Vec<MadePod>>) {
+    if let Ok(mut all) = made.lock() {
+        for pod in all.drain(..) {
+            let _ = pod.delete(cluster);
+        }
+    }
+}
