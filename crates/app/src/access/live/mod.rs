@@ -24,6 +24,8 @@ use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::probe::{Answer, Answered, Probe, Question, Vantage};
 use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::symptom::Request;
+use netshoot_model::text;
+use netshoot_model::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -99,7 +101,7 @@ pub struct Live {
     /// Each asked by one thread at a time.
     hands: BTreeMap<Stand, Mutex<Hand>>,
     /// Why there is no agent there: `(why, missing, how to get it)`.
-    without: BTreeMap<Stand, (String, String, String)>,
+    without: BTreeMap<Stand, (String, Text, Text)>,
     /// What must be deleted at the end, also when the end is Ctrl-C.
     made: Arc<Mutex<Vec<MadePod>>>,
     _owed: Option<Owed>,
@@ -334,7 +336,7 @@ impl Live {
             return Answer::CouldNotAsk {
                 why: why.clone(),
                 missing: if missing.is_empty() {
-                    why.clone()
+                    Text::same(why)
                 } else {
                     missing.clone()
                 },
@@ -349,8 +351,14 @@ impl Live {
         let word = level.word();
         Answer::CouldNotAsk {
             why: format!("the level of access is {}", self.most.word()),
-            missing: format!("the level of access {word}: nothing is made in a cluster unasked"),
-            how_to_get: format!("the same command with --access {word}"),
+            missing: text!(
+                "the level of access {word}: nothing is made in a cluster unasked",
+                "访问级别 {word}：未经允许不在集群中创建任何东西"
+            ),
+            how_to_get: text!(
+                "the same command with --access {word}",
+                "同一命令加上 --access {word}"
+            ),
         }
     }
 
@@ -388,8 +396,8 @@ impl Live {
         let could_not = |p: &Probe, why: &str| {
             objects::answered(p, || Answer::CouldNotAsk {
                 why: why.into(),
-                missing: why.into(),
-                how_to_get: String::new(),
+                missing: Text::same(why),
+                how_to_get: Text::default(),
             })
         };
         match hand.ask(lines) {
@@ -419,10 +427,11 @@ impl Live {
         {
             answered.answer = Answer::CouldNotAsk {
                 why: format!("the dataplane is {what}"),
-                missing: format!(
-                    "a way to read how Services are carried: the dataplane is {what}, not kube-proxy's rules"
+                missing: text!(
+                    "a way to read how Services are carried: the dataplane is {what}, not kube-proxy's rules",
+                    "读取 Service 如何承载的方法：数据面是 {what}，不是 kube-proxy 的规则"
                 ),
-                how_to_get: String::new(),
+                how_to_get: Text::default(),
             };
         }
         answered

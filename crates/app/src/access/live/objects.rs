@@ -7,6 +7,8 @@ use netshoot_model::growth::parse_quantity;
 use netshoot_model::object::{Object, at};
 use netshoot_model::probe::{Answer, Answered, ContainerMemory, Probe, Question};
 use netshoot_model::snapshot::ClusterSnapshot;
+use netshoot_model::text;
+use netshoot_model::text::Text;
 use serde_json::Value;
 use std::time::Instant;
 
@@ -18,10 +20,10 @@ pub fn gap(e: &Error) -> Answer {
     Answer::CouldNotAsk {
         why: e.to_string(),
         missing: match e {
-            Error::Forbidden(d) => format!("the right to {}", d.right()),
-            _ => String::new(),
+            Error::Forbidden(d) => text!("the right to {}", "权限：{}", d.right()),
+            _ => Text::default(),
         },
-        how_to_get: e.how_to_get(),
+        how_to_get: Text::same(e.how_to_get()),
     }
 }
 
@@ -71,8 +73,8 @@ pub fn log(cluster: &Cluster, question: &Question) -> Answer {
 fn gap_of(why: &str) -> Answer {
     Answer::CouldNotAsk {
         why: why.into(),
-        missing: String::new(),
-        how_to_get: String::new(),
+        missing: Text::default(),
+        how_to_get: Text::default(),
     }
 }
 
