@@ -4,4 +4,5 @@ pub mod bench;
 pub mod diagnose;
 pub mod image;
 pub mod lab;
+pub mod plugin;
 pub mod verify;
