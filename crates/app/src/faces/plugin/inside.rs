@@ -119,7 +119,10 @@ fn both(line: &str) {
     let line = format!("{line}\n");
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    let _ = err.write_all(line.as_bytes());
+    // With a terminal both are the same stream.
+    if !out.is_terminal() {
+        let _ = err.write_all(line.as_bytes());
+    }
 }
 
 /// A name that lives and dies with its listener, in the pod's own network namespace.
@@ -224,9 +227,12 @@ fn in_pod(words: &[String]) -> i32 {
         ));
         return FAILED;
     };
-    if let Err(e) = netshoot_host::netns::resolve_as(pid) {
+    // Ours is written for this pod on the node alone, which lives as long as the command.
+    let theirs = format!("/proc/{pid}/root/etc/resolv.conf");
+    let resolves = std::fs::read(&theirs).and_then(|text| std::fs::write("/etc/resolv.conf", text));
+    if let Err(e) = resolves {
         say(&format!(
-            "the pod's own /etc/resolv.conf cannot be used, names are looked up as on the node: {e}"
+            "names are looked up as on the node, for {theirs} cannot be used: {e}"
         ));
     }
     let entered = NetNs::open(&format!("/proc/{pid}/ns/net")).and_then(|n| n.set_current());

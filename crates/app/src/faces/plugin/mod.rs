@@ -29,6 +29,7 @@ mod waiting;
 use crate::io::{Io, Lang};
 use crate::wrong::Wrong;
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use flags::Printing;
 use netshoot_api::live::{Cluster, Connect, Error, Resource};
 use netshoot_model::object::Object;
@@ -44,6 +45,9 @@ use waiting::Stands;
 const FAILED: i32 = 1;
 /// The exit code after Ctrl-C: 128 + SIGINT.
 const STOPPED: i32 = 130;
+
+/// How long a pod that was deleted may take to go.
+const GONE_LIMIT: Duration = Duration::from_secs(40);
 
 /// Words whose mistakes are told as kubectl tells them.
 pub const WORDS: [&str; 8] = [
@@ -97,6 +101,12 @@ pub fn mistake(e: &clap::Error, word: &str, io: &mut Io<'_>) -> i32 {
     }
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
+    let first = match (e.kind(), e.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) if flag.starts_with('-') => {
+            format!("unknown flag: {flag}")
+        }
+        _ => first.to_string(),
+    };
     let see = io.lang.pick("See", "参见");
     let _ = writeln!(
         io.err,
@@ -276,6 +286,25 @@ impl Plugin {
                 field.is_empty() || field.ends_with(&ours)
             })
             .collect()
+    }
+
+    /// Waits until a pod that is being deleted is gone.
+    fn until_gone(&self, pod: &str) {
+        use netshoot_api::live::Change;
+        let gone = |c: &Change| matches!(c, Change::Gone(_)).then_some(());
+        let until = Instant::now() + GONE_LIMIT;
+        // It may go between the list and the watch, so that nobody tells.
+        while Instant::now() < until && self.pod(pod).is_ok() {
+            let slice = Duration::from_secs(1);
+            let told =
+                self.cluster
+                    .wait_for_one(&Resource::pods(), &self.namespace, pod, slice, &mut {
+                        gone
+                    });
+            if !matches!(told, Ok(None)) {
+                return;
+            }
+        }
     }
 
     /// How the container ended, when it has.

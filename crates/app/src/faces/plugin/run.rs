@@ -307,10 +307,19 @@ impl Plan<'_> {
     fn make(&self, plugin: &Plugin, profile: Profile) -> Result<(Value, bool), Error> {
         let (pod, held) = self.finished(profile);
         let dry = self.printing.dry();
-        let mut made = plugin
-            .cluster
-            .create(&Resource::pods(), &plugin.namespace, &pod, dry)?
-            .0;
+        let create = || {
+            plugin
+                .cluster
+                .create(&Resource::pods(), &plugin.namespace, &pod, dry)
+        };
+        let mut made = match create() {
+            // The one of the same name that was just left: whoever repeats a command is that quick.
+            Err(Error::AlreadyExists { says, .. }) if says.contains("being deleted") => {
+                plugin.until_gone(pod["metadata"]["name"].as_str().unwrap_or_default());
+                create()?.0
+            }
+            other => other?.0,
+        };
         for (key, value) in [("apiVersion", "v1"), ("kind", "Pod")] {
             made[key] = value.into();
         }
