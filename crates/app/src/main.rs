@@ -87,6 +87,14 @@ fn start(args: &[String]) -> i32 {
     if let Some(code) = netshoot_lab::own::internal(args.get(1..).unwrap_or_default()) {
         return code;
     }
+    if let Some(code) = faces::plugin::inside::internal(args.get(1..).unwrap_or_default()) {
+        return code;
+    }
+    let called = called(args);
+    if let Some(words) = completes(called, args) {
+        return Io::standard(Lang::En, |io| faces::plugin::complete::run(&words, io));
+    }
+    let by_kubectl = called.starts_with("kubectl-");
     let args = by_first_word(args);
     // `help ls` has become `ls --help`.
     let given: Vec<OsString> = args.iter().map(OsString::from).collect();
@@ -97,10 +105,44 @@ fn start(args: &[String]) -> i32 {
     }
     // Known before anything is parsed: the help is written in it.
     let lang = choose_lang(asked_lang(&args));
-    Io::standard(lang, |io| match command(lang).try_get_matches_from(&args) {
+    let mut whole = command(lang);
+    if by_kubectl {
+        whole = whole.bin_name("kubectl netshoot");
+    }
+    Io::standard(lang, |io| match whole.try_get_matches_from(&args) {
         Ok(m) => run(&m, io),
-        Err(e) => complain(&e, io),
+        Err(e) => match args.iter().skip(1).find(|w| applets::named(w).is_some()) {
+            Some(word) if faces::plugin::WORDS.contains(&word.as_str()) => {
+                faces::plugin::mistake(&e, word, io)
+            }
+            _ => complain(&e, io),
+        },
     })
+}
+
+/// The name that the program was called by.
+fn called(args: &[String]) -> &str {
+    let own = args.first().map_or("", String::as_str);
+    let name = own.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.strip_suffix(".exe").unwrap_or(name)
+}
+
+/// The words to complete, when a shell asks: by kubectl's name for it, or by our own word.
+fn completes(called: &str, args: &[String]) -> Option<Vec<String>> {
+    let rest = args.get(1..).unwrap_or_default();
+    let by_kubectl = faces::plugin::complete::NAMES
+        .iter()
+        .find(|(name, _)| *name == called);
+    let mut words: Vec<String> = match by_kubectl {
+        Some((_, "")) => Vec::new(),
+        Some((_, word)) => vec![(*word).to_string()],
+        None if rest.first().is_some_and(|w| w == "__complete") => {
+            return Some(rest.get(1..).unwrap_or_default().to_vec());
+        }
+        None => return None,
+    };
+    words.extend(rest.iter().cloned());
+    Some(words)
 }
 
 fn run(matches: &clap::ArgMatches, io: &mut Io<'_>) -> i32 {
@@ -136,11 +178,14 @@ fn nobody_reads(e: &anyhow::Error) -> bool {
 /// The command line as if the program had been called `netshoot`: a link's name becomes the first
 /// word, `help WORD` becomes `WORD --help`, `--install DIR` becomes `install DIR`.
 fn by_first_word(args: &[String]) -> Vec<String> {
-    let (own, rest) = args
-        .split_first()
-        .map_or(("", args), |(o, r)| (o.as_str(), r));
-    let called = own.rsplit('/').next().unwrap_or_default();
+    let rest = args.get(1..).unwrap_or_default();
+    let called = called(args);
     let mut words = vec!["netshoot".to_string()];
+    if called == "kubectl-ai_debug" {
+        words.push("diagnose".into());
+        words.extend(rest.iter().cloned());
+        return words;
+    }
     if let Some(applet) = applets::named(called) {
         words.push(applet.name.to_string());
         words.extend(rest.iter().cloned());

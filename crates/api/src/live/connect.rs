@@ -359,3 +359,9 @@ pub(super) fn chain(e: &dyn std::error::Error) -> String {
     }
     out
 }
+
+/// Names of all contexts that `how` would choose from.
+pub fn contexts(how: &Connect) -> Result<Vec<String>, Error> {
+    let (kubeconfig, _) = read(how)?;
+    Ok(kubeconfig.contexts.into_iter().map(|c| c.name).collect())
+}

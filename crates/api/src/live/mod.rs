@@ -22,7 +22,7 @@ mod watch;
 mod words;
 mod write;
 
-pub use connect::Connect;
+pub use connect::{Connect, contexts};
 pub use error::Error;
 pub use pages::Selection;
 pub use pods::LogOptions;

@@ -17,7 +17,7 @@ fn names_are_unique_and_every_file_is_on_the_list() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/applets");
     let files: BTreeSet<String> = std::fs::read_dir(folder)
         .unwrap()
-        .filter_map(|e| Some(e.ok()?.path().file_stem()?.to_str()?.to_string()))
+        .filter_map(|e| Some(e.ok()?.path().file_stem()?.to_str()?.replace('_', "-")))
         .filter(|f| f != "mod" && f != "laws")
         .collect();
     assert_eq!(

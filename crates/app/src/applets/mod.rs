@@ -4,10 +4,15 @@
 //! To add one: a file, its `mod` line, its line in [`ALL`]; the laws say what is missing.
 
 mod agent;
+mod attach;
 mod checks;
+mod clean;
 mod completion;
+mod debug;
 mod demo;
+mod deploy;
 mod diagnose;
+mod exec_in;
 mod explain;
 mod here;
 mod image;
@@ -17,6 +22,9 @@ mod lab;
 mod laws;
 mod man;
 mod probes;
+mod run;
+mod undeploy;
+mod version;
 
 pub use probes::harm;
 
@@ -45,6 +53,13 @@ pub const ALL: &[&Applet] = &[
     &diagnose::APPLET,
     &lab::APPLET,
     &demo::APPLET,
+    &run::APPLET,
+    &debug::APPLET,
+    &exec_in::APPLET,
+    &attach::APPLET,
+    &deploy::APPLET,
+    &undeploy::APPLET,
+    &clean::APPLET,
     &checks::APPLET,
     &probes::APPLET,
     &explain::APPLET,
@@ -54,6 +69,7 @@ pub const ALL: &[&Applet] = &[
     &image::APPLET,
     &install::APPLET,
     &agent::APPLET,
+    &version::APPLET,
 ];
 
 /// The word of that name.
@@ -66,11 +82,17 @@ pub fn links() -> Vec<&'static str> {
     // kubectl runs kubectl-NAME as `kubectl NAME`.
     let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
     let tools = netshoot_shell::ALL.iter().map(|w| w.name);
-    ["netshoot", "kubectl-netshoot"]
-        .into_iter()
-        .chain(words)
-        .chain(tools)
-        .collect()
+    [
+        "netshoot",
+        "kubectl-netshoot",
+        "kubectl-ai_debug",
+        "kubectl_complete-netshoot",
+        "kubectl_complete-ai_debug",
+    ]
+    .into_iter()
+    .chain(words)
+    .chain(tools)
+    .collect()
 }
 
 /// The parser with the shell and its tools as words too, for those who list words: they read their own arguments.

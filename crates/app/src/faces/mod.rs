@@ -6,4 +6,5 @@ pub mod diagnose;
 pub mod here;
 pub mod image;
 pub mod lab;
+pub mod plugin;
 pub mod verify;

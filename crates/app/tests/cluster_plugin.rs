@@ -1,0 +1,715 @@
+//! The kubectl plugin against a real Kubernetes: what people type, and the bad days. Whatever a test did, nothing of
+//! ours runs in its namespace afterwards.
+
+#![allow(clippy::unwrap_used)]
+
+mod ring5;
+
+use ring5::{Cluster, Said, Space, shared, until};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+const IMAGE: &str = "localhost/netshoot:plugin";
+
+/// The binary under test as an image in the cluster, with a link for each word; once for all tests.
+fn image(cluster: &Cluster) {
+    static LOADED: OnceLock<()> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        let work = std::env::temp_dir().join(format!("netshoot-plugin-{}", std::process::id()));
+        let bin = work.join("root/usr/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::create_dir_all(work.join("root/tmp")).unwrap();
+        std::fs::create_dir_all(work.join("root/etc")).unwrap();
+        std::fs::write(work.join("root/etc/resolv.conf"), "").unwrap();
+        let program = bin.join("netshoot");
+        std::fs::copy(env!("CARGO_BIN_EXE_netshoot"), &program).unwrap();
+        // Symbols only make it slower to load.
+        let _ = Command::new("strip").arg(&program).status();
+        let out = Command::new(&program)
+            .arg("install")
+            .arg(&bin)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        for entry in std::fs::read_dir(&bin).unwrap() {
+            let path = entry.unwrap().path();
+            // Links of this machine mean nothing in the image.
+            if path.is_symlink() {
+                std::fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink("netshoot", &path).unwrap();
+            }
+        }
+        std::os::unix::fs::symlink("usr/bin", work.join("root/bin")).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab/cluster/image");
+        let archive = work.join("image.tar");
+        let made = Command::new(script)
+            .arg(IMAGE)
+            .arg(work.join("root"))
+            .arg("/usr/bin/bash")
+            .stdout(std::fs::File::create(&archive).unwrap())
+            .status();
+        assert!(made.unwrap().success());
+        cluster.script(&["load", archive.to_str().unwrap()]).ok();
+        std::fs::remove_dir_all(&work).unwrap();
+    });
+}
+
+/// A cluster with our image, or nothing after saying why.
+fn ready() -> Option<Cluster> {
+    let cluster = shared()?;
+    image(&cluster);
+    Some(cluster)
+}
+
+fn plugin(space: &Space<'_>, words: &[&str]) -> Command {
+    let mut c = space.cluster.command("kubectl-netshoot");
+    let (word, rest) = words.split_first().unwrap();
+    c.arg(word).args(["-n", &space.name]).args(rest);
+    c.env("NETSHOOT_IMAGE", IMAGE);
+    c
+}
+
+fn text(output: &Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn say(space: &Space<'_>, words: &[&str]) -> Said {
+    text(&plugin(space, words).output().unwrap())
+}
+
+/// Pods of ours in the namespace.
+fn ours(space: &Space<'_>) -> String {
+    let label = "app.kubernetes.io/managed-by=netshoot";
+    space
+        .kubectl(&["get", "pods", "-l", label, "-o", "name"])
+        .ok()
+}
+
+#[track_caller]
+fn nothing_is_left(space: &Space<'_>) {
+    until("nothing of ours is left", 30, || match ours(space) {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    });
+}
+
+/// A web server whose image holds no shell.
+fn web(space: &Space<'_>) -> String {
+    space.apply(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: web, image: 'localhost/agnhost:lab', imagePullPolicy: Never, args: [netexec]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+",
+    );
+    space
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])
+        .ok();
+    let all = space.kubectl(&[
+        "get",
+        "pods",
+        "-l",
+        "app=web",
+        "-o",
+        "jsonpath={.items[0].metadata.name}",
+    ]);
+    all.ok()
+}
+
+#[test]
+fn the_exit_code_and_each_stream_come_back() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("run");
+    let said = say(
+        &space,
+        &[
+            "run",
+            "tmp-shell",
+            "--",
+            "bash",
+            "-c",
+            "echo out; echo err >&2; exit 7",
+        ],
+    );
+    assert_eq!((said.code, said.out.as_str()), (7, "out\n"), "{}", said.err);
+    assert!(
+        said.err.ends_with("err\n") && said.err.contains("profile restricted"),
+        "{}",
+        said.err
+    );
+    // Again at once, under the same name.
+    let said = say(&space, &["run", "tmp-shell", "-q", "--", "no-such-tool"]);
+    assert_eq!(said.code, 127, "{}", said.err);
+    nothing_is_left(&space);
+}
+
+#[test]
+fn not_a_byte_of_a_short_command_is_lost() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("short");
+    for i in 0..8 {
+        let said = say(
+            &space,
+            &["run", &format!("t{i}"), "-q", "--", "echo", &i.to_string()],
+        );
+        assert_eq!((said.code, said.out), (0, format!("{i}\n")), "{}", said.err);
+    }
+    nothing_is_left(&space);
+}
+
+#[test]
+fn bytes_go_in_and_out_unchanged() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("bytes");
+    let pod = web(&space);
+    let bytes: Vec<u8> = (0..3_000_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for words in [
+        vec!["run", "copy", "-q", "-i", "--", "cat"],
+        vec!["debug", &pod, "-q", "-i", "--", "cat"],
+    ] {
+        let mut child = plugin(&space, &words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut to = child.stdin.take().unwrap();
+        let sent = bytes.clone();
+        let writer = std::thread::spawn(move || to.write_all(&sent).unwrap());
+        let mut got = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut got).unwrap();
+        writer.join().unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(
+            got == bytes,
+            "{words:?}: {} bytes of {}",
+            got.len(),
+            bytes.len()
+        );
+    }
+    nothing_is_left(&space);
+}
+
+#[test]
+fn a_container_of_ours_is_used_again_and_two_people_do_not_disturb_each_other() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("two");
+    let pod = web(&space);
+    let said = say(&space, &["debug", &pod, "--", "ip", "addr", "show"]);
+    let said = if said.code == 127 {
+        say(&space, &["debug", &pod, "--", "cat", "/proc/net/dev"])
+    } else {
+        said
+    };
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("eth0"), "{}", said.out);
+    let first = start(plugin(
+        &space,
+        &[
+            "debug",
+            &pod,
+            "-q",
+            "--",
+            "bash",
+            "-c",
+            "echo began; sleep 3; echo ended",
+        ],
+    ));
+    let (mut first, mut out) = first;
+    let mut began = [0; 6];
+    out.read_exact(&mut began).unwrap();
+    let other = say(&space, &["debug", "svc/web", "--", "bash", "-c", "exit 4"]);
+    assert_eq!(other.code, 4, "{}", other.err);
+    assert!(
+        other.err.contains("using the running container"),
+        "{}",
+        other.err
+    );
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "ended\n");
+    assert!(first.wait().unwrap().success());
+    let names = space.field(&format!("pod/{pod}"), "{.spec.ephemeralContainers[*].name}");
+    assert_eq!(names.split(' ').count(), 1, "{names}");
+    let target = space.field(
+        &format!("pod/{pod}"),
+        "{.spec.ephemeralContainers[0].targetContainerName}",
+    );
+    assert_eq!(target, "web");
+    // What runs is said, ended on demand, and its entry is said too.
+    assert!(
+        say(&space, &["clean"])
+            .ok()
+            .contains("runs until its deadline")
+    );
+    assert!(
+        say(&space, &["clean", "--all"])
+            .ok()
+            .contains("its entry stays")
+    );
+    until("it has ended", 20, || {
+        let state = space.field(
+            &format!("pod/{pod}"),
+            "{.status.ephemeralContainerStatuses[0].state}",
+        );
+        ring5::holds(state, "terminated")
+    });
+    assert!(
+        say(&space, &["clean"])
+            .ok()
+            .contains("has ended; its entry stays")
+    );
+}
+
+fn start(mut c: Command) -> (Child, std::process::ChildStdout) {
+    let mut child = c
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = child.stdout.take().unwrap();
+    (child, out)
+}
+
+#[test]
+fn nodes_and_the_network_of_any_pod_are_reached() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("node");
+    let pod = web(&space);
+    let said = say(
+        &space,
+        &["debug", "node/node-a", "--", "cat", "/proc/net/route"],
+    );
+    assert!(said.ok().contains("cni0"));
+    let said = say(
+        &space,
+        &["debug", "node/node-a", "--", "ls", "/host/etc/cni"],
+    );
+    assert!(said.ok().contains("net.d"));
+    let said = say(
+        &space,
+        &[
+            "exec-in",
+            &pod,
+            "--",
+            "cat",
+            "/proc/net/fib_trie",
+            "/etc/resolv.conf",
+        ],
+    )
+    .ok();
+    let address = space.field(&format!("pod/{pod}"), "{.status.podIP}");
+    assert!(said.contains(&address), "{address}: {said}");
+    assert!(
+        said.contains(&format!("search {}.svc", space.name)),
+        "{said}"
+    );
+    let said = say(&space, &["debug", "node/nowhere", "--", "true"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.err
+            .contains("Error from server (NotFound): nodes \"nowhere\" not found"),
+        "{}",
+        said.err
+    );
+    nothing_is_left(&space);
+}
+
+#[test]
+fn auto_takes_what_the_namespace_admits_and_a_refusal_says_what_would_pass() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("level");
+    let label = |level: &str| {
+        let pair = format!("pod-security.kubernetes.io/enforce={level}");
+        cluster
+            .kubectl(&["label", "--overwrite", "namespace", &space.name, &pair])
+            .ok();
+    };
+    for (level, tool, user) in [
+        ("restricted", "ping", "65532"),
+        ("restricted", "true", "65532"),
+        ("baseline", "ping", "0"),
+        ("privileged", "nft", "0"),
+    ] {
+        label(level);
+        let script = format!("id -u; false && {tool}");
+        let said = say(&space, &["run", "who", "--", "bash", "-c", &script]);
+        assert_eq!(said.out.trim(), user, "{level} {tool}: {}", said.err);
+        if (level, tool) == ("restricted", "ping") {
+            assert!(said.err.contains("ping wants baseline"), "{}", said.err);
+        }
+    }
+    label("restricted");
+    let said = say(&space, &["run", "who", "--profile=netadmin", "--", "true"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.err.contains("would pass: --profile=restricted"),
+        "{}",
+        said.err
+    );
+    let said = say(&space, &["debug", "node/node-a", "--", "true"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("no profile would pass"), "{}", said.err);
+    nothing_is_left(&space);
+}
+
+/// Pods and what each level thinks of them: our evaluator says it through --profile, the API server by admission.
+#[test]
+fn our_reading_of_the_levels_is_the_api_servers() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("pss");
+    let overrides = [
+        "{}",
+        r#"{"spec":{"hostNetwork":true}}"#,
+        r#"{"spec":{"hostPID":true}}"#,
+        r#"{"spec":{"volumes":[{"name":"v","hostPath":{"path":"/"}}]}}"#,
+        r#"{"spec":{"volumes":[{"name":"v","nfs":{"server":"a","path":"/"}}]}}"#,
+        r#"{"spec":{"securityContext":{"sysctls":[{"name":"kernel.msgmax","value":"1"}]}}}"#,
+        r#"{"spec":{"securityContext":{"sysctls":[{"name":"net.ipv4.tcp_rmem","value":"4096 1 1"}]}}}"#,
+        r#"{"spec":{"securityContext":{"seccompProfile":{"type":"Unconfined"}}}}"#,
+        r#"{"spec":{"securityContext":{"seLinuxOptions":{"type":"spc_t"}}}}"#,
+        r#"{"spec":{"containers":[{"ports":[{"containerPort":80,"hostPort":80}]}]}}"#,
+        r#"{"spec":{"containers":[{"livenessProbe":{"httpGet":{"port":80,"host":"10.0.0.1"}}}]}}"#,
+        r#"{"spec":{"containers":[{"securityContext":{"capabilities":{"add":["CHOWN"]}}}]}}"#,
+        r#"{"spec":{"containers":[{"securityContext":{"capabilities":{"add":["NET_BIND_SERVICE"]}}}]}}"#,
+        r#"{"spec":{"containers":[{"securityContext":{"runAsUser":0}}]}}"#,
+    ];
+    for level in ["baseline", "restricted"] {
+        let pair = format!("pod-security.kubernetes.io/enforce={level}");
+        cluster
+            .kubectl(&["label", "--overwrite", "namespace", &space.name, &pair])
+            .ok();
+        for over in overrides {
+            for profile in ["restricted", "baseline", "general"] {
+                let words = [
+                    "run",
+                    "x",
+                    "--overrides",
+                    over,
+                    "--profile",
+                    profile,
+                    "--dry-run=client",
+                    "-o",
+                    "json",
+                ];
+                let pod = say(&space, &words).ok();
+                let server = space.cluster.feed(
+                    &["-n", &space.name, "create", "--dry-run=server", "-f", "-"],
+                    &pod,
+                );
+                assert!(
+                    server.code == 0 || server.err.contains("violates PodSecurity"),
+                    "{}",
+                    server.err
+                );
+                let said = say(
+                    &space,
+                    &[
+                        "run",
+                        "x",
+                        "--overrides",
+                        over,
+                        "--profile",
+                        profile,
+                        "--dry-run=server",
+                    ],
+                );
+                let we_refuse = said.err.contains("enforces PodSecurity level");
+                assert_eq!(
+                    we_refuse,
+                    server.code != 0,
+                    "{level} {profile} {over}:\n{}\n{}",
+                    said.err,
+                    server.err
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_right_comes_with_the_role_that_grants_it() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("rights");
+    let words = ["run", "x", "--as=jo", "-q", "--", "echo", "allowed"];
+    let said = say(&space, &words);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.err
+            .starts_with("Error from server (Forbidden): pods is forbidden: User \"jo\""),
+        "{}",
+        said.err
+    );
+    let (_, yaml) = said.err.split_once("<<EOF\n").unwrap();
+    space.apply(yaml.trim_end().trim_end_matches("EOF"));
+    assert_eq!(say(&space, &words).ok(), "allowed\n");
+    nothing_is_left(&space);
+}
+
+#[test]
+fn whatever_ends_the_client_the_pod_ends_too() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("ends");
+    let begun = |name: &str| {
+        let (child, mut out) = start(plugin(
+            &space,
+            &["run", name, "--", "bash", "-c", "echo began; sleep 300"],
+        ));
+        out.read_exact(&mut [0; 6]).unwrap();
+        (child, out)
+    };
+    for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 130)] {
+        let (mut child, _out) = begun(&signal.to_lowercase());
+        let pid = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        nothing_is_left(&space);
+    }
+    // Nobody can act on a KILL: what is left is found by clean.
+    let (mut child, _out) = begun("killed");
+    assert!(
+        say(&space, &["clean"])
+            .ok()
+            .contains("its client still runs")
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ours(&space).contains("pod/killed"));
+    assert!(say(&space, &["clean"]).ok().contains("its client is gone"));
+    nothing_is_left(&space);
+    let said = say(
+        &space,
+        &["run", "late", "--deadline=2s", "--", "sleep", "300"],
+    );
+    assert!(
+        said.code != 0 && said.err.contains("deadline"),
+        "{}",
+        said.err
+    );
+    nothing_is_left(&space);
+}
+
+#[test]
+fn bad_days_end_in_one_clear_sentence() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("bad");
+    let fails = |words: &[&str], tells: &str| {
+        let said = say(&space, words);
+        assert_eq!(said.code, 1, "{words:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains(tells), "{words:?}: {}", said.err);
+    };
+    fails(
+        &[
+            "run",
+            "a",
+            "--image=localhost/none:lab",
+            "--image-pull-policy=Never",
+            "--",
+            "true",
+        ],
+        "the image localhost/none:lab is not on the node",
+    );
+    fails(
+        &["run", "b", "--image=127.0.0.1:9/none:1", "--", "true"],
+        "cannot be pulled",
+    );
+    fails(
+        &[
+            "run",
+            "c",
+            "--node-selector=no=where",
+            "--pod-running-timeout=3s",
+            "--",
+            "true",
+        ],
+        "waiting for a node: 0/2 nodes are available",
+    );
+    fails(
+        &["run", "d", "--token=expired", "--", "true"],
+        "log in again",
+    );
+    fails(
+        &["run", "e", "--context=nope", "--", "true"],
+        "the kubeconfig has no context nope",
+    );
+    fails(
+        &["run", "f", "--server=https://127.0.0.1:9", "--", "true"],
+        "cannot be reached",
+    );
+    fails(&["debug", "nope", "--", "true"], "pods \"nope\" not found");
+    fails(
+        &["run", "g", "--no-such-flag"],
+        "error: unknown flag: --no-such-flag",
+    );
+    nothing_is_left(&space);
+}
+
+#[test]
+fn a_webhook_that_hangs_and_a_namespace_that_ends_are_named() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("hook");
+    let hook = format!(
+        "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: {0}}}
+webhooks:
+- name: slow.example.test
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  timeoutSeconds: 1
+  failurePolicy: Fail
+  namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {0}}}}}
+  rules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}}]
+  clientConfig: {{url: 'https://198.51.100.99:443/'}}
+",
+        space.name
+    );
+    space.apply(&hook);
+    let said = until("the webhook is asked", 20, || {
+        let said = say(&space, &["run", "x", "--", "true"]);
+        if said.code == 0 {
+            Err("it was admitted".to_string())
+        } else {
+            Ok(said)
+        }
+    });
+    cluster
+        .kubectl(&["delete", "validatingwebhookconfiguration", &space.name])
+        .ok();
+    assert!(
+        said.err.contains("slow.example.test") && said.err.contains("Service behind it"),
+        "{}",
+        said.err
+    );
+    // A finalizer keeps the namespace in its last state.
+    space.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: keeps, finalizers: [example.test/keeps]}\n");
+    cluster
+        .kubectl(&["delete", "namespace", &space.name, "--wait=false"])
+        .ok();
+    let said = say(&space, &["run", "x", "--", "true"]);
+    space.kubectl(&[
+        "patch",
+        "configmap",
+        "keeps",
+        "--type=merge",
+        "-p",
+        "{\"metadata\":{\"finalizers\":null}}",
+    ]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("is being deleted"), "{}", said.err);
+}
+
+#[test]
+fn the_resident_deployment_comes_and_goes() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("deploy");
+    let said = say(&space, &["deploy", "--dry-run=client", "-o", "yaml"]).ok();
+    assert!(
+        said.contains("memory: 128Mi") && said.contains("kind: Deployment"),
+        "{said}"
+    );
+    assert!(
+        say(&space, &["deploy"])
+            .ok()
+            .contains("deployment.apps/netshoot created")
+    );
+    let said = space.kubectl(&["exec", "deploy/netshoot", "--", "bash", "-c", "echo here"]);
+    assert_eq!(said.ok(), "here\n");
+    assert!(say(&space, &["clean"]).ok().contains("Nothing to clean"));
+    assert!(
+        say(&space, &["undeploy"])
+            .ok()
+            .contains("deployment.apps/netshoot deleted")
+    );
+    nothing_is_left(&space);
+}
+
+#[test]
+fn a_copy_leaves_the_original_alone() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("copy");
+    let pod = web(&space);
+    let said = say(
+        &space,
+        &[
+            "debug",
+            &pod,
+            "--copy-to=web-copy",
+            "--rm",
+            "-q",
+            "--",
+            "bash",
+            "-c",
+            "exit 9",
+        ],
+    );
+    assert_eq!(said.code, 9, "{}", said.err);
+    nothing_is_left(&space);
+    assert_eq!(
+        space.field(&format!("pod/{pod}"), "{.spec.ephemeralContainers}"),
+        ""
+    );
+}
+
+#[test]
+fn names_of_the_cluster_are_completed() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("complete");
+    let pod = web(&space);
+    let complete = |words: &[&str]| {
+        let mut c = cluster.command("netshoot");
+        c.arg("__complete").args(words);
+        text(&c.output().unwrap()).out
+    };
+    assert_eq!(
+        complete(&["debug", "-n", &space.name, "web"]),
+        format!("{pod}\n:4\n")
+    );
+    assert_eq!(
+        complete(&["debug", "-n", &space.name, "svc/"]),
+        "svc/web\n:4\n"
+    );
+    assert_eq!(
+        complete(&["debug", "node/node-"]),
+        "node/node-a\nnode/node-b\n:4\n"
+    );
+    assert_eq!(complete(&["run", "x", "--node", "node-a"]), "node-a\n:4\n");
+    assert_eq!(
+        complete(&["debug", "-n", &space.name]),
+        format!("{}\n:4\n", space.name)
+    );
+    assert!(
+        !complete(&["run", "x", "--context", ""])
+            .trim_end_matches(":4\n")
+            .is_empty()
+    );
+}
