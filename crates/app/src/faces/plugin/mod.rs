@@ -11,7 +11,7 @@ pub mod deploy;
 pub mod flags;
 mod held;
 mod image;
-#[cfg(all(target_os = "linux", feature = "full"))]
+#[cfg(target_os = "linux")]
 pub mod inside;
 mod merge;
 mod owner;
