@@ -39,7 +39,9 @@ in_pod crm dialer-79989b968d-5g5vq sh -c 'for i in 1 2 3; do curl -v -o /dev/nul
 in_pod crm dialer-79989b968d-xg2nw sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve contacts.crm.svc.cluster.local:8080:10.96.207.70 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://contacts.crm.svc.cluster.local:8080/; done'
 
 step 4 '深入：丢包、报文大小与抓包'
-in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 --report -c 10 -n 10.96.207.70
+# -Z 1：重传后才得到应答的 SYN 计为丢失；缺省等待 10 秒，会计为收到（但很慢）
+# -f 10：TTL 较小的报文止于节点，节点规则会把 ICMP 错误的源地址改写成 Service 地址，mtr 会误以为已经到达
+in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 -Z 1 -f 10 --report -c 20 -n 10.96.207.70
 # 抓包时请在另一终端发起请求；重复的序号即为重传
 in_pod crm dialer-79989b968d-5g5vq timeout 10 tcpdump -ni any -c 200 'host 10.96.207.70 and port 8080'
 
