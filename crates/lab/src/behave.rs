@@ -103,6 +103,13 @@ pub struct Call {
     /// Request body bytes.
     #[serde(default)]
     pub body_bytes: u32,
+    /// How many make this call, independently of each other.
+    #[serde(default = "one")]
+    pub callers: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Memory, as a cache takes it.
@@ -225,9 +232,12 @@ fn live(behaviour: Behaviour, world: Option<UnixStream>) -> i32 {
         }
     }
     for call in behaviour.call {
-        start("call", &shared, move |shared| {
-            call::again_and_again(&call, shared)
-        });
+        for _ in 0..call.callers {
+            let call = call.clone();
+            start("call", &shared, move |shared| {
+                call::again_and_again(&call, shared)
+            });
+        }
     }
     if behaviour.dns {
         let started = match world {

@@ -46,7 +46,9 @@ in_pod media gallery-fbcd8bd4f-s2phc sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 
 in_pod media gallery-fbcd8bd4f-vd7z9 sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
 
 step 4 'Deeper: loss, size and what is on the wire'
-in_pod media gallery-fbcd8bd4f-s2phc mtr --tcp --port 80 --report -c 10 -n 10.96.238.146
+# -Z 1: a SYN that is answered only after it was sent again counts as lost; by itself mtr waits 10 s and counts it as received, late
+# -f 10: a packet with a smaller TTL ends at a node, whose rules give its ICMP error the address of the Service; mtr takes that for the Service and looks no further
+in_pod media gallery-fbcd8bd4f-s2phc mtr --tcp --port 80 -Z 1 -f 10 --report -c 20 -n 10.96.238.146
 # while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
 in_pod media gallery-fbcd8bd4f-s2phc timeout 10 tcpdump -ni any -c 200 'host 10.96.238.146 and port 80'
 

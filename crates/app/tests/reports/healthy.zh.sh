@@ -46,7 +46,9 @@ in_pod media gallery-fbcd8bd4f-s2phc sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 
 in_pod media gallery-fbcd8bd4f-vd7z9 sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
 
 step 4 '深入：丢包、报文大小与抓包'
-in_pod media gallery-fbcd8bd4f-s2phc mtr --tcp --port 80 --report -c 10 -n 10.96.238.146
+# -Z 1：重传后才得到应答的 SYN 计为丢失；缺省等待 10 秒，会计为收到（但很慢）
+# -f 10：TTL 较小的报文止于节点，节点规则会把 ICMP 错误的源地址改写成 Service 地址，mtr 会误以为已经到达
+in_pod media gallery-fbcd8bd4f-s2phc mtr --tcp --port 80 -Z 1 -f 10 --report -c 20 -n 10.96.238.146
 # 抓包时请在另一终端发起请求；重复的序号即为重传
 in_pod media gallery-fbcd8bd4f-s2phc timeout 10 tcpdump -ni any -c 200 'host 10.96.238.146 and port 80'
 

@@ -359,6 +359,7 @@ pub(super) fn once_for_test(
     let call = Call {
         url: url.into(),
         every_ms: 1,
+        callers: 1,
         timeout_ms: Some(timeout_ms),
         body_bytes,
     };

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 const MIB: u64 = 1024 * 1024;
 /// How often the cache does its work.
 const TICK: Duration = Duration::from_millis(20);
-/// Replicas that were started together must not die together: the growth of their first processes
-/// begins spread over this long, about one life.
+/// From the kill of a process to the growth of the next: restart, start, ready.
+const AWAY: Duration = Duration::from_millis(900);
+/// How replicas are spread that nothing kills.
 const SPREAD: Duration = Duration::from_millis(4800);
 
 /// What a cache holds.
@@ -38,7 +39,12 @@ impl Cache {
         } else {
             vec![Vec::new(); plan.items as usize]
         };
-        let pause = turn.map_or(Duration::ZERO, |(index, count)| SPREAD * index / count);
+        // Replicas that were started together must not die together: the growth of their first
+        // processes begins spread over one life.
+        let spread = limit
+            .and_then(|l| life(&plan, l))
+            .map_or(SPREAD, |life| life + AWAY);
+        let pause = turn.map_or(Duration::ZERO, |(index, count)| spread * index / count);
         Cache {
             plan,
             limit,
@@ -135,6 +141,23 @@ impl Cache {
     }
 }
 
+/// About how long a process lives until it is at its limit; none when it never gets there.
+fn life(plan: &Memory, limit: u64) -> Option<Duration> {
+    let base = u64::from(plan.base_mib) * MIB;
+    let wanted = limit.saturating_sub(base) as f64 / (f64::from(plan.item_kib) * 1024.0);
+    let (all, rate) = (f64::from(plan.items), f64::from(plan.per_second));
+    let seconds = if plan.leak {
+        wanted / rate
+    } else {
+        // Of random items more and more are there already.
+        (all / rate) * (all / (all - wanted)).ln()
+    };
+    // Never: not a number, or not finite.
+    (0.0..3600.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds) + Duration::from_millis(plan.stall_ms))
+}
+
 /// Resident bytes that are not a file's (proc(5), statm: the second number less the third, pages).
 pub(super) fn private_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -214,6 +237,25 @@ mod tests {
             (pause("0/5"), pause("1/5") * 4),
             (Duration::ZERO, pause("4/5"))
         );
+    }
+
+    #[test]
+    fn a_life_is_as_long_as_the_limit_lets_it() {
+        let limit = 64 * MIB;
+        let leak = life(&plan(0, true), limit).unwrap();
+        assert_eq!(
+            leak,
+            Duration::from_millis(24_001),
+            "60 MiB, 10 x 256 KiB a second"
+        );
+        let bounded = life(&plan(400, false), limit).unwrap();
+        assert!(bounded > leak, "it finds some of them: {bounded:?}");
+        assert_eq!(life(&plan(200, false), limit), None, "54 MiB at most");
+        let idle = Memory {
+            per_second: 0,
+            ..plan(400, false)
+        };
+        assert_eq!(life(&idle, limit), None);
     }
 
     #[test]

@@ -1,23 +1,25 @@
 //! What the two memory checks share: is it memory that hurts here, and how does it grow?
 
+mod around;
+
 use crate::check::{Findings, View};
 use crate::finding::{Finding, Seen};
 use crate::growth::{Growth, judge, mebibytes, parse_quantity};
 use crate::object::{Object, ObjectRef, at};
-use crate::observe::{attempts, tally};
 use crate::path::HopKind;
-use crate::probe::{Answer, ContainerMemory, Outcome, Question};
+use crate::probe::{Answer, Answered, ContainerMemory, Question};
 use crate::text;
 use crate::text::Text;
 use crate::time;
+use around::Around;
 use serde_json::{Value, json};
 
 /// An OOM kill longer ago than this says nothing about now.
 const RECENT_MS: i64 = 600_000;
 /// How long the growth is watched.
-pub const WATCH_MS: u32 = 900;
-/// How long the client's packets are watched: longer than the 1 s after which a SYN is sent again.
-const CAPTURE_MS: u32 = 1300;
+const WATCH_MS: u32 = 1400;
+/// How long it is watched again, together with the requests: a pod more or less that grows decides.
+const AGAIN_MS: u32 = 900;
 /// A living container from this share of its limit on is "close".
 const CLOSE: f64 = 0.8;
 
@@ -38,6 +40,8 @@ pub struct Pressure {
     pub more: Vec<Seen>,
     /// ICMP to the same pods, when all of it was answered.
     pub clean: Vec<Seen>,
+    /// TCP retransmissions that the capture at the client counted.
+    pub retransmissions: u64,
     /// The chain from root to the lost SYN.
     pub chain: Vec<Text>,
 }
@@ -51,29 +55,22 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         .collect();
     let (pod, kill) = kills.iter().min_by_key(|(_, k)| k.ago_ms)?;
     let limit = limit_of(pod, &kill.container)?;
-    let mut more = Vec::new();
-    let memory: Vec<(&Object, &ContainerMemory)> = pods
-        .iter()
-        .filter_map(|p| watched(view, p, &kill.container).map(|m| (*p, m)))
-        .collect();
-    let (mut around, mut then) = (Vec::new(), Vec::new());
-    queues(view, &pods, &mut around, &mut then);
-    let clean = network_is_clean(view, &pods);
-    sent_again(view, &mut around);
-    let close: Vec<&(&Object, &ContainerMemory)> =
-        memory.iter().filter(|(_, m)| is_close(m, limit)).collect();
-    if close.is_empty() {
+    let memory = watched(view, &pods, &kill.container, WATCH_MS);
+    let around = Around::of(view, &pods);
+    let close = memory.iter().filter(|w| is_close(w.memory, limit)).count();
+    if close == 0 {
         return None;
     }
-    for (p, m) in &memory {
-        more.extend(memory_seen(view, p, m, limit));
-    }
+    let again = watched(view, &pods, &kill.container, AGAIN_MS);
     // Everything was asked together with the symptom, since watching takes a while.
     if view.observed().hurts() != Some(true) {
         return None;
     }
-    let growth = judge(&memory.iter().map(|(_, m)| *m).collect::<Vec<_>>());
-    let killed = kills.len();
+    let watched: Vec<&Watched<'_>> = memory.iter().chain(&again).collect();
+    let samples: Vec<&ContainerMemory> = watched.iter().map(|w| w.memory).collect();
+    let growth = judge(&samples);
+    let seen = watched.iter();
+    let mut more: Vec<Seen> = seen.filter_map(|w| memory_seen(view, w, limit)).collect();
     let mut chain = vec![
         text!(
             "memory limit {} of container {container}",
@@ -85,29 +82,20 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
             "{killed} of {pods} pods OOMKilled, the last one {} ago",
             "{pods} 个 Pod 中 {killed} 个被 OOMKilled，最近一次在 {} 前",
             time::age(kill.ago_ms),
+            killed = kills.len(),
             pods = pods.len()
         ),
         text!(
             "{near} of {living} living pods above {} % of the limit",
             "{living} 个存活 Pod 中 {near} 个高于上限的 {} %",
             (CLOSE * 100.0) as u32,
-            near = close.len(),
+            near = close,
             living = memory.len()
         ),
     ];
-    more.extend(around);
-    chain.extend(then);
-    let first = view.fact(
-        HopKind::Backend,
-        pod,
-        "status.containerStatuses.lastState",
-        text!(
-            "OOMKilled (exit code 137) {} ago, {} restarts",
-            "{} 前 OOMKilled（退出码 137），重启 {} 次",
-            time::age(kill.ago_ms),
-            kill.restarts
-        ),
-    );
+    more.extend(around.seen);
+    chain.extend(around.chain);
+    let first = kill.seen(view, pod);
     Some(Pressure {
         owner: view.topology.owner_of(pod),
         container: kill.container.clone(),
@@ -115,7 +103,8 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         growth,
         first,
         more,
-        clean,
+        clean: around.clean,
+        retransmissions: around.retransmissions,
         chain,
     })
 }
@@ -171,9 +160,16 @@ pub fn rule_out_the_network(out: &mut Findings, p: &Pressure) {
     let [first, rest @ ..] = p.clean.as_slice() else {
         return;
     };
+    let looks = match p.retransmissions {
+        0 => Text::default(),
+        n => text!(
+            ", though {n} TCP retransmissions look like one",
+            "，虽然 {n} 次 TCP 重传看起来像"
+        ),
+    };
     let says = text!(
-        "not a lossy network: ICMP to the very pods whose SYNs are lost is answered every time, and their accept queues count the losses",
-        "不是网络丢包：丢失 SYN 的那些 Pod 每次都回应 ICMP，丢失的数量记在它们的 accept 队列上"
+        "not a lossy network{looks}: ICMP to the very pods whose SYNs are lost is answered every time, and their accept queues count the losses",
+        "不是网络丢包{looks:#}：丢失 SYN 的那些 Pod 每次都回应 ICMP，丢失的数量记在它们的 accept 队列上"
     );
     let f = out.fine(p.owner.clone(), HopKind::Path, says, first.clone());
     for seen in rest {
@@ -213,6 +209,19 @@ struct Kill {
     container: String,
     ago_ms: i64,
     restarts: i64,
+}
+
+impl Kill {
+    fn seen(&self, view: &View<'_>, pod: &Object) -> Seen {
+        let text = text!(
+            "OOMKilled (exit code 137) {} ago, {} restarts",
+            "{} 前 OOMKilled（退出码 137），重启 {} 次",
+            time::age(self.ago_ms),
+            self.restarts
+        );
+        let field = "status.containerStatuses.lastState";
+        view.fact(HopKind::Backend, pod, field, text)
+    }
 }
 
 /// The pods behind the Service: named by its endpoints, ready or not.
@@ -261,19 +270,37 @@ fn limit_of(pod: &Object, container: &str) -> Option<u64> {
     parse_quantity(at(c, "resources.limits.memory").as_str()?)
 }
 
-fn watched<'a>(view: &View<'a>, pod: &Object, container: &str) -> Option<&'a ContainerMemory> {
-    let question = Question::Memory {
-        namespace: pod.namespace().into(),
-        pod: pod.name().into(),
-        watch_ms: WATCH_MS,
+/// A container while it was watched.
+struct Watched<'a> {
+    pod: &'a Object,
+    answered: &'a Answered,
+    memory: &'a ContainerMemory,
+}
+
+fn watched<'a>(
+    view: &View<'a>,
+    pods: &[&'a Object],
+    container: &str,
+    watch_ms: u32,
+) -> Vec<Watched<'a>> {
+    let one = |pod: &&'a Object| {
+        let question = Question::Memory {
+            namespace: pod.namespace().into(),
+            pod: pod.name().into(),
+            watch_ms,
+        };
+        let answered = view.ask(view.node(pod.str("spec.nodeName")), question)?;
+        let Answer::Memory(all) = &answered.answer else {
+            return None;
+        };
+        let memory = all.iter().find(|m| m.container == container)?;
+        Some(Watched {
+            pod,
+            answered,
+            memory,
+        })
     };
-    match &view
-        .ask(view.node(pod.str("spec.nodeName")), question)?
-        .answer
-    {
-        Answer::Memory(all) => all.iter().find(|m| m.container == container),
-        _ => None,
-    }
+    pods.iter().filter_map(one).collect()
 }
 
 fn highest(m: &ContainerMemory) -> u64 {
@@ -284,13 +311,8 @@ fn is_close(m: &ContainerMemory, limit: u64) -> bool {
     m.limit_hits > 0 || highest(m).max(m.max_usage) as f64 >= CLOSE * limit as f64
 }
 
-fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -> Option<Seen> {
-    let question = Question::Memory {
-        namespace: pod.namespace().into(),
-        pod: pod.name().into(),
-        watch_ms: WATCH_MS,
-    };
-    let answered = view.ask(view.node(pod.str("spec.nodeName")), question)?;
+fn memory_seen(view: &View<'_>, w: &Watched<'_>, limit: u64) -> Option<Seen> {
+    let (pod, m) = (w.pod, w.memory);
     let (first, last) = (m.samples.first()?.1, m.samples.last()?.1);
     let text = text!(
         "pod {}: {} to {} of {} within {} ms, highest {}, limit hit {} times ({})",
@@ -304,132 +326,5 @@ fn memory_seen(view: &View<'_>, pod: &Object, m: &ContainerMemory, limit: u64) -
         m.limit_hits,
         m.accounted_by
     );
-    Some(view.saw(HopKind::Backend, answered, text))
-}
-
-/// Accept queues of the pods: full ones, and the overflows the kernel counted.
-fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut Vec<Text>) {
-    let mut overflows = 0;
-    for pod in pods {
-        let place = view.pod(&pod.reference());
-        if let Some(a) = view.ask(place.clone(), Question::Counters)
-            && let Answer::Counters(c) = &a.answer
-            && let Some(n) = c.get("TcpExt.ListenOverflows").filter(|n| **n > 0)
-        {
-            overflows += n;
-            more.push(view.saw(
-                HopKind::Listener,
-                a,
-                text!(
-                    "pod {}: accept queue overflowed {n} times (TcpExt.ListenOverflows)",
-                    "pod {}：accept 队列溢出 {n} 次（TcpExt.ListenOverflows）",
-                    pod.name()
-                ),
-            ));
-        }
-        if let Some(a) = view.ask(place, Question::Sockets)
-            && let Answer::Sockets(all) = &a.answer
-            && let Some(s) = all
-                .iter()
-                .find(|s| s.state == "LISTEN" && s.recv_q > s.send_q)
-        {
-            more.push(view.saw(
-                HopKind::Listener,
-                a,
-                text!(
-                    "pod {}: {} connections wait in an accept queue of {}",
-                    "pod {}：{} 个连接在长度为 {} 的 accept 队列中等待",
-                    pod.name(),
-                    s.recv_q,
-                    s.send_q
-                ),
-            ));
-        }
-    }
-    if overflows > 0 {
-        chain.push(text!(
-            "stalled pods stop accepting: accept queues overflowed {overflows} times, SYNs to them vanish",
-            "停顿的 Pod 不再接受连接：accept 队列溢出 {overflows} 次，发往它们的 SYN 消失"
-        ));
-    }
-    let silent = view.observed().endpoints_that(Outcome::Silent);
-    if !silent.is_empty() {
-        let names: Vec<String> = silent
-            .iter()
-            .filter_map(|(e, _)| e.pod.as_ref().map(|p| p.name.clone()))
-            .collect();
-        chain.push(text!(
-            "handshakes with {} go unanswered",
-            "与 {} 的握手没有应答",
-            names.join(", ")
-        ));
-    }
-    let (lost, of) = view.observed().share();
-    if of > 0 {
-        chain.push(text!(
-            "{lost} of {of} tries through the Service fail",
-            "经 Service 的 {of} 次尝试中 {lost} 次失败"
-        ));
-    }
-}
-
-/// What a capture at the client shows meanwhile: packets sent again look like a lossy network.
-fn sent_again(view: &View<'_>, more: &mut Vec<Seen>) {
-    let question = Question::Capture {
-        interface: String::new(),
-        host: None,
-        port: Some(view.path.conversation.port),
-        millis: CAPTURE_MS,
-    };
-    let Some(answered) = view.ask(view.path.vantage(), question) else {
-        return;
-    };
-    let Answer::Capture(flows) = &answered.answer else {
-        return;
-    };
-    let again: u64 = flows.iter().map(|f| f.retransmissions).sum();
-    if again > 0 {
-        let hurt = flows.iter().filter(|f| f.retransmissions > 0).count();
-        more.push(view.saw(
-            HopKind::Path,
-            answered,
-            text!(
-                "capture at the client: {again} packets sent again in {hurt} of {all} connections",
-                "客户端抓包：{all} 个连接中有 {hurt} 个共重传 {again} 个报文",
-                all = flows.len()
-            ),
-        ));
-    }
-}
-
-/// ICMP to the same pods, to tell a stalled process from a lossy network; nothing unless all of it
-/// was answered.
-fn network_is_clean(view: &View<'_>, pods: &[&Object]) -> Vec<Seen> {
-    let mut outcomes = Vec::new();
-    let mut seen = Vec::new();
-    for b in view.path.backends.iter().take(pods.len().max(1)) {
-        let question = Question::Echo {
-            to: b.address,
-            count: 3,
-            timeout_ms: 500,
-        };
-        if let Some(a) = view.ask(view.path.vantage(), question) {
-            let all = attempts(a);
-            let how = tally(all.iter().map(|t| t.outcome));
-            outcomes.extend(all.iter().map(|t| t.outcome));
-            seen.push(view.saw(
-                HopKind::Path,
-                a,
-                text!(
-                    "ICMP echo to {}: {how}",
-                    "ICMP echo 到 {}：{how:#}",
-                    b.address
-                ),
-            ));
-        }
-    }
-    if outcomes.is_empty() || outcomes.iter().any(|o| *o != Outcome::Answered) {
-        return Vec::new();
-    }
-    seen
+    Some(view.saw(HopKind::Backend, w.answered, text))
 }

@@ -109,7 +109,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
-- {from: {node: {name: a}}, question: {memory: {namespace: shop, pod: cart-1, watch_ms: 900}}, answer: {memory: [{container: cart, accounted_by: cgroup v1, limit: 67108864, max_usage: 67108864, limit_hits: 40, age_ms: 4000, samples: [[0, 10000000], [400, 16000000], [800, 22000000], [1200, 28000000], [1600, 34000000], [2000, 40000000]]}]}}
+- {from: {node: {name: a}}, question: {memory: {namespace: shop, pod: cart-1, watch_ms: 1400}}, answer: {memory: [{container: cart, accounted_by: cgroup v1, limit: 67108864, max_usage: 67108864, limit_hits: 40, age_ms: 4000, samples: [[0, 10000000], [400, 16000000], [800, 22000000], [1200, 28000000], [1600, 34000000], [2000, 40000000]]}]}}
 ```
 ```finding
 memory-grows-without-bound shop/Pod/cart-1

@@ -146,7 +146,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 90}, {outcome: silent, took_us: 700000}]}}
-- {from: {node: {name: a}}, question: {memory: {namespace: shop, pod: cart-1, watch_ms: 900}}, answer: {memory: [{container: cart, accounted_by: cgroup v1, limit: 67108864, max_usage: 67108864, limit_hits: 40, age_ms: 4000, samples: [[0, 60000000], [400, 63000000]]}]}}
+- {from: {node: {name: a}}, question: {memory: {namespace: shop, pod: cart-1, watch_ms: 1400}}, answer: {memory: [{container: cart, accounted_by: cgroup v1, limit: 67108864, max_usage: 67108864, limit_hits: 40, age_ms: 4000, samples: [[0, 60000000], [400, 63000000]]}]}}
 ```
 ```finding
 memory-limit-below-working-set shop/Pod/cart-1

@@ -2,6 +2,7 @@
 //! with their own eyes, or must work where this program may not. Made from the probes that ran, in
 //! the order of the walk; what they saw stands beside each command.
 
+mod deeper;
 mod tools;
 mod words;
 
@@ -87,7 +88,7 @@ pub fn script(r: &Report, lang: Lang) -> String {
     for step in Step::ALL {
         let mut body = String::new();
         if step == Step::Deeper {
-            deeper(&mut body, r, lang);
+            deeper::commands(&mut body, r, lang);
         }
         if step == Step::Inside {
             number += 1;
@@ -183,46 +184,6 @@ fn asked(b: &mut String, r: &Report, step: Step, lang: Lang) {
             printed.push(c);
         }
     }
-}
-
-/// Where requests go first: the address of the request or of the repeated connect.
-fn front(r: &Report) -> Option<(Vantage, SocketAddr)> {
-    let mut best: Option<(u32, Vantage, SocketAddr)> = None;
-    for a in &r.audit {
-        let (weight, to) = match &a.probe.question {
-            Question::Http { to, .. } | Question::TlsHandshake { to, .. } => (1000, *to),
-            Question::TcpConnect { to, tries, .. } => (*tries, *to),
-            _ => continue,
-        };
-        if best.as_ref().is_none_or(|(w, ..)| weight > *w) {
-            best = Some((weight, a.probe.from.clone(), to));
-        }
-    }
-    best.map(|(_, from, to)| (from, to))
-}
-
-/// What the engine reads from counters and sockets, a person reads from these.
-fn deeper(b: &mut String, r: &Report, lang: Lang) {
-    let Some((from, to)) = front(r) else { return };
-    let (ip, port) = host_of(to);
-    let mtr = line(&[
-        "mtr", "--tcp", "--port", &port, "--report", "-c", "10", "-n", &ip,
-    ]);
-    let filter = format!("host {ip} and port {port}");
-    let dump = line(&[
-        "timeout", "10", "tcpdump", "-ni", "any", "-c", "200", &filter,
-    ]);
-    let note = lang.pick(
-        "while this listens, send a request from another terminal; repeated sequence numbers are retransmissions",
-        "抓包时请在另一终端发起请求；重复的序号即为重传",
-    );
-    let _ = writeln!(
-        b,
-        "{}\n{}\n{}",
-        at(&from, &mtr),
-        comment(note),
-        at(&from, &dump)
-    );
 }
 
 fn objects_title(lang: Lang) -> &'static str {
