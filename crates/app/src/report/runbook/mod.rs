@@ -15,7 +15,6 @@ use netshoot_model::probe::{Probe, Question, Vantage};
 use netshoot_model::report::Report;
 use serde_json::Value;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use tools::{asked_of_the_api, tool};
 use words::{comment, host_of, line, word};
 
