@@ -1,6 +1,6 @@
 //! Worlds on a terminal: who has the keyboard, and who has it afterwards. script(1) is the terminal.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};

@@ -340,3 +340,19 @@ mod tests {
         refused("remedy:\n", "remedy: []\n#", "remedy is empty");
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn a_damaged_scenario_is_read_or_refused_by_its_file() {
+        let seeds = [
+            include_str!("../../../lab/cluster/scenarios/auth-service-out-of-memory/scenario.yaml"),
+            include_str!("../../../lab/cluster/scenarios/default-deny-without-allow/scenario.yaml"),
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 1_000, |text| {
+            if let Err(e) = super::parse("s/scenario.yaml", text) {
+                assert!(e.to_string().contains("s/scenario.yaml"), "{e}");
+            }
+        });
+    }
+}

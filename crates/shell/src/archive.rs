@@ -486,7 +486,7 @@ fn extract(o: &Options, trouble: &mut bool) -> Result<(), String> {
                         entry.header().mtime().unwrap_or(0),
                     ));
                     let _ = std::fs::create_dir_all(
-                        &folders.last().map(|f| f.0.clone()).unwrap_or_default(),
+                        folders.last().map(|f| f.0.clone()).unwrap_or_default(),
                     );
                     continue;
                 }
@@ -551,5 +551,24 @@ fn put<R: Read>(
     if let Err(e) = done {
         complain(&format!("{name}: Cannot open: {}", system(&e)), 2);
         *trouble = true;
+    }
+}
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_command_lines_are_read_or_refused() {
+        let seeds = [
+            "-czf a.tar.gz -C dir x y",
+            "xvf - --strip-components=1",
+            "--list --file=a.tar",
+            "-tf a.tar -T list",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
+            let args: Vec<String> = text.split(' ').map(str::to_string).collect();
+            if let Err(said) = super::parse(&args) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
     }
 }

@@ -331,3 +331,17 @@ impl Write for Counter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_command_lines_are_read_or_refused() {
+        let seeds = ["-dc a.gz", "-9 --keep a", "--test a.gz -S .z", "-- -x"];
+        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
+            let args: Vec<String> = text.split(' ').map(str::to_string).collect();
+            if let Err(said) = super::parse(&args, false, false) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}

@@ -96,8 +96,8 @@ fn run(o: &Options) -> Result<i32, Stop> {
     let mut code = 0;
     let once = RcIter::new(std::iter::once(Ok(Val::Null)));
     let once: Inputs<'_, Val> = &once;
-    let mut feed = if o.null_input { once } else { inputs };
-    while let Some(input) = feed.next() {
+    let feed = if o.null_input { once } else { inputs };
+    for input in feed {
         let input = input.map_err(|e| Stop(e, 2))?;
         for y in filter.id.run((ctx.clone(), input)) {
             match y {

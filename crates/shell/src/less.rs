@@ -345,3 +345,17 @@ impl<'a> Pager<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_command_lines_are_read_or_refused() {
+        let seeds = ["-NSR +G file", "+/word a b", "-X -F -- -f"];
+        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
+            let args: Vec<String> = text.split(' ').map(str::to_string).collect();
+            if let Err(said) = super::parse(&args) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}

@@ -250,7 +250,7 @@ impl Translation {
         let valid = inside.filter(|i| {
             let (m, n) = i.split_once(',').unwrap_or((i, "0"));
             let number = |s: &str| s.chars().all(|c| c.is_ascii_digit());
-            number(m) && number(n) && !(m.is_empty() && !i.contains(','))
+            number(m) && number(n) && (!m.is_empty() || i.contains(','))
         });
         match valid {
             Some(i) if !self.begins() => {

@@ -405,7 +405,7 @@ impl Editor {
                 let Some(Key::Char(wanted)) = self.screen.key(None) else {
                     return false;
                 };
-                return self.text.to_letter(c, wanted);
+                return self.text.go_to_letter(c, wanted);
             }
             _ => return false,
         }

@@ -8,6 +8,22 @@ use std::path::Path;
 /// Where a parser is (below `crates/`), its name, where its target is. The target damages valid
 /// inputs with `netshoot_wire::fuzz` and calls the parser, or what calls it.
 const TARGETS: &[(&str, &str, &str)] = &[
+    (
+        "app/src/faces/plugin/target.rs",
+        "parse",
+        "app/src/faces/plugin/target.rs",
+    ),
+    ("lab/src/scenario.rs", "parse", "lab/src/scenario.rs"),
+    ("shell/src/archive.rs", "parse", "shell/src/archive.rs"),
+    ("shell/src/awk/parse.rs", "parse", "shell/src/awk/parse.rs"),
+    ("shell/src/proc/ps.rs", "parse", "shell/src/proc/ps.rs"),
+    ("shell/src/gzip.rs", "parse", "shell/src/gzip.rs"),
+    ("shell/src/less.rs", "parse", "shell/src/less.rs"),
+    (
+        "shell/src/grep/options.rs",
+        "parse",
+        "shell/src/grep/options.rs",
+    ),
     ("api/src/dump.rs", "parse", "api/src/fuzz.rs"),
     ("api/src/redact.rs", "text", "api/src/fuzz.rs"),
     (
@@ -177,6 +193,13 @@ const TARGETS: &[(&str, &str, &str)] = &[
 
 /// What is named like a parser and reads nothing from outside, and why.
 const NONE: &[(&str, &str, &str)] = &[
+    ("app/src/faces/here.rs", "read", "gives a file as it is"),
+    ("lab/src/ground/sysctl.rs", "read", "gives a file as it is"),
+    (
+        "shell/src/awk/streams.rs",
+        "read",
+        "reads records; there is no wrong one",
+    ),
     ("lab/src/kinds.rs", "parse", "reads a text of its own"),
     (
         "lab/src/proxy/services.rs",

@@ -839,3 +839,21 @@ impl Parser {
         }
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_programs_are_read_or_refused() {
+        let seeds = [
+            "BEGIN { FS = \":\" } { n[$1] += $NF } END { for (k in n) print k, n[k] | \"sort\" }",
+            "function f(a, b) { return a ~ /x+/ ? b : substr(a, 2) } NR > 1, /end/ { print f($0, 1) > \"o\" }",
+            "{ while ((getline line < \"f\") > 0) if (!(line in seen)) { seen[line]++; printf \"%s\\n\", line } }",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 10_000, |text| {
+            let read = super::super::lex::lex(text).and_then(|t| super::parse(t, &[]));
+            if let Err(said) = read {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}

@@ -653,8 +653,8 @@ impl<'p> Run<'p> {
             Expr::Element(place, index) => {
                 let key = self.key(index)?;
                 let array = self.array(*place)?;
-                let found = array.borrow_mut().entry(key).or_default().clone();
-                found
+
+                array.borrow_mut().entry(key).or_default().clone()
             }
             Expr::Assign(target, op, value) => {
                 let mut value = self.value(value)?;

@@ -231,7 +231,7 @@ async fn kill(context: Context<'_>, args: Vec<CommandArg>) -> Done {
 
 /// Sends a signal to what a word means; the error is what bash says.
 fn send(context: &Context<'_>, word: &str, number: i32) -> Result<(), String> {
-    let brushs = context.shell.jobs().jobs.iter();
+    let mut brushs = context.shell.jobs().jobs.iter();
     let mut target = None;
     if word.starts_with('%') {
         let list = jobs::jobs();
@@ -240,9 +240,7 @@ fn send(context: &Context<'_>, word: &str, number: i32) -> Result<(), String> {
             target = Some(if job.group { -job.pid } else { job.pid });
         } else {
             let id: Option<usize> = word.trim_start_matches('%').parse().ok();
-            let stopped = brushs
-                .filter(|j| id.is_none_or(|id| j.id == id))
-                .next_back();
+            let stopped = brushs.rfind(|j| id.is_none_or(|id| j.id == id));
             target = stopped.and_then(|j| j.process_group_id()).map(|p| -p);
         }
         if target.is_none() {

@@ -284,3 +284,22 @@ fn long_option(
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_command_lines_are_read_or_refused() {
+        let seeds = [
+            "-rniE --include=*.rs a|b .",
+            "-A 3 -e x -f -",
+            "-c -v -m1 -- -w",
+            "--color=always -oP x",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
+            let args: Vec<String> = text.split(' ').map(str::to_string).collect();
+            if let Err(said) = super::parse(&args, crate::posix::Syntax::Basic, false) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}

@@ -497,3 +497,22 @@ fn cell(key: &str, p: &Process, f: &Facts) -> String {
         _ => p.words(),
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn damaged_command_lines_are_read_or_refused() {
+        let seeds = [
+            "-eo pid,ppid,cmd --sort -rss",
+            "aux",
+            "-p 1,2 -o pid=,comm=NAME",
+            "--ppid 1 -f",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
+            let args: Vec<String> = text.split(' ').map(str::to_string).collect();
+            if let Err(said) = super::parse(&args) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}

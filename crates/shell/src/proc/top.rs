@@ -131,15 +131,11 @@ fn interactive(o: &mut Options, mut before: Sample) -> i32 {
             return 0;
         }
         let end = Instant::now() + Duration::from_secs_f64(o.delay);
-        loop {
-            match screen.key(Some(end.saturating_duration_since(Instant::now()))) {
-                Some(Key::Char('q') | Key::Ctrl('c')) => return 0,
-                Some(Key::Char('M')) => o.by_memory = true,
-                Some(Key::Char('P')) => o.by_memory = false,
-                Some(_) => {}
-                None => break,
-            }
-            break;
+        match screen.key(Some(end.saturating_duration_since(Instant::now()))) {
+            Some(Key::Char('q') | Key::Ctrl('c')) => return 0,
+            Some(Key::Char('M')) => o.by_memory = true,
+            Some(Key::Char('P')) => o.by_memory = false,
+            Some(_) | None => {}
         }
         before = now;
     }

@@ -44,7 +44,7 @@ impl Text {
     /// As it is written to a file.
     pub fn whole(&self) -> String {
         let mut text = self.lines.join("\n");
-        if !self.open_end && !(self.lines.len() == 1 && text.is_empty()) {
+        if !(self.open_end || self.lines.len() == 1 && text.is_empty()) {
             text.push('\n');
         }
         text
@@ -319,7 +319,7 @@ impl Text {
     }
 
     /// `f`, `t`, `F`, `T`: to a letter of the line.
-    pub fn to_letter(&mut self, how: char, wanted: char) -> bool {
+    pub fn go_to_letter(&mut self, how: char, wanted: char) -> bool {
         let chars: Vec<char> = self.line().chars().collect();
         let found = if how.is_lowercase() {
             (self.column + 1..chars.len()).find(|n| chars.get(*n) == Some(&wanted))

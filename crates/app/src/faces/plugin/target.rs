@@ -189,3 +189,23 @@ mod tests {
         assert_eq!(choose(&all[..1]), None);
     }
 }
+
+#[cfg(test)]
+mod damaged {
+    #[test]
+    fn a_damaged_target_is_understood_or_refused() {
+        let seeds = [
+            "pod/web-1",
+            "deploy/web",
+            "svc/cart",
+            "node/node-a",
+            "web-1",
+            "deployment.apps/web",
+        ];
+        netshoot_wire::fuzz::texts(&seeds, 20_000, |text| {
+            if let Err(said) = super::parse(text) {
+                assert!(!said.is_empty(), "{text}");
+            }
+        });
+    }
+}
