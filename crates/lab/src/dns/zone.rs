@@ -110,32 +110,62 @@ impl Zone {
         let inside = |zone: &String| {
             lower == *zone || zone.is_empty() || lower.ends_with(&format!(".{zone}"))
         };
-        if !self.settings.zones.iter().any(inside) {
+        let Some(zone) = self.settings.zones.iter().find(|z| inside(z)) else {
             return Answered::Elsewhere;
-        }
+        };
+        // The zone is written as it was asked for.
+        let zone = name
+            .trim_end_matches('.')
+            .get(lower.len() - zone.len()..)
+            .unwrap_or(zone);
         let found = if lower.ends_with(".arpa") {
             reverse(&lower).and_then(|address| self.pointer(name, address, asked))
         } else {
             self.forward(name, &lower, asked)
         };
         match found {
-            Some(found) => Answered::Here(self.with_soa(found)),
+            Some(found) => Answered::Here(self.with_soa(self.written_as(found, zone), zone)),
+            // Whoever asks for the start of authority is told it, whatever the name.
+            None if asked == rtype::SOA => Answered::Here(self.with_soa(Found::default(), zone)),
             None if self.settings.fallthrough.iter().any(inside) => Answered::Elsewhere,
-            None => Answered::Here(self.with_soa(Found {
-                rcode: rcode::NXDOMAIN,
-                ..Found::default()
-            })),
+            None => {
+                let none = Found {
+                    rcode: rcode::NXDOMAIN,
+                    ..Found::default()
+                };
+                Answered::Here(self.with_soa(none, zone))
+            }
         }
+    }
+
+    /// With the zone in its targets as it was asked for: names of Services are ours, the zone's letters are the client's.
+    fn written_as(&self, mut found: Found, zone: &str) -> Found {
+        let write = |name: &mut String| {
+            if let Some(own) = name.strip_suffix(&self.origin) {
+                *name = format!("{own}{zone}");
+            }
+        };
+        for record in &mut found.answers {
+            if let Data::Srv(srv) = &mut record.data {
+                write(&mut srv.target);
+            }
+        }
+        found.additional.iter_mut().for_each(|r| write(&mut r.name));
+        found
     }
 
     fn forward(&self, name: &str, lower: &str, asked: u16) -> Option<Found> {
         let rest = lower.strip_suffix(&self.origin)?.trim_end_matches('.');
         let labels: Vec<&str> = rest.split('.').filter(|l| !l.is_empty()).collect();
         match labels.as_slice() {
+            // Names that no Service or pod has, only the schema: there is no text of them.
+            [] | ["svc" | "pod"] | [_, "svc" | "pod"] | ["ns", "dns"] if asked == rtype::TXT => {
+                None
+            }
             [] => self.apex(name, asked),
             ["svc"] | ["pod"] => Some(Found::default()),
             [ns, "svc" | "pod"] => self.has_namespace(ns).then(Found::default),
-            ["dns-version"] => Some(self.version(name, asked)),
+            ["dns-version"] => (asked == rtype::TXT).then(|| self.version(name)),
             ["ns", "dns"] => Some(answers(self.of_family(name, &self.dns_addresses(), asked))),
             [ip, ns, "pod"] => self.pod(name, ip, ns, asked),
             [service, ns, "svc"] => self.service(name, self.find(service, ns)?, asked),
@@ -158,23 +188,23 @@ impl Zone {
             .find(|e| e.name == service && e.namespace == ns)
     }
 
-    fn soa(&self) -> Record {
+    fn soa(&self, zone: &str) -> Record {
         let soa = Soa {
-            mname: format!("ns.dns.{}", self.origin),
-            rname: format!("hostmaster.{}", self.origin),
+            mname: format!("ns.dns.{zone}"),
+            rname: format!("hostmaster.{zone}"),
             serial: self.serial,
             refresh: 7200,
             retry: 1800,
             expire: 86_400,
             minimum: self.settings.ttl,
         };
-        Record::new(&self.origin, self.settings.ttl, Data::Soa(soa))
+        Record::new(zone, self.settings.ttl, Data::Soa(soa))
     }
 
     /// No answer has the SOA in the authority section (RFC 2308).
-    fn with_soa(&self, mut found: Found) -> Found {
+    fn with_soa(&self, mut found: Found, zone: &str) -> Found {
         if found.answers.is_empty() {
-            found.authorities.push(self.soa());
+            found.authorities.push(self.soa(zone));
         }
         found
     }
@@ -196,7 +226,7 @@ impl Zone {
 
     fn apex(&self, name: &str, asked: u16) -> Option<Found> {
         Some(match (asked, self.dns_service()) {
-            (rtype::SOA, _) => answers(vec![self.soa()]),
+            (rtype::SOA, _) => answers(vec![self.soa(name.trim_end_matches('.'))]),
             (rtype::NS, Some(e)) => {
                 let target = self.full_name(e);
                 Found {
@@ -217,10 +247,7 @@ impl Zone {
         })
     }
 
-    fn version(&self, name: &str, asked: u16) -> Found {
-        if asked != rtype::TXT {
-            return Found::default();
-        }
+    fn version(&self, name: &str) -> Found {
         let text = Data::Txt(vec![b"1.1.0".to_vec()]);
         answers(vec![Record::new(name, self.settings.ttl, text)])
     }
@@ -236,7 +263,23 @@ impl Zone {
             "verified" => self.pods.iter().any(|(n, a)| n == ns && *a == address),
             _ => false,
         };
-        known.then(|| answers(self.of_family(name, &[address], asked)))
+        known.then(|| match asked {
+            rtype::SRV => Found {
+                answers: vec![Record::new(
+                    name,
+                    self.settings.ttl,
+                    Data::Srv(Srv {
+                        priority: 0,
+                        weight: 100,
+                        port: 0,
+                        target: name.trim_end_matches('.').to_string(),
+                    }),
+                )],
+                additional: vec![self.record(name, address)],
+                ..Found::default()
+            },
+            _ => answers(self.of_family(name, &[address], asked)),
+        })
     }
 
     fn service(&self, name: &str, e: &Entry, asked: u16) -> Option<Found> {
