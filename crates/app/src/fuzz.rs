@@ -63,7 +63,7 @@ fn render(r: &Report) {
 fn a_damaged_recording_is_refused_or_gives_one_report() {
     let (a, b) = (small("unknown", "crm"), small("broken", "production"));
     let mut read = 0;
-    fuzz::texts(&[&a, &b], 160, |text| {
+    fuzz::texts(&[&a, &b], 400, |text| {
         let recording = match Recording::from_text("r.json", text) {
             Ok(recording) => recording,
             Err(e) => return assert!(format!("{e:#}").contains("r.json"), "{e:#}"),
@@ -115,7 +115,7 @@ fn a_foreign_recording_is_refused_in_a_sentence() {
 fn a_damaged_report_is_refused_or_rendered() {
     let (a, b) = (held("reports/broken.json"), held("reports/unknown.json"));
     let mut read = 0;
-    fuzz::texts(&[&a, &b], 200, |text| {
+    fuzz::texts(&[&a, &b], 500, |text| {
         let said = verify::remedy_in("r.json", text);
         let Ok(report) = serde_json::from_str::<Report>(text) else {
             return assert!(said.unwrap_err().to_string().contains("r.json"));

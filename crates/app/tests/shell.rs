@@ -1,7 +1,7 @@
 //! The shell against Debian's bash, and its tools against Debian's, line by line: `shell/*.cases`.
 //! Signals, terminals and roots that hold nothing else: in `shell/`.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fmt::Write as _;
 use std::io::{Read, Seek};

@@ -19,18 +19,18 @@ on_node() {
 }
 
 step 1 '域名能否解析？'
-# 所见： thumbnails.media.svc.cluster.local resolves to 10.96.238.146
+# 所见： thumbnails.media.svc.cluster.local 解析为 10.96.238.146
 in_pod media gallery-fbcd8bd4f-s2phc nslookup thumbnails.media.svc.cluster.local.
 in_pod media gallery-fbcd8bd4f-vd7z9 nslookup thumbnails.media.svc.cluster.local.
 
 step 2 '端口是否可达？'
-# 所见： TCP connect to endpoint 10.244.1.4:8080 (pod thumbnails-77f9c4698f-xl4wq): answered
+# 所见： TCP 连接端点 10.244.1.4:8080（pod thumbnails-77f9c4698f-xl4wq）：有应答
 in_pod media gallery-fbcd8bd4f-s2phc nc -zv -w 1 10.244.1.4 8080
-# 所见： TCP connect to endpoint 10.244.2.3:8080 (pod thumbnails-77f9c4698f-2nv4m): answered
+# 所见： TCP 连接端点 10.244.2.3:8080（pod thumbnails-77f9c4698f-2nv4m）：有应答
 in_pod media gallery-fbcd8bd4f-s2phc nc -zv -w 1 10.244.2.3 8080
-# 所见： TCP connect to endpoint 10.244.3.3:8080 (pod thumbnails-77f9c4698f-q4wsm): answered
+# 所见： TCP 连接端点 10.244.3.3:8080（pod thumbnails-77f9c4698f-q4wsm）：有应答
 in_pod media gallery-fbcd8bd4f-s2phc nc -zv -w 1 10.244.3.3 8080
-# 所见： TCP connect to 10.96.238.146:80: 5 of 5 answered
+# 所见： TCP 连接 10.96.238.146:80：5 次中 5 次有应答
 in_pod media gallery-fbcd8bd4f-s2phc sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.238.146 80; done'
 in_pod media gallery-fbcd8bd4f-vd7z9 sh -c 'for i in 1 2 3 4 5; do nc -zv -w 1 10.96.238.146 80; done'
 in_pod media gallery-fbcd8bd4f-vd7z9 nc -zv -w 1 10.244.1.4 8080
@@ -38,10 +38,10 @@ in_pod media gallery-fbcd8bd4f-vd7z9 nc -zv -w 1 10.244.2.3 8080
 in_pod media gallery-fbcd8bd4f-vd7z9 nc -zv -w 1 10.244.3.3 8080
 
 step 3 '请求是否成功？'
-# 所见： HTTP request to 10.96.238.146:80: 3 of 3 answered
+# 所见： HTTP 请求 10.96.238.146:80：3 次中 3 次有应答
 in_pod media gallery-fbcd8bd4f-s2phc sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
 in_pod media gallery-fbcd8bd4f-vd7z9 sh -c 'for i in 1 2 3; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
-# 所见： HTTP request to 10.96.238.146:80: 24 of 24 answered
+# 所见： HTTP 请求 10.96.238.146:80：24 次中 24 次有应答
 in_pod media gallery-fbcd8bd4f-s2phc sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
 in_pod media gallery-fbcd8bd4f-vd7z9 sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do curl -v -o /dev/null --max-time 1 --resolve thumbnails.media.svc.cluster.local:80:10.96.238.146 -w '\''%{http_code} connect %{time_connect}s first byte %{time_starttransfer}s total %{time_total}s\n'\'' -H "X-Padding: $(head -c 4000 /dev/zero | tr '\''\0'\'' x)" http://thumbnails.media.svc.cluster.local:80/health; done'
 
@@ -61,4 +61,4 @@ kubectl get endpointslices -n media -l kubernetes.io/service-name=thumbnails -o 
 kubectl describe service thumbnails -n media
 kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide
 
-# 结论： media/Pod/gallery-fbcd8bd4f-s2phc to media/Service/thumbnails:80 (TCP) works: HTTP request to 10.96.238.146:80: 24 of 24 answered
+# 结论： media/Pod/gallery-fbcd8bd4f-s2phc 到 media/Service/thumbnails:80（TCP） 正常：HTTP 请求 10.96.238.146:80：24 次中 24 次有应答

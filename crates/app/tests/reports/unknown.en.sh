@@ -38,7 +38,9 @@ in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.2.4 8080
 in_pod crm dialer-79989b968d-5g5vq nc -zv -w 1 10.244.3.4 8080
 
 step 3 'Deeper: loss, size and what is on the wire'
-in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 --report -c 10 -n 10.96.207.70
+# -Z 1: a SYN that is answered only after it was sent again counts as lost; by itself mtr waits 10 s and counts it as received, late
+# -f 10: a packet with a smaller TTL ends at a node, whose rules give its ICMP error the address of the Service; mtr takes that for the Service and looks no further
+in_pod crm dialer-79989b968d-5g5vq mtr --tcp --port 8080 -Z 1 -f 10 --report -c 20 -n 10.96.207.70
 # while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
 in_pod crm dialer-79989b968d-5g5vq timeout 10 tcpdump -ni any -c 200 'host 10.96.207.70 and port 8080'
 
