@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -110,6 +111,135 @@ fn a_mistake_names_its_file_and_line() {
     assert_ne!(out.status.code(), Some(0), "{said}");
     assert!(said.contains(&format!("objects.yaml:{line}")), "{said}");
     assert!(said.contains("spec.replica"), "{said}");
+}
+
+/// The example with a later fault that fails.
+fn with_a_fault_that_fails(test: &str) -> Folder {
+    let dir = example(test);
+    let file = dir.0.join("payments-refuse/world.yaml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let fault = "- at_ms: 2000\n  do: {cable: {node: node-b, loss_percent: 5}}";
+    let fails =
+        "- at_ms: 1\n  do: {run: {on: node/node-a, argv: [sh, -c, 'echo broken >&2; exit 3']}}";
+    assert!(good.contains(fault));
+    std::fs::write(&file, good.replace(fault, fails)).unwrap();
+    dir
+}
+
+/// Whoever holds a world hears at once that a fault of it is not there.
+#[test]
+fn a_fault_that_cannot_be_carried_out_is_told() {
+    let dir = with_a_fault_that_fails("told");
+    let heard = dir.0.join("heard");
+    // The command ends when its test has read the line, or after half a minute.
+    let wait = "for i in $(seq 300); do [ -e \"$HEARD\" ] && exit 7; sleep 0.1; done";
+    let mut child = Command::new(PROGRAM)
+        .args(["lab", "run", "payments-refuse", "--labs"])
+        .arg(&dir.0)
+        .args(["--", "sh", "-c", wait])
+        .env("HEARD", &heard)
+        .env("LC_ALL", "C")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.contains("could not be carried out") {
+            std::fs::write(&heard, "").unwrap();
+        }
+        said += &line;
+    }
+    let code = child.wait().unwrap().code();
+    if said.contains("CAP_SYS_ADMIN or user namespaces") {
+        println!("SKIPPED: no right to make the namespaces of a world");
+        return;
+    }
+    let told = "payments-refuse: a fault of this world could not be carried out: at 1 ms: ";
+    assert!(
+        said.contains(told) && said.contains("on node/node-a: code 3: broken"),
+        "{said}"
+    );
+    assert_eq!(code, Some(7), "{said}");
+}
+
+#[test]
+fn a_bench_run_without_its_fault_is_an_error() {
+    let dir = with_a_fault_that_fails("bench-error");
+    // Another world, so that something is measured.
+    let (bad, good) = (dir.0.join("payments-refuse"), dir.0.join("fine"));
+    std::fs::create_dir(&good).unwrap();
+    std::fs::copy(bad.join("objects.yaml"), good.join("objects.yaml")).unwrap();
+    let text = std::fs::read_to_string(bad.join("world.yaml")).unwrap();
+    let (before, after) = text.split_once("- at_ms: 1\n").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    std::fs::write(good.join("world.yaml"), format!("{before}{after}")).unwrap();
+    let out = run(&[
+        "lab",
+        "bench",
+        "-o",
+        "json",
+        "--labs",
+        dir.0.to_str().unwrap(),
+    ]);
+    let err = String::from_utf8_lossy(&out.stderr);
+    if err.contains("CAP_SYS_ADMIN or user namespaces") {
+        println!("SKIPPED: no right to make the namespaces of a world");
+        return;
+    }
+    let f: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {err}"));
+    // The near-miss twin and the healthy one have faults of their own: none of them fails.
+    assert_eq!(f["total"]["errors"], 1, "{f:#}{err}");
+    assert_eq!(
+        (&f["kinds"][0]["runs"], &f["kinds"][0]["first"]),
+        (&1.into(), &1.into()),
+        "{f:#}{err}"
+    );
+    assert_eq!(f["twins"]["runs"], 4, "{f:#}{err}");
+    assert!(
+        err.contains("could not run: a fault of the world could not be carried out: at 1 ms"),
+        "{err}"
+    );
+    assert_eq!(out.status.code(), Some(1));
+}
+
+#[test]
+fn a_number_out_of_range_names_its_file_and_place() {
+    let dir = example("range");
+    let file = dir.0.join("payments-refuse/world.yaml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    for (old, new, says) in [
+        (
+            "settle_ms: 300",
+            "settle_ms: 3000000",
+            "settle_ms: 3000000 is not between 0 and 600000",
+        ),
+        (
+            "port: 8080",
+            "port: 80800",
+            "port 80800 is neither a number from 1 to 65535 nor env:NAME",
+        ),
+        (
+            "loss_percent: 5",
+            "loss_percent: 500",
+            "faults[1].do.cable.loss_percent: 500 is not between 0 and 100",
+        ),
+        (
+            "every_ms: 500",
+            "every_ms: 0",
+            "behaviour[1].does.call[0].every_ms: 0 is not between 1 and 3600000",
+        ),
+    ] {
+        assert!(good.contains(old));
+        std::fs::write(&file, good.replace(old, new)).unwrap();
+        let out = run(&["lab", "list", "--labs", dir.0.to_str().unwrap()]);
+        let said = text(&out.stderr);
+        assert_ne!(out.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains("payments-refuse/world.yaml: ") && said.contains(says),
+            "{said}"
+        );
+    }
 }
 
 /// Names of fields (`pub name:`) and, in enums, of variants as they are written in YAML.

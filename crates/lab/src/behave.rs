@@ -44,12 +44,27 @@ pub struct Behaviour {
 
 /// A number or the name of an environment variable that holds one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "serde_json::Value")]
 pub enum PortFrom {
     /// A number.
     Number(u16),
     /// `env:PORT`
     Named(String),
+}
+
+impl TryFrom<serde_json::Value> for PortFrom {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<PortFrom, String> {
+        let number = value.as_u64().and_then(|n| u16::try_from(n).ok());
+        match (number, value.as_str()) {
+            (Some(port), _) => Ok(PortFrom::Number(port)),
+            (_, Some(name)) => Ok(PortFrom::Named(name.into())),
+            _ => Err(format!(
+                "port {value} is neither a number from 1 to 65535 nor env:NAME"
+            )),
+        }
+    }
 }
 
 /// One listener.

@@ -23,7 +23,7 @@ use crate::world::World;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ffi::CString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -287,6 +287,33 @@ impl Held {
                     .unwrap_or_default(),
             );
         }
+    }
+
+    /// What could not be carried out in the world once it stood, as it happens: faults at a later
+    /// moment. Ends with the world. Once, after [`Held::wait_ready`].
+    pub fn hear(&mut self) -> Result<mpsc::Receiver<String>, Error> {
+        let failed = |source| netshoot_host::Error::System {
+            tried: "hear what a world says",
+            on: "the world's control".into(),
+            source,
+        };
+        let stream = self.control.get_ref().try_clone().map_err(failed)?;
+        // What was read together with the last line before.
+        let rest = self.control.buffer().to_vec();
+        let lines = BufReader::new(std::io::Cursor::new(rest).chain(stream)).lines();
+        let (tell, told) = mpsc::channel();
+        let each = move || {
+            for line in lines.map_while(Result::ok) {
+                let said: Value = serde_json::from_str(&line).unwrap_or_default();
+                let trouble = said.get("trouble").and_then(Value::as_str);
+                if trouble.is_some_and(|t| tell.send(t.to_string()).is_err()) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("world-troubles".into());
+        thread.spawn(each).map_err(failed)?;
+        Ok(told)
     }
 
     /// Sends one request to the world and takes its answer.

@@ -30,8 +30,13 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Builds it, lets it live, breaks it; each step is told to `progress`.
-    pub(crate) fn build(orders: &Orders, progress: &dyn Fn(&str)) -> Result<Arc<Standing>, Error> {
+    /// Builds it, lets it live, breaks it; each step is told to `progress`, and what of it could
+    /// not be carried out at a later moment to `complain`.
+    pub(crate) fn build(
+        orders: &Orders,
+        progress: &dyn Fn(&str),
+        complain: impl Fn(String) + Send + 'static,
+    ) -> Result<Arc<Standing>, Error> {
         let world = orders.world.completed();
         progress("nodes and cables");
         let nodes: Vec<Value> = world
@@ -74,10 +79,7 @@ impl Standing {
         }
         progress("time passes");
         std::thread::sleep(Duration::from_millis(world.plan.settle_ms));
-        fault::later(&standing, faults, |why| {
-            // Nobody listens any more; the world's own events do.
-            drop(why);
-        })?;
+        fault::later(&standing, faults, complain)?;
         Ok(standing)
     }
 

@@ -1,12 +1,13 @@
 //! The format of a world: a folder with `objects.yaml` (ordinary manifests) and `world.yaml`
 //! (how nodes are wired, how pods behave, what breaks, what is asked, what is expected).
-//! [`load`] reads it, [`check`] refuses what cannot be meant, [`complete`] fills what an author
-//! need not say.
+//! [`load`] reads it, [`check`] refuses what it speaks of and is not there, [`limits`] numbers that
+//! cannot be meant, [`complete`] fills what an author need not say.
 
 pub mod check;
 pub mod complete;
 #[cfg(test)]
 mod fuzz;
+pub mod limits;
 pub mod load;
 
 use serde::{Deserialize, Serialize};

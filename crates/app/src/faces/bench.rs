@@ -2,6 +2,7 @@
 //! plain question; right is catalogue number and subject. Each run is a process of its own, as a
 //! user would start it.
 
+use super::lab::{NOT_CARRIED_OUT, STATS};
 use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
@@ -92,6 +93,9 @@ struct Total {
     peak_rss_mib: f64,
     skipped: usize,
     absent: usize,
+    /// Runs that gave no result: their world could not be built, or one of its faults could not be
+    /// carried out. In none of the other figures.
+    errors: usize,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -101,7 +105,8 @@ struct Figures {
     total: Total,
 }
 
-/// Runs the bench; exit code 0 when every kind was right first and no twin alarmed.
+/// Runs the bench; exit code 0 when every kind was right first, no twin alarmed, and every run gave
+/// a result.
 pub fn run(worlds: &[World], options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let chosen: Vec<usize> = (0..worlds.len())
         .filter(|i| wanted(worlds.get(*i), &options.only))
@@ -158,7 +163,9 @@ pub fn run(worlds: &[World], options: &Options, io: &mut Io<'_>) -> Result<i32> 
     } else {
         print(&figures, io)?;
     }
-    let right = figures.kinds.iter().all(|k| k.first == k.runs) && figures.twins.false_alarms == 0;
+    let right = figures.kinds.iter().all(|k| k.first == k.runs)
+        && figures.twins.false_alarms == 0
+        && figures.total.errors == 0;
     Ok(i32::from(!right))
 }
 
@@ -245,12 +252,16 @@ fn ask(world: &World, run: &Run, options: &Options) -> Result<(Value, u64)> {
         "-n",
         &asked.plan.ask.namespace,
     ]);
-    c.env("NETSHOOT_STATS", "1")
+    c.env(STATS, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let out = c.output().context("start a world")?;
     let err = String::from_utf8_lossy(&out.stderr);
+    // A world that is not what it should be measures nothing.
+    if let Some(why) = err.lines().find_map(|l| l.strip_prefix(NOT_CARRIED_OUT)) {
+        anyhow::bail!("a fault of the world could not be carried out: {why}");
+    }
     let peak = err
         .lines()
         .find_map(|l| {
@@ -353,6 +364,10 @@ fn count(worlds: &[World], done: &[(Run, Outcome)]) -> Figures {
         let Some(world) = worlds.get(run.world) else {
             continue;
         };
+        if o.word.starts_with(COULD_NOT_RUN) {
+            f.total.errors += 1;
+            continue;
+        }
         f.total.peak_rss_mib = f.total.peak_rss_mib.max(o.peak_kib as f64 / 1024.0);
         if !run.twin.is_empty() {
             f.twins.runs += 1;
@@ -456,12 +471,49 @@ fn print(f: &Figures, io: &mut Io<'_>) -> Result<()> {
         t.p95_ms,
         t.peak_rss_mib
     )?;
+    if t.errors > 0 {
+        writeln!(
+            io.out,
+            "errors: {} runs gave no result and are in none of these figures",
+            t.errors
+        )?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_result_is_an_error_and_no_figure() {
+        let worlds = netshoot_lab::labs::labs().unwrap();
+        let run = |twin| Run {
+            world: 0,
+            seed: 1,
+            twin,
+        };
+        let ended = |word: &str| Outcome {
+            word: word.into(),
+            elapsed_ms: 50,
+            ..Outcome::default()
+        };
+        let failed = format!("{COULD_NOT_RUN}: a fault of the world could not be carried out");
+        let done = [
+            (run(""), ended("first")),
+            (run(""), ended(&failed)),
+            (run("healthy"), ended("silent")),
+            (run("healthy"), ended(&failed)),
+        ];
+        let f = count(&worlds, &done);
+        assert_eq!(
+            (f.kinds[0].runs, f.kinds[0].first, f.kinds[0].wrong),
+            (1, 1, 0)
+        );
+        assert_eq!((f.twins.runs, f.twins.healthy_said), (1, 1));
+        assert_eq!((f.total.runs, f.total.errors), (2, 2));
+        assert_eq!(f.total.first_share, 1.0);
+    }
 
     #[test]
     fn quantiles() {

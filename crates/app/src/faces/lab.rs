@@ -172,8 +172,53 @@ fn build(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<(Held, World)> {
 pub fn run(c: &Chosen<'_>, command: &[String], io: &mut Io<'_>) -> Result<i32> {
     let (held, _) = build(c, io)?;
     io.out.flush()?;
-    held.run(c.place(), command)
-        .context("run the command inside the world")
+    inside(held, &c.world.name, io, |held| {
+        held.run(c.place(), command)
+            .context("run the command inside the world")
+    })
+}
+
+/// The variable that `lab bench` sets, and the line it then finds where a fault of the world could
+/// not be carried out.
+pub const STATS: &str = "NETSHOOT_STATS";
+/// See [`STATS`].
+pub const NOT_CARRIED_OUT: &str = "netshoot-stats: fault_not_carried_out=";
+
+/// Works in a world. What could not be carried out in it meanwhile is told as it happens: whoever
+/// looks for a fault that is not there looks for ever.
+fn inside(
+    mut held: Held,
+    name: &str,
+    io: &mut Io<'_>,
+    work: impl FnOnce(&Held) -> Result<i32>,
+) -> Result<i32> {
+    let heard = held.hear()?;
+    std::thread::scope(|scope| {
+        let told = scope.spawn(move || {
+            for why in heard {
+                // Nowhere to complain when even this fails.
+                let _ = tell(name, &why, io);
+            }
+        });
+        let code = work(&held);
+        // The end of the world is the end of what is heard of it.
+        drop(held);
+        let _ = told.join();
+        code
+    })
+}
+
+fn tell(name: &str, why: &str, io: &mut Io<'_>) -> std::io::Result<()> {
+    let (name, why) = (safe(name), safe(why));
+    let what = io.lang.pick(
+        "a fault of this world could not be carried out",
+        "该世界的一个故障未能执行",
+    );
+    writeln!(io.err, "{name}: {what}: {why}")?;
+    if std::env::var_os(STATS).is_some() {
+        writeln!(io.err, "{NOT_CARRIED_OUT}{why}")?;
+    }
+    io.err.flush()
 }
 
 /// `lab up NAME`.
@@ -211,14 +256,16 @@ pub fn up(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<i32> {
         safe(&ask.namespace)
     )?;
     io.out.flush()?;
-    if terminal {
-        let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
-        held.run(c.place(), &[shell])?;
-        return Ok(0);
-    }
-    // Without a terminal: until the input ends or the world does.
-    held.wait_for_input_end();
-    Ok(0)
+    inside(held, &c.world.name, io, |held| {
+        if terminal {
+            let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
+            held.run(c.place(), &[shell])?;
+        } else {
+            // Without a terminal: until the input ends or the world does.
+            held.wait_for_input_end();
+        }
+        Ok(0)
+    })
 }
 
 /// `lab ask NAME` and `lab solve NAME`: the victim's question, asked inside; `more` goes to `diagnose`.
@@ -241,6 +288,8 @@ pub fn ask(c: &Chosen<'_>, more: &[&str], io: &mut Io<'_>) -> Result<i32> {
     ];
     let words: Vec<String> = words.iter().chain(more).map(|w| w.to_string()).collect();
     io.out.flush()?;
-    held.run(c.place(), &words)
-        .context("diagnose inside the world")
+    inside(held, &c.world.name, io, |held| {
+        held.run(c.place(), &words)
+            .context("diagnose inside the world")
+    })
 }

@@ -67,8 +67,10 @@ pub(crate) fn say(mut control: &UnixStream, line: &serde_json::Value) {
 fn stand(orders: &Orders, control: &UnixStream) -> Result<(), String> {
     prepare_mounts().map_err(|e| e.to_string())?;
     let progress = |what: &str| say(control, &json!({ "progress": what }));
+    let later = control.try_clone().map_err(|e| e.to_string())?;
+    let complain = move |why: String| say(&later, &json!({ "trouble": why }));
     let standing =
-        crate::standing::Standing::build(orders, &progress).map_err(|e| e.to_string())?;
+        crate::standing::Standing::build(orders, &progress, complain).map_err(|e| e.to_string())?;
     if orders.options.bare {
         crate::serve::listen(standing).map_err(|e| e.to_string())?;
     }

@@ -302,3 +302,96 @@ fn a_diagnosis_sees_objects_and_network_and_may_change_them() {
             .is_err()
     );
 }
+
+/// Two nodes and a pod that does `does`; breaks in this way.
+fn breaking(does: Value, faults: Value) -> World {
+    let mut world = two_nodes();
+    world.objects.extend([
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }),
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": "cart", "namespace": "shop", "labels": { "app": "cart" } },
+            "spec": { "nodeName": "node-1", "containers": [{ "name": "cart", "image": "cart:1" }] },
+        }),
+    ]);
+    world.plan = serde_json::from_value(json!({
+        "title": "t",
+        "layer": "L3",
+        "ask": { "namespace": "shop", "en": "x" },
+        "client": { "kind": "Pod", "namespace": "shop", "name": "cart" },
+        "server": { "kind": "Pod", "namespace": "shop", "name": "cart", "port": 8080 },
+        "behaviour": [{ "namespace": "shop", "labels": { "app": "cart" }, "does": does }],
+        "faults": faults,
+    }))
+    .unwrap();
+    world
+}
+
+fn listens(port: u16) -> Value {
+    json!({ "listen": [{ "port": port, "serve": "http" }] })
+}
+
+/// Runs a shell's words in the world until they succeed.
+fn comes_true(held: &Held, place: &str, words: &str) {
+    let command = ["sh", "-c", words].map(String::from);
+    let end = Instant::now() + Duration::from_secs(10);
+    while held.run(place, &command).unwrap() != 0 {
+        assert!(Instant::now() < end, "{place}: {words}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn sysctls_routes_behaviour_and_commands_break_a_world() {
+    let pods = json!({ "namespace": "shop", "labels": { "app": "cart" }, "does": listens(9090) });
+    let ttl = "echo 77 > /proc/sys/net/ipv4/ip_default_ttl";
+    let world = breaking(
+        listens(8080),
+        json!([
+            { "do": { "sysctl": { "node": "node-1", "name": "net.ipv4.ip_forward", "value": "0" } } },
+            { "do": { "route_gone": { "node": "node-1", "to_node": "node-2" } } },
+            { "do": { "run": { "on": "node/node-2", "argv": ["sh", "-c", ttl] } } },
+            { "do": { "behave": pods } },
+        ]),
+    );
+    let mut held = hold(&world, 1, &Options::default()).unwrap();
+    held.wait_ready(Duration::from_secs(60), &mut |_| {})
+        .unwrap();
+    let sysctl = |name: &str, value: u32| format!("grep -qx {value} /proc/sys/net/ipv4/{name}");
+    comes_true(&held, "node/node-1", &sysctl("ip_forward", 0));
+    comes_true(&held, "node/node-2", &sysctl("ip_forward", 1));
+    comes_true(&held, "node/node-2", &sysctl("ip_default_ttl", 77));
+    comes_true(&held, "node/node-1", &sysctl("ip_default_ttl", 64));
+    // Destinations in /proc/net/route are hexadecimal and backwards: 10.244.1.0 and 10.244.2.0.
+    comes_true(&held, "node/node-1", "! grep -q 0002F40A /proc/net/route");
+    comes_true(&held, "node/node-2", "grep -q 0001F40A /proc/net/route");
+    // 9090 and 8080, in the state LISTEN.
+    let open = "grep -q ':2382 .* 0A ' /proc/net/tcp6 && ! grep -q ':1F90 .* 0A ' /proc/net/tcp6";
+    comes_true(&held, "pod/shop/cart", open);
+}
+
+#[test]
+fn a_fault_that_cannot_be_carried_out_is_told() {
+    let fails = |at_ms: u64| json!([{ "at_ms": at_ms, "do": { "run": { "on": "node/node-2", "argv": ["sh", "-c", "echo no >&2; exit 3"] } } }]);
+    // At the start there is no world without it.
+    let mut held = hold(&breaking(listens(8080), fails(0)), 1, &Options::default()).unwrap();
+    let said = held
+        .wait_ready(Duration::from_secs(60), &mut |_| {})
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("on node/node-2: code 3: no"), "{said}");
+    // Later the world stands, and says so.
+    let mut held = hold(&breaking(listens(8080), fails(20)), 1, &Options::default()).unwrap();
+    held.wait_ready(Duration::from_secs(60), &mut |_| {})
+        .unwrap();
+    let heard = held.hear().unwrap();
+    let said = heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(
+        said.starts_with("at 20 ms: ") && said.contains("code 3: no"),
+        "{said}"
+    );
+    drop(held);
+    let over = heard.recv_timeout(Duration::from_secs(10));
+    assert_eq!(over, Err(mpsc::RecvTimeoutError::Disconnected));
+}

@@ -84,6 +84,7 @@ impl World {
             }
         }
         super::check::references(&world)?;
+        super::limits::plan(&world.plan).map_err(|why| wrong(format!("twin \"{name}\": {why}")))?;
         Ok(world)
     }
 }

@@ -25,6 +25,10 @@ pub fn from_texts(name: &str, objects: &str, plan: &str) -> Result<World, Error>
         plan,
     };
     super::check::references(&world)?;
+    super::limits::check(&world)?;
+    for twin in world.plan.twins.keys() {
+        world.twin(twin)?;
+    }
     Ok(world)
 }
 
