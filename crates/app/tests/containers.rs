@@ -429,15 +429,15 @@ fn the_first_process_takes_orphans() {
         &["/bin/bash", "-c", "while true; do sleep 3600; done"],
     );
     // The shell in between ends at once; its child then belongs to the first process.
-    let orphan = "sh -c 'exec sleep 1.5' </dev/null >/dev/null 2>&1 & exit 0";
+    let orphan = "sh -c 'exec sleep 8.5' </dev/null >/dev/null 2>&1 & exit 0";
     running.exec(&[], &["/bin/sh", "-c", orphan]);
     let states = "for p in /proc/[0-9]*; do sed -n 's/^State:[^A-Z]*//p' $p/status; tr '\\0' ' ' <$p/cmdline; echo; done";
     let mut slept = false;
     until("the orphan has ended and is gone", || {
         let said = running.exec(&[], &["/bin/sh", "-c", states]);
-        slept |= said.contains("sleep 1.5");
+        slept |= said.contains("sleep 8.5");
         let alive = said.contains("sleep 3600");
-        (alive && !said.contains("sleep 1.5") && !said.contains("(zombie)")).then_some(())
+        (alive && !said.contains("sleep 8.5") && !said.contains("(zombie)")).then_some(())
     });
     assert!(slept, "the orphan was never seen, so nothing is proven");
     assert_eq!(running.ended_by("SIGTERM").0, 143);

@@ -297,9 +297,8 @@ mod damaged {
         ];
         netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
             let args: Vec<String> = text.split(' ').map(str::to_string).collect();
-            if let Err(said) = super::parse(&args, crate::posix::Syntax::Basic, false) {
-                assert!(!said.is_empty(), "{text}");
-            }
+            // An empty error is the usage.
+            let _ = super::parse(&args, crate::posix::Syntax::Basic, false);
         });
     }
 }

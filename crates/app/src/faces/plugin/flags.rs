@@ -33,12 +33,12 @@ pub fn many(name: &'static str, of: &'static str, help: &'static str) -> Arg {
 
 /// What a flag says, if it stands there.
 pub fn given(m: &ArgMatches, name: &str) -> Option<bool> {
-    m.get_one::<bool>(name).copied()
+    m.try_get_one::<bool>(name).ok().flatten().copied()
 }
 
 /// The text of a flag.
 pub fn text(m: &ArgMatches, name: &str) -> Option<String> {
-    m.get_one::<String>(name).cloned()
+    m.try_get_one::<String>(name).ok().flatten().cloned()
 }
 
 /// All texts of a flag.
