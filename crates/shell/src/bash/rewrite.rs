@@ -168,7 +168,7 @@ mod tests {
         check("(a; b) &", Some("__background '(a; b)';"));
         check(
             "f() { x 'y' & }; f",
-            Some("f() { __background 'x '\\''y'\\''';  }; f"),
+            Some("f() { __background 'x '\\''y'\\'''; }; f"),
         );
         check(
             "for i in 1 2; do (a $i) & done; wait",
