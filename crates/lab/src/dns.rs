@@ -219,13 +219,17 @@ fn from_table(table: &BTreeMap<String, IpAddr>, query: &Message) -> Message {
     reply
 }
 
+/// Queries over UDP that are answered at the same time. One for a silent upstream keeps its thread for
+/// seconds, and must keep nobody else waiting.
+const AT_ONCE: usize = 48;
+
 /// Takes queries over UDP and TCP in the calling thread's namespace, on threads of its own.
 fn serve(address: IpAddr, port: u16, answer: Arc<Answer>) -> Result<(), String> {
     let wrong = |e: std::io::Error| format!("listen on port {port}: {e}");
     let udp = Arc::new(socket::udp(address, port).map_err(wrong)?);
     let tcp = socket::tcp(address, port, 128).map_err(wrong)?;
     tcp.set_nonblocking(false).map_err(wrong)?;
-    for _ in 0..4 {
+    for _ in 0..AT_ONCE {
         let (udp, answer) = (udp.clone(), answer.clone());
         thread("dns-udp", move || over_udp(&udp, answer.as_ref()))?;
     }

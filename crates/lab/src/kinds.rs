@@ -151,6 +151,20 @@ pub const KINDS: &[Kind] = &[
         "spec{secretName dnsNames* ipAddresses* commonName duration renewBefore issuerRef{name kind group} usages* privateKey* isCA} status*"
     ),
     kind!(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+        "webhooks*"
+    ),
+    kind!(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        false,
+        "webhooks*"
+    ),
+    kind!(
         "cert-manager.io/v1",
         "Issuer",
         "issuers",

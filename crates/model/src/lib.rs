@@ -14,6 +14,7 @@ pub mod cause;
 pub mod check;
 pub mod checks;
 pub mod compose;
+pub mod corefile;
 pub mod engine;
 pub mod evidence;
 pub mod finding;

@@ -8,7 +8,7 @@ use crate::probe::{
 };
 use crate::text;
 use crate::text::Text;
-use crate::topology::Endpoint;
+use crate::topology::{Endpoint, addresses_of_service};
 use std::net::{IpAddr, SocketAddr};
 
 /// Patience for a handshake inside a cluster. Below the 1 s of the first SYN retransmission, so
@@ -54,6 +54,8 @@ pub struct Observed<'a> {
     pub series: Vec<(SocketAddr, &'a Answered)>,
     /// A UDP exchange, for UDP.
     pub udp: Option<&'a Answered>,
+    /// All addresses of the Service, of families that the client lacks too.
+    own: Vec<IpAddr>,
     /// The steps that belong to the conversation.
     wants: Wants,
 }
@@ -74,6 +76,7 @@ impl<'a> Observed<'a> {
         let c = &path.conversation;
         let mut o = Observed {
             outside: matches!(path.conversation.to, Destination::Host(_)),
+            own: path.service.map(addresses_of_service).unwrap_or_default(),
             wants: Wants {
                 name: !path.name.is_empty(),
                 tls: c.tls,
@@ -278,6 +281,12 @@ impl<'a> Observed<'a> {
         self.lookup.map(|_| self.addresses().is_empty())
     }
 
+    /// The name gives other addresses than the Service has.
+    pub fn name_lies(&self) -> bool {
+        let given = self.addresses();
+        !self.own.is_empty() && !given.is_empty() && !given.iter().any(|a| self.own.contains(a))
+    }
+
     /// Handshakes with the front, all together.
     pub fn connects(&self) -> Vec<&'a Attempt> {
         let all = self.connect.iter().chain(&self.series);
@@ -347,6 +356,7 @@ impl<'a> Observed<'a> {
         }
         // 4xx and 5xx are answers of the application; only the gateway's own failures hurt here.
         let broken = name == Some(true)
+            || self.name_lies()
             || connects.iter().any(|t| t.outcome != Outcome::Answered)
             || requests.iter().any(|r| !answered(r))
             || tls_bad == Some(true)

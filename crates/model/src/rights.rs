@@ -33,6 +33,11 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("Job", "batch", "jobs"),
     ("Lease", "coordination.k8s.io", "leases"),
     ("Namespace", "", "namespaces"),
+    (
+        "MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+    ),
     ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
     ("Node", "", "nodes"),
     ("Pod", "", "pods"),
@@ -41,6 +46,11 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("Service", "", "services"),
     ("ServiceAccount", "", "serviceaccounts"),
     ("StatefulSet", "apps", "statefulsets"),
+    (
+        "ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+    ),
 ];
 
 /// API group and resource of a kind, if it is one that checks read.

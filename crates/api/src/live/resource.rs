@@ -110,6 +110,14 @@ const KNOWN: &[Known] = &[
     ),
     ("Job", "batch", "v1", "jobs", true, &[]),
     ("Lease", "coordination.k8s.io", "v1", "leases", true, &[]),
+    (
+        "MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        "v1",
+        "mutatingwebhookconfigurations",
+        false,
+        &[],
+    ),
     ("Namespace", "", "v1", "namespaces", false, &["ns"]),
     (
         "NetworkPolicy",
@@ -150,6 +158,14 @@ const KNOWN: &[Known] = &[
     ("Service", "", "v1", "services", true, &["svc"]),
     ("ServiceAccount", "", "v1", "serviceaccounts", true, &["sa"]),
     ("StatefulSet", "apps", "v1", "statefulsets", true, &["sts"]),
+    (
+        "ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io",
+        "v1",
+        "validatingwebhookconfigurations",
+        false,
+        &[],
+    ),
 ];
 
 impl Resource {

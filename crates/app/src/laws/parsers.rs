@@ -134,6 +134,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "from_texts",
         "lab/src/world/fuzz.rs",
     ),
+    ("model/src/corefile.rs", "parse", "model/src/corefile.rs"),
     ("model/src/growth.rs", "parse_quantity", "model/src/fuzz.rs"),
     ("model/src/policy/cidr.rs", "from_str", "model/src/fuzz.rs"),
     ("model/src/remedy.rs", "quote", "model/src/fuzz.rs"),

@@ -24,6 +24,8 @@ const SHARED: &[&str] = &[
     "places",
     "policies",
     "hosts",
+    "behind",
+    "upstreams",
 ];
 /// Examples are looked at at this moment: 2026-01-08T00:00:00Z.
 const NOW_MS: u64 = 1_767_830_400_000;

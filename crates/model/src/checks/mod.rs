@@ -4,12 +4,17 @@
 //! laws in `laws.rs` say what else is missing.
 
 mod accept_queue_overflows;
+mod behind;
 mod certificate_expired;
 mod certificate_name_wrong;
 mod certificate_not_trusted;
+mod corefile_overrides_name;
 mod dns_has_no_ready_endpoints;
 mod dns_policy_wrong;
+mod dns_upstream_unreachable;
+mod external_name_wrong;
 mod forward_policy_drops;
+mod headless_service_has_no_ready_pod;
 mod hosts;
 mod ip_forwarding_off;
 mod link_down;
@@ -19,20 +24,29 @@ mod memory;
 mod memory_grows_without_bound;
 mod memory_limit_below_working_set;
 mod name_does_not_resolve;
+mod named_port_missing;
 mod namespace_lacks_policy_label;
+mod network_plugin_not_ready;
+mod no_local_endpoint;
 mod no_route_to_destination;
+mod node_not_reporting;
 mod nothing_listens_on_port;
 mod path_mtu_black_hole;
 mod places;
+mod pod_addresses_exhausted;
 mod policies;
 mod policy_blocks_dns;
 mod policy_denies_by_default;
 mod port_is_silent;
 mod port_refuses;
+mod readiness_probe_fails;
+mod service_does_not_exist;
 mod service_rules_stale;
 mod service_selects_no_pod;
 mod target_port_wrong;
 mod tunnel_port_blocked;
+mod upstreams;
+mod webhook_unreachable;
 mod workload_scaled_to_zero;
 
 #[cfg(test)]
@@ -45,9 +59,21 @@ pub const ALL: &[&Check] = &[
     &dns_has_no_ready_endpoints::CHECK,
     &dns_policy_wrong::CHECK,
     &policy_blocks_dns::CHECK,
+    &corefile_overrides_name::CHECK,
+    &dns_upstream_unreachable::CHECK,
+    &service_does_not_exist::CHECK,
+    &external_name_wrong::CHECK,
     &name_does_not_resolve::CHECK,
     &service_selects_no_pod::CHECK,
     &workload_scaled_to_zero::CHECK,
+    &named_port_missing::CHECK,
+    &webhook_unreachable::CHECK,
+    &node_not_reporting::CHECK,
+    &network_plugin_not_ready::CHECK,
+    &pod_addresses_exhausted::CHECK,
+    &readiness_probe_fails::CHECK,
+    &headless_service_has_no_ready_pod::CHECK,
+    &no_local_endpoint::CHECK,
     &service_rules_stale::CHECK,
     &ip_forwarding_off::CHECK,
     &forward_policy_drops::CHECK,

@@ -21,6 +21,8 @@ pub const CHECK: Check = Check {
         "dns-has-no-ready-endpoints",
         "dns-policy-wrong",
         "policy-blocks-dns",
+        "corefile-overrides-name",
+        "dns-upstream-unreachable",
         "service-rules-stale",
         "ip-forwarding-off",
         "forward-policy-drops",

@@ -1,6 +1,7 @@
 //! A node's Service rules do not follow the endpoints (F43).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::no_local_endpoint::local_only;
 use crate::checks::places::node;
 use crate::object::ObjectRef;
 use crate::path::HopKind;
@@ -62,6 +63,8 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .path
             .ready_backends()
             .filter(|b| b.address.is_ipv4() == front.is_ipv4())
+            // Where only the node's own endpoints count, no rule leads to the others: rightly.
+            .filter(|b| !local_only(service) || b.node == name)
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
         let gone: Vec<SocketAddr> = targets

@@ -29,11 +29,13 @@ pub fn references(topology: &Topology<'_>, pod: &Object) -> Vec<Reference> {
             .into_iter()
             .flat_map(|k| at(c, k).as_array().map(Vec::as_slice).unwrap_or(&[]))
             .filter_map(Value::as_str);
-        for text in values.chain(words) {
+        let texts = values.map(|v| (v, true)).chain(words.map(|w| (w, false)));
+        for (text, own) in texts {
             for word in text.split(|ch: char| ch.is_whitespace() || ch == ',' || ch == '=') {
-                if let Some(r) = reference(topology, word, pod.namespace())
-                    && !out.contains(&r)
-                {
+                let whole = own && word == text;
+                let found = reference(topology, word, pod.namespace())
+                    .or_else(|| missing(topology, word, pod, whole));
+                if let Some(r) = found.filter(|r| !out.contains(r)) {
                     out.push(r);
                 }
             }
@@ -42,29 +44,130 @@ pub fn references(topology: &Topology<'_>, pod: &Object) -> Vec<Reference> {
     out
 }
 
-fn reference(topology: &Topology<'_>, word: &str, namespace: &str) -> Option<Reference> {
+/// What a word of a configuration names: scheme, host, port, path.
+fn written(word: &str) -> (&str, &str, Option<u16>, String) {
     let (scheme, rest) = word.split_once("://").unwrap_or(("", word));
     let (authority, path) = rest
         .split_once('/')
         .map_or((rest, String::new()), |(a, p)| (a, format!("/{p}")));
     let authority = authority.rsplit_once('@').map_or(authority, |(_, h)| h);
     let (host, port) = super::words::host_port(authority);
-    let port = port.and_then(|p| p.parse().ok());
+    (scheme, host, port.and_then(|p| p.parse().ok()), path)
+}
+
+/// The port as written, else that of the scheme.
+fn port_of(scheme: &str, port: Option<u16>) -> Option<u16> {
+    port.or(match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    })
+}
+
+fn reference(topology: &Topology<'_>, word: &str, namespace: &str) -> Option<Reference> {
+    let (scheme, host, port, path) = written(word);
     if scheme.is_empty() && port.is_none() && !host.contains(".svc") {
         return None;
     }
     let service = super::words::service_named(topology, host, namespace)?;
-    let port = port.or(match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    });
     Some(Reference {
         service,
-        port,
+        port: port_of(scheme, port),
         scheme: scheme.into(),
         path,
     })
+}
+
+/// A Service that is named and does not exist. Only what can hardly mean anything else counts: a URL,
+/// a name below `.svc`, a name with a namespace that is there, or a setting that is `name:port` and
+/// nothing more.
+fn missing(topology: &Topology<'_>, word: &str, pod: &Object, whole: bool) -> Option<Reference> {
+    let (scheme, host, port, path) = written(word);
+    let host = host.trim_end_matches('.');
+    let mut labels = host.splitn(3, '.');
+    let (name, ns, tail) = (labels.next()?, labels.next(), labels.next());
+    let is_label = |l: &str| {
+        l.starts_with(|c: char| c.is_ascii_lowercase())
+            && l.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let known = |ns: &str| topology.find("Namespace", "", ns).is_some();
+    let plain = match (ns, tail) {
+        (None, _) => {
+            matches!(scheme, "http" | "https" | "grpc" | "tcp" | "redis")
+                || (scheme.is_empty() && whole && port.is_some())
+        }
+        (Some(ns), None) => known(ns) && (!scheme.is_empty() || port.is_some()),
+        (Some(ns), Some(tail)) => {
+            known(ns) && (tail == "svc" || tail == format!("svc.{}", topology.domain()))
+        }
+    };
+    let own_host = pod.list("spec.hostAliases").iter().any(|a| {
+        let names = at(a, "hostnames").as_array();
+        names.is_some_and(|n| n.iter().any(|n| n.as_str() == Some(host)))
+    });
+    if !plain || own_host || name == "localhost" || !is_label(name) {
+        return None;
+    }
+    // Nothing is missing where Services could not be read.
+    let service = ObjectRef::new("Service", ns.unwrap_or(pod.namespace()), name);
+    let read = !topology.all("Service").is_empty();
+    (read && topology.get(&service).is_none()).then(|| Reference {
+        service,
+        port: port_of(scheme, port),
+        scheme: scheme.into(),
+        path,
+    })
+}
+
+/// The Services that clients in a namespace (empty: any) are configured for and that do not exist.
+pub fn missing_services(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
+    let mut out: Vec<ObjectRef> = topology
+        .all("Pod")
+        .iter()
+        .filter(|p| namespace.is_empty() || p.namespace() == namespace)
+        .flat_map(|p| references(topology, p))
+        .map(|r| r.service)
+        .filter(|s| topology.get(s).is_none())
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// The missing Service that a word means: `cart`, `cart.shop`.
+pub fn missing_named(topology: &Topology<'_>, host: &str, namespace: &str) -> Option<ObjectRef> {
+    let mut labels = host.split('.');
+    let (name, ns) = (labels.next()?, labels.next());
+    missing_services(topology, namespace)
+        .into_iter()
+        .find(|s| s.name == name && ns.is_none_or(|ns| s.namespace == ns))
+}
+
+/// A conversation with a Service that does not exist: what the client would have.
+pub fn missing_conversation(
+    from: Option<ObjectRef>,
+    service: ObjectRef,
+    port: u16,
+    scheme: &str,
+    path: &str,
+) -> Conversation {
+    let tls = scheme == "https";
+    let http = (tls || scheme == "http").then(|| {
+        if path.is_empty() {
+            "/".to_string()
+        } else {
+            path.to_string()
+        }
+    });
+    Conversation {
+        from,
+        to: Destination::Service(service),
+        port,
+        protocol: "TCP".into(),
+        tls,
+        http,
+    }
 }
 
 /// Pods that probably talk to a destination: those that name it, else running pods beside it.

@@ -311,6 +311,10 @@ fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<
     if let Some(s) = words::service_named(topology, host, namespace) {
         return Ok(target(Destination::Service(s)));
     }
+    // Somebody is configured for it: that it does not exist may be the very trouble.
+    if let Some(s) = clients::missing_named(topology, host, namespace) {
+        return Ok(target(Destination::Service(s)));
+    }
     if !kind.is_empty() {
         let names: Vec<&str> = topology.all("Service").iter().map(|p| p.name()).collect();
         let none = text!("no Service {host}", "Service {host}");
@@ -484,11 +488,16 @@ fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Ve
         .unwrap_or_default();
     match &t.to {
         Destination::Service(r) => {
-            let Some(service) = topology.get(r) else {
-                return Vec::new();
-            };
             let own = said.iter().find(|s| s.service == *r);
             let wanted = t.port.or(own.and_then(|o| o.port));
+            let Some(service) = topology.get(r) else {
+                let scheme = own.map_or(t.scheme.as_str(), |o| o.scheme.as_str());
+                let port = wanted.unwrap_or(if scheme == "https" { 443 } else { 80 });
+                let to = r.clone();
+                return vec![clients::missing_conversation(
+                    from, to, port, scheme, &t.path,
+                )];
+            };
             let ports: Vec<u16> = service
                 .list("spec.ports")
                 .iter()

@@ -138,12 +138,15 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 /// Names of things that exist, found in a text.
 pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::new();
+    let missing = super::clients::missing_services(topology, namespace);
     for (at, written) in words(text) {
         let word = &as_named(written);
         let bare = bare_name(word);
+        let named = bare.split('.').next().unwrap_or(bare);
         let service = service_named(topology, bare, namespace)
             .or_else(|| service_named(topology, bare, ""))
-            .is_some();
+            .is_some()
+            || missing.iter().any(|s| s.name == named);
         let exists = |kind: &str| topology.all(kind).iter().any(|o| o.name() == bare);
         let other = ["Deployment", "StatefulSet", "DaemonSet", "Pod"]
             .into_iter()
@@ -452,6 +455,11 @@ pub fn known_names(topology: &Topology<'_>) -> BTreeSet<String> {
     ]
     .into_iter()
     .flat_map(|k| topology.all(k).iter().map(|o| o.name().to_string()))
+    .chain(
+        super::clients::missing_services(topology, "")
+            .into_iter()
+            .map(|s| s.name),
+    )
     .collect()
 }
 

@@ -446,6 +446,8 @@ impl Access for Live {
             .flat_map(|c| c.looks_at)
             .map(|k| (*k).to_string())
             .collect();
+        // Of settings only the cluster DNS's own are read, by name: the rest is nobody's business.
+        kinds.remove("ConfigMap");
         // Owners of pods: whoever is to blame is named by what a person edits.
         kinds.extend(["Deployment", "ReplicaSet"].map(String::from));
         let named = [&r.from, &r.to]

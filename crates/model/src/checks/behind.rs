@@ -1,0 +1,90 @@
+//! What several checks ask of a Service that nobody answers for: its pods, the workloads that should
+//! make them, and what the cluster said about either.
+
+use crate::check::View;
+use crate::object::{Object, ObjectRef, at, string_map};
+use crate::time;
+
+/// The conversation's Service, if none of its endpoints is ready and nothing says that the client is
+/// well all the same.
+pub fn nobody_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
+    let service = view.path.service?;
+    let selects = !string_map(service.get("spec.selector")).is_empty();
+    let nobody = view.path.ready_backends().next().is_none();
+    (selects && nobody && view.observed().hurts() != Some(false)).then_some(service)
+}
+
+/// The pods that a Service selects.
+pub fn pods<'a>(view: &View<'a>, service: &Object) -> Vec<&'a Object> {
+    view.topology
+        .selected(service.namespace(), service.get("spec.selector"))
+}
+
+/// Workloads whose pods the Service would select, and the ReplicaSets of such Deployments.
+pub fn workloads<'a>(view: &View<'a>, service: &Object) -> Vec<&'a Object> {
+    let selector = string_map(service.get("spec.selector"));
+    let ns = service.namespace();
+    let mut out: Vec<&Object> = Vec::new();
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        out.extend(view.topology.in_namespace(kind, ns).filter(|w| {
+            let labels = string_map(w.get("spec.template.metadata.labels"));
+            selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+        }));
+    }
+    let owned = |r: &Object| {
+        let owner = view.topology.owner_of(r);
+        out.iter().any(|w| w.reference() == owner)
+    };
+    let sets: Vec<&Object> = view
+        .topology
+        .in_namespace("ReplicaSet", ns)
+        .filter(|r| owned(r))
+        .collect();
+    out.extend(sets);
+    out
+}
+
+/// Events about an object, the latest first.
+pub fn events<'a>(view: &View<'a>, about: &ObjectRef) -> Vec<&'a Object> {
+    let mut all: Vec<&Object> = view
+        .topology
+        .in_namespace("Event", &about.namespace)
+        .filter(|e| {
+            e.str("involvedObject.kind") == about.kind && e.str("involvedObject.name") == about.name
+        })
+        .collect();
+    all.sort_by_key(|e| std::cmp::Reverse(said_at(e)));
+    all
+}
+
+/// When an event was last seen, milliseconds since 1970.
+pub fn said_at(event: &Object) -> Option<i64> {
+    [
+        "series.lastObservedTime",
+        "lastTimestamp",
+        "eventTime",
+        "metadata.creationTimestamp",
+    ]
+    .into_iter()
+    .filter_map(|k| time::parse(event.str(k)))
+    .max()
+}
+
+/// The condition of a type: status, reason, message.
+pub fn condition<'o>(object: &'o Object, kind: &str) -> Option<(&'o str, &'o str, &'o str)> {
+    let c = object
+        .list("status.conditions")
+        .iter()
+        .find(|c| at(c, "type").as_str() == Some(kind))?;
+    let word = |k: &str| at(c, k).as_str().unwrap_or("");
+    Some((word("status"), word("reason"), word("message")))
+}
+
+/// Endpoints in all and ready ones, in words for evidence.
+pub fn ready_of_all(view: &View<'_>) -> crate::text::Text {
+    let (all, ready) = (view.path.backends.len(), view.path.ready_backends().count());
+    crate::text!(
+        "{ready} of {all} endpoints ready",
+        "{all} 个端点中有 {ready} 个就绪"
+    )
+}
