@@ -38,6 +38,9 @@ pub struct Container {
     pub name: String,
     /// Id of the container runtime.
     pub id: String,
+    /// Unique id of its pod: the pod's network is there also while the container is not.
+    #[serde(default)]
+    pub pod: String,
 }
 
 /// One line in.
@@ -199,7 +202,12 @@ fn in_network(probes: &[Probe], inside: Option<&Container>) -> Result<Vec<Answer
     let Some(container) = inside else {
         return Ok(probes::ask_all(probes, &Place { resolv_conf: None }));
     };
-    let pid = groups::process_in(&container.id).ok_or_else(|| {
+    let pid = groups::process_in(&container.id).or_else(|| {
+        // systemd writes it with underscores.
+        let slice = container.pod.replace('-', "_");
+        groups::process_in(&container.pod).or_else(|| groups::process_in(&slice))
+    });
+    let pid = pid.ok_or_else(|| {
         format!(
             "enter the network of container {}: no process of it is seen from here",
             container.name
@@ -338,6 +346,7 @@ mod tests {
             inside: Some(Container {
                 name: "web".into(),
                 id: "0123456789abcdef-not-here".into(),
+                ..Container::default()
             }),
             ..Asked::default()
         };

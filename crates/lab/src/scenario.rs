@@ -32,21 +32,81 @@ pub struct Plan {
     /// Namespaces that are made for it and deleted afterwards; the asked one if not given.
     #[serde(default)]
     pub namespaces: Vec<String>,
+    /// What is done before `manifests.yaml` is applied: what no manifest can hold, such as certificates.
+    #[serde(default)]
+    pub before: Vec<Step>,
     /// Who talks to whom: the symptom. All succeed before the break and after the remedy; each fails between.
     pub talk: Vec<Talk>,
     /// What breaks it, in order.
     #[serde(rename = "break")]
     pub breaks: Vec<Step>,
-    /// What else is waited for when it is broken.
+    /// What is waited for when it is broken, before the symptom.
     #[serde(default)]
     pub until: Vec<Condition>,
     /// The cause that must come first.
     pub expect: Expect,
     /// What mends it.
     pub remedy: Vec<Step>,
+    /// The least rights with which the cause must still be found. With fewer it may be unknown, and is never another one.
+    #[serde(default)]
+    pub ladder: Rights,
     /// Needs a cluster of its own: it breaks a node or the control plane.
     #[serde(default)]
     pub fresh: bool,
+    /// The shape of that cluster.
+    #[serde(default)]
+    pub cluster: Shape,
+}
+
+/// Whose rights a diagnosis has, from least to most.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rights {
+    /// One pod and nothing else: see it, its log, run something in it.
+    OnePod,
+    /// `view` in the namespaces of the scenario.
+    View,
+    /// `edit` there.
+    #[default]
+    Edit,
+    /// `admin` there.
+    Admin,
+    /// Everything.
+    ClusterAdmin,
+}
+
+impl Rights {
+    /// All of them, from most to least.
+    pub const ALL: [Rights; 5] = [
+        Rights::ClusterAdmin,
+        Rights::Admin,
+        Rights::Edit,
+        Rights::View,
+        Rights::OnePod,
+    ];
+
+    /// The word in `scenario.yaml`; for the three in the middle also the name of the ClusterRole.
+    pub fn word(self) -> &'static str {
+        match self {
+            Rights::OnePod => "one-pod",
+            Rights::View => "view",
+            Rights::Edit => "edit",
+            Rights::Admin => "admin",
+            Rights::ClusterAdmin => "cluster-admin",
+        }
+    }
+}
+
+/// What `scripts/cluster up` is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shape {
+    /// `routed`, `vxlan`; empty for the usual.
+    pub network: String,
+    /// kube-proxy's mode on each worker, in order; empty for the usual.
+    pub proxy: String,
 }
 
 /// One conversation.
@@ -58,7 +118,7 @@ pub struct Talk {
     /// Its namespace; the asked one if not given.
     #[serde(default)]
     pub namespace: String,
-    /// `http://HOST[:PORT]/PATH`
+    /// `http://HOST[:PORT]/PATH`, or `https://HOST:PORT` for a handshake that checks the certificate.
     pub to: String,
     /// How it fails.
     pub fails: Fails,
@@ -76,6 +136,10 @@ pub enum Fails {
     Name,
     /// One way or another, and not every time.
     Sometimes,
+    /// The certificate is refused, every time.
+    Certificate,
+    /// It does not: what works all the while tells one cause from another.
+    Never,
 }
 
 /// What is done to the cluster.
@@ -94,6 +158,20 @@ pub enum Step {
     On(On),
     /// A daemon of a node.
     Daemon(Daemon),
+    /// A Secret with a certificate of the scenario's own authority, new or instead of the one there.
+    Certificate(Certificate),
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Name of the Secret, of type `kubernetes.io/tls`.
+    pub secret: String,
+    /// DNS names it is for.
+    pub names: Vec<String>,
+    /// From now; negative for one that has expired.
+    pub expires_in_s: i64,
 }
 
 /// A patch.
@@ -184,6 +262,9 @@ impl Scenario {
             let number = &plan.expect.catalogue;
             return wrong(format!("expects {number}, which its catalogue lacks"));
         }
+        if plan.cluster != Shape::default() && !plan.fresh {
+            return wrong("the shape of the shared cluster is given: fresh: true".into());
+        }
         for (list, name) in [
             (plan.talk.is_empty(), "talk"),
             (plan.breaks.is_empty(), "break"),
@@ -201,15 +282,18 @@ impl Scenario {
                     talk.from
                 ));
             }
-            if !talk.to.starts_with("http://") {
-                return wrong(format!("{} is no http:// address", talk.to));
+            if !["http://", "https://"]
+                .iter()
+                .any(|s| talk.to.starts_with(s))
+            {
+                return wrong(format!("{} is no http:// or https:// address", talk.to));
             }
             if !plan.namespaces.contains(&talk.namespace) {
                 return wrong(format!("namespace {} is not made for it", talk.namespace));
             }
         }
         let mut files = vec!["manifests.yaml".to_string()];
-        for step in plan.breaks.iter().chain(&plan.remedy) {
+        for step in plan.before.iter().chain(&plan.breaks).chain(&plan.remedy) {
             match step {
                 Step::Apply(file) => files.push(file.clone()),
                 Step::On(On { place, .. }) if !place.contains('/') && !plan.fresh => {
@@ -316,7 +400,7 @@ mod tests {
             "cart",
             "neither pod/NAME nor deployment/NAME",
         );
-        refused("http://", "tcp://", "is no http:// address");
+        refused("http://", "tcp://", "is no http:// or https:// address");
         refused(
             "catalogue: F21",
             "catalogue: F22",
@@ -338,6 +422,12 @@ mod tests {
             "there is no gone.yaml beside it",
         );
         refused("remedy:\n", "remedy: []\n#", "remedy is empty");
+        refused("break:", "cluster: {network: vxlan}\nbreak:", "fresh: true");
+        refused(
+            "break:",
+            "ladder: nobody\nbreak:",
+            "unknown variant `nobody`",
+        );
     }
 }
 

@@ -164,7 +164,9 @@ impl<'a> Path<'a> {
         let port = self.conversation.port;
         match self.conversation.to.clone() {
             Destination::Service(r) => {
-                self.name = format!("{}.{}.svc.{}", r.name, r.namespace, topology.domain());
+                if !self.knows_no_service_names(topology) {
+                    self.name = format!("{}.{}.svc.{}", r.name, r.namespace, topology.domain());
+                }
                 let Some(service) = topology.get(&r) else {
                     return;
                 };
@@ -210,6 +212,21 @@ impl<'a> Path<'a> {
                 Err(_) => self.name = host,
             },
         }
+    }
+
+    /// A node asks its own resolver, and so do the pods of the cluster's DNS, which would ask themselves otherwise: both
+    /// reach Services by address.
+    fn knows_no_service_names(&self, topology: &Topology<'a>) -> bool {
+        let is_node = |r: &ObjectRef| r.kind == "Node";
+        if self.conversation.from.as_ref().is_some_and(is_node) {
+            return true;
+        }
+        let (Some(client), Some(dns)) = (self.client, topology.dns()) else {
+            return false;
+        };
+        let serves = topology.selected(dns.namespace(), dns.get("spec.selector"));
+        serves.iter().any(|p| p.reference() == client.reference())
+            && ["Default", "None"].contains(&client.str("spec.dnsPolicy"))
     }
 
     /// The client has an address of that family (or none is known).

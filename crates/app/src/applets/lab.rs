@@ -242,6 +242,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             folder: labs,
             only: text("only"),
             json,
+            keep: m.get_one::<String>("keep").map(PathBuf::from),
         };
         return cluster::run(&options, io);
     }

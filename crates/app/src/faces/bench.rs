@@ -429,7 +429,7 @@ fn share(part: usize, of: usize) -> f64 {
 }
 
 /// The smallest value that at least this share of all is not above.
-fn quantile(values: &mut [u64], q: f64) -> u64 {
+pub(super) fn quantile(values: &mut [u64], q: f64) -> u64 {
     values.sort_unstable();
     let at = ((values.len() as f64 * q).ceil() as usize).clamp(1, values.len().max(1)) - 1;
     values.get(at).copied().unwrap_or(0)

@@ -6,8 +6,9 @@ use crate::check::{Findings, View};
 use crate::finding::{Finding, Seen};
 use crate::growth::{Growth, judge, mebibytes, parse_quantity};
 use crate::object::{Object, ObjectRef, at};
+use crate::observe::attempts;
 use crate::path::HopKind;
-use crate::probe::{Answer, Answered, ContainerMemory, Question};
+use crate::probe::{Answer, Answered, ContainerMemory, Outcome, Question};
 use crate::text;
 use crate::text::Text;
 use crate::time;
@@ -58,12 +59,13 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     let memory = watched(view, &pods, &kill.container, WATCH_MS);
     let around = Around::of(view, &pods);
     let close = memory.iter().filter(|w| is_close(w.memory, limit)).count();
-    if close == 0 {
+    let away: Vec<&(&Object, Kill)> = kills.iter().filter(|(_, k)| k.away).collect();
+    if close == 0 && away.is_empty() {
         return None;
     }
     let again = watched(view, &pods, &kill.container, AGAIN_MS);
     // Everything was asked together with the symptom, since watching takes a while.
-    if view.observed().hurts() != Some(true) {
+    if view.observed().hurts() != Some(true) || close == 0 && !explained(view, &kills) {
         return None;
     }
     let watched: Vec<&Watched<'_>> = memory.iter().chain(&again).collect();
@@ -85,14 +87,24 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
             killed = kills.len(),
             pods = pods.len()
         ),
-        text!(
+    ];
+    if close > 0 {
+        chain.push(text!(
             "{near} of {living} living pods above {} % of the limit",
             "{living} 个存活 Pod 中 {near} 个高于上限的 {} %",
             (CLOSE * 100.0) as u32,
             near = close,
             living = memory.len()
-        ),
-    ];
+        ));
+    }
+    if !away.is_empty() {
+        let names: Vec<&str> = away.iter().map(|(p, _)| p.name()).collect();
+        let names = Text::names(&names);
+        chain.push(text!(
+            "not started again yet: {names}",
+            "尚未重新启动：{names:#}"
+        ));
+    }
     more.extend(around.seen);
     chain.extend(around.chain);
     let first = kill.seen(view, pod);
@@ -107,6 +119,21 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
         retransmissions: around.retransmissions,
         chain,
     })
+}
+
+/// Every endpoint that fails is a pod that was killed lately: nothing else has to hurt.
+fn explained(view: &View<'_>, kills: &[(&Object, Kill)]) -> bool {
+    let o = view.observed();
+    let failing = o.endpoints.iter().filter(|(_, a)| {
+        let all = attempts(a);
+        all.iter().any(|t| t.outcome != Outcome::Answered)
+    });
+    let mut failing = failing.peekable();
+    failing.peek().is_some()
+        && failing.all(|(e, _)| {
+            let of = |(p, _): &(&Object, Kill)| Some(p.reference()) == e.pod;
+            kills.iter().any(of)
+        })
 }
 
 /// Recent kills behind a Service that could not be tried: what the objects alone suggest. None as
@@ -209,6 +236,8 @@ struct Kill {
     container: String,
     ago_ms: i64,
     restarts: i64,
+    /// The container has not been started again: the kill is why it does not answer.
+    away: bool,
 }
 
 impl Kill {
@@ -256,6 +285,7 @@ fn kills(view: &View<'_>, pod: &Object) -> Vec<Kill> {
                 container: at(status, "name").as_str().unwrap_or("").into(),
                 ago_ms,
                 restarts: at(status, "restartCount").as_i64().unwrap_or(0),
+                away: at(status, "state.running").is_null(),
             });
         }
     }

@@ -3,7 +3,9 @@
 
 use anyhow::{Result, bail};
 use netshoot_api::live::{Change, Cluster, Error, Propagation, Resource};
+use netshoot_host::clock;
 use netshoot_model::object::{Object, at};
+use netshoot_model::time;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -62,12 +64,41 @@ fn rights(pod: &Object) -> Vec<Value> {
     ]
 }
 
+/// A container that ended longer ago than this is steady again.
+const LATELY_MS: i64 = 600_000;
+
+/// Why a container of the pod ended within the last minutes, or is not running: it may end again at any moment.
+pub fn ended_lately(pod: &Object, now_ms: u64) -> Option<String> {
+    let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let mut ends = pod.list("status.containerStatuses").iter().flat_map(|s| {
+        let ended = [at(s, "state.terminated"), at(s, "lastState.terminated")];
+        ended.into_iter().filter(|e| !e.is_null())
+    });
+    let lately = |e: &&Value| {
+        let when = at(e, "finishedAt").as_str().and_then(time::parse);
+        when.is_none_or(|t| now - t < LATELY_MS)
+    };
+    let reason = |e: &Value| at(e, "reason").as_str().unwrap_or("").to_string();
+    ends.find(lately).map(reason)
+}
+
 /// Adds our container to a running pod and waits until it runs; gives its name.
 pub fn ephemeral(cluster: &Cluster, pod: &Object, image: &str, letters: &str) -> Result<String> {
     let name = format!("{PREFIX}{letters}");
-    let target = at(pod.get("spec.containers"), "0.name")
-        .as_str()
-        .unwrap_or("");
+    let ended = ended_lately(pod, clock::now_ms());
+    if ended.as_deref() == Some("OOMKilled") {
+        bail!(
+            "pod {} ran out of memory lately, and what is added to it counts against the same limit; --access node asks from its node",
+            pod.reference()
+        );
+    }
+    // Processes of a container that share its process ids end with it.
+    let target = match ended {
+        Some(_) => "",
+        None => at(pod.get("spec.containers"), "0.name")
+            .as_str()
+            .unwrap_or(""),
+    };
     let mut last = None;
     for security in rights(pod) {
         let container = json!({

@@ -158,6 +158,13 @@ impl Live {
         let of_pod = |namespace: &str, pod: &str| Stand::Pod(namespace.into(), pod.into());
         match (&probe.question, &probe.from) {
             (Question::Log { .. }, _) | (_, Vantage::Here) => None,
+            // What is added to a pod that runs out of memory counts against the same limit.
+            (_, Vantage::Pod { namespace, name })
+                if self.most >= Level::Node && self.is_unsteady(namespace, name) =>
+            {
+                let pod = self.find("Pod", namespace, name)?;
+                Some(Stand::Node(pod.str("spec.nodeName").into()))
+            }
             // A container's memory is seen from inside its pod as well as from its node.
             (Question::Memory { namespace, pod, .. }, Vantage::Node { name }) => {
                 let node = Stand::Node(name.clone());
@@ -173,6 +180,11 @@ impl Live {
         }
     }
 
+    fn is_unsteady(&self, namespace: &str, pod: &str) -> bool {
+        let pod = self.find("Pod", namespace, pod);
+        pod.is_some_and(|p| made::ended_lately(p, clock::now_ms()).is_some())
+    }
+
     fn containers(&self, namespace: &str, pod: &str) -> Vec<Container> {
         let Some(pod) = self.find("Pod", namespace, pod) else {
             return Vec::new();
@@ -184,6 +196,7 @@ impl Live {
                 Some(Container {
                     name: at(s, "name").as_str()?.to_string(),
                     id: id.rsplit('/').next().unwrap_or(id).to_string(),
+                    pod: pod.str("metadata.uid").to_string(),
                 })
             })
             .collect()

@@ -26,7 +26,8 @@ impl Live {
             }
             Stand::Node(node) => {
                 let which = Selection {
-                    labels: "app.kubernetes.io/name=netshoot".into(),
+                    // The agent of another diagnosis goes with that one, at any moment.
+                    labels: "app.kubernetes.io/name=netshoot,netshoot/role!=agent".into(),
                     fields: format!("spec.nodeName={node},status.phase=Running"),
                 };
                 let namespace = &self.request.namespace;
@@ -121,7 +122,9 @@ fn ours(pod: &Object) -> Vec<String> {
                 .list(status)
                 .iter()
                 .any(|s| at(s, "name").as_str() == Some(name) && !at(s, "state.running").is_null());
-            if runs && image.contains("netshoot") {
+            // The agent of another diagnosis goes with that one, at any moment.
+            let agent = at(c, "command.1").as_str() == Some("agent");
+            if runs && !agent && image.contains("netshoot") {
                 all.push(name.to_string());
             }
         }

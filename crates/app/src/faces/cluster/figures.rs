@@ -1,0 +1,232 @@
+//! What came of the scenarios, in numbers.
+
+use crate::faces::bench::quantile;
+use crate::io::Io;
+use anyhow::Result;
+use netshoot_lab::scenario::Rights;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The share of right answers, in percent, that is good enough.
+const GOOD: f64 = 95.0;
+
+/// One scenario.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Outcome {
+    pub name: String,
+    pub catalogue: String,
+    /// `proven`, or what was waited for in vain.
+    pub symptom: String,
+    /// With all rights: `first`, `top3`, `wrong`, `unknown`, or nothing when it was not asked.
+    pub diagnosis: String,
+    /// Of that diagnosis, the start of its process included.
+    pub diagnosis_ms: u64,
+    /// Before the break: `healthy`, `unknown`, `false alarm`.
+    pub before: String,
+    /// After the remedy, the same.
+    pub after: String,
+    /// From most rights to least; the first is the diagnosis above.
+    pub ladder: Vec<Rung>,
+    pub seconds: u64,
+}
+
+/// A diagnosis of the broken state with certain rights.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rung {
+    pub rights: Rights,
+    /// Whether the scenario says that these rights must do.
+    pub wanted: bool,
+    /// As for `diagnosis`.
+    pub answer: String,
+    pub ms: u64,
+}
+
+/// All diagnoses with certain rights.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Totals {
+    pub asked: usize,
+    pub right: usize,
+    pub unknown: usize,
+    /// Another cause first, or called healthy.
+    pub wrong: usize,
+    /// How many had to be right.
+    pub wanted: usize,
+    /// How many of these were not.
+    pub missed: usize,
+}
+
+/// The healthy cluster as a whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct System {
+    /// `healthy`, `unknown`, `false alarm`.
+    pub answer: String,
+    pub ms: u64,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    pub scenarios: Vec<Outcome>,
+    /// `kube-system` before anything is broken; nothing when no scenario shares a cluster.
+    pub system: Option<System>,
+    pub runs: usize,
+    pub symptom_proven: usize,
+    pub right_first: usize,
+    pub right_first_percent: f64,
+    pub wrong: usize,
+    pub unknown: usize,
+    pub false_alarms: usize,
+    pub p50_ms: u64,
+    pub p95_ms: u64,
+    /// By rights.
+    pub ladder: BTreeMap<&'static str, Totals>,
+    pub seconds: u64,
+}
+
+impl Figures {
+    /// Counts what the scenarios brought.
+    pub fn count(&mut self) {
+        let all = &self.scenarios;
+        let count = |f: &dyn Fn(&Outcome) -> bool| all.iter().filter(|o| f(o)).count();
+        self.runs = all.len();
+        self.symptom_proven = count(&|o| o.symptom == "proven");
+        self.right_first = count(&|o| o.diagnosis == "first");
+        self.wrong = count(&|o| ["wrong", "top3"].contains(&o.diagnosis.as_str()));
+        self.unknown = count(&|o| o.diagnosis == "unknown");
+        self.right_first_percent = 100.0 * self.right_first as f64 / self.runs.max(1) as f64;
+        let mut times: Vec<u64> = all.iter().map(|o| o.diagnosis_ms).collect();
+        times.retain(|ms| *ms > 0);
+        self.p50_ms = quantile(&mut times, 0.5);
+        self.p95_ms = quantile(&mut times, 0.95);
+        self.seconds = all.iter().map(|o| o.seconds).sum();
+        let healthy = all.iter().flat_map(|o| [&o.before, &o.after]);
+        let healthy = healthy.chain(self.system.iter().map(|s| &s.answer));
+        self.false_alarms = healthy.filter(|w| *w == "false alarm").count();
+        for rung in all.iter().flat_map(|o| &o.ladder) {
+            let totals = self.ladder.entry(rung.rights.word()).or_default();
+            totals.asked += 1;
+            totals.wanted += usize::from(rung.wanted);
+            let right = rung.answer == "first";
+            totals.missed += usize::from(rung.wanted && !right);
+            match rung.answer.as_str() {
+                "first" => totals.right += 1,
+                "unknown" => totals.unknown += 1,
+                _ => totals.wrong += 1,
+            }
+        }
+    }
+
+    /// Whether the figures are those that the project promises.
+    pub fn good(&self) -> bool {
+        let fewer = self.ladder.iter();
+        let mut fewer = fewer.filter(|(word, _)| **word != Rights::ClusterAdmin.word());
+        self.symptom_proven == self.runs
+            && self.right_first_percent >= GOOD
+            && self.false_alarms == 0
+            && fewer.all(|(_, t)| t.wrong == 0 && t.missed == 0)
+    }
+}
+
+/// As a table, or as JSON.
+pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
+    if json {
+        writeln!(io.out, "{}", serde_json::to_string_pretty(f)?)?;
+        return Ok(());
+    }
+    for o in &f.scenarios {
+        let name = &o.name;
+        writeln!(
+            io.out,
+            "{name:<34} {:<5} symptom {:<8} diagnosis {:<8} {:>5} ms  before {:<8} after {:<8} {:>3} s",
+            o.catalogue, o.symptom, o.diagnosis, o.diagnosis_ms, o.before, o.after, o.seconds
+        )?;
+        let rungs = o.ladder.iter().skip(1).map(|r| {
+            let must = if r.wanted { "" } else { " (may be unknown)" };
+            format!("{} {}{must}", r.rights.word(), r.answer)
+        });
+        writeln!(io.out, "    {}", rungs.collect::<Vec<_>>().join(", "))?;
+    }
+    if let Some(s) = &f.system {
+        writeln!(io.out, "the healthy cluster: {} ({} ms)", s.answer, s.ms)?;
+    }
+    for (rights, t) in &f.ladder {
+        writeln!(
+            io.out,
+            "{rights:<14} asked {}, right {} of {} that must be, unknown {}, wrong {}",
+            t.asked,
+            t.wanted - t.missed,
+            t.wanted,
+            t.unknown,
+            t.wrong
+        )?;
+    }
+    writeln!(
+        io.out,
+        "total: right first {:.1} % of {}, false alarms {}, p50 {} ms, p95 {} ms, {} s",
+        f.right_first_percent, f.runs, f.false_alarms, f.p50_ms, f.p95_ms, f.seconds
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(answers: &[(Rights, bool, &str)], before: &str) -> Outcome {
+        Outcome {
+            symptom: "proven".into(),
+            diagnosis: answers.first().map(|a| a.2.to_string()).unwrap_or_default(),
+            diagnosis_ms: 700,
+            before: before.into(),
+            ladder: answers
+                .iter()
+                .map(|(rights, wanted, answer)| Rung {
+                    rights: *rights,
+                    wanted: *wanted,
+                    answer: (*answer).into(),
+                    ms: 7,
+                })
+                .collect(),
+            ..Outcome::default()
+        }
+    }
+
+    fn figures(all: Vec<Outcome>) -> Figures {
+        let mut f = Figures {
+            scenarios: all,
+            ..Figures::default()
+        };
+        f.count();
+        f
+    }
+
+    #[test]
+    fn what_counts_as_good() {
+        let right = [
+            (Rights::ClusterAdmin, true, "first"),
+            (Rights::Edit, true, "first"),
+        ];
+        let less = |answer, wanted| {
+            let mut all = right.to_vec();
+            all.push((Rights::View, wanted, answer));
+            outcome(&all, "healthy")
+        };
+        for (one, good) in [
+            (less("unknown", false), true),
+            (less("first", false), true),
+            (less("unknown", true), false),
+            (less("wrong", false), false),
+            (less("top3", false), false),
+            (outcome(&right, "unknown"), true),
+            (outcome(&right, "false alarm"), false),
+            (
+                outcome(&[(Rights::ClusterAdmin, true, "unknown")], ""),
+                false,
+            ),
+        ] {
+            let f = figures(vec![one]);
+            assert_eq!(f.good(), good, "{f:?}");
+        }
+        assert_eq!(figures(vec![less("wrong", false)]).ladder["view"].wrong, 1);
+    }
+}
