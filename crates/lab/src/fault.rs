@@ -100,7 +100,8 @@ pub fn carry_out(standing: &Standing, action: &Action) -> Result<(), Error> {
             interface,
             down,
             mtu,
-        } => change_link(standing, node, interface, *down, *mtu),
+            hairpin,
+        } => change_link(standing, node, interface, (*down, *mtu, *hairpin)),
         Action::Drop {
             node,
             hook,
@@ -168,8 +169,7 @@ fn change_link(
     standing: &Standing,
     node: &str,
     interface: &str,
-    down: bool,
-    mtu: u32,
+    (down, mtu, hairpin): (bool, u32, Option<bool>),
 ) -> Result<(), Error> {
     let (node, name) = match interface.strip_prefix("pod:") {
         Some(pod) => veth_of(standing, pod)?,
@@ -178,6 +178,9 @@ fn change_link(
     node_network(standing, &node)?.enter(|| -> Result<(), Error> {
         if mtu > 0 {
             link::set_mtu(&name, mtu)?;
+        }
+        if let Some(on) = hairpin {
+            link::set_hairpin(&name, on)?;
         }
         if down {
             link::set_down(&name)?;

@@ -317,6 +317,9 @@ pub enum Action {
         /// New MTU, 0 for unchanged.
         #[serde(default)]
         mtu: u32,
+        /// Hairpin mode of a bridge port; unchanged where not given.
+        #[serde(default)]
+        hairpin: Option<bool>,
     },
     /// A firewall rule on a node that drops: table `inet firewall`, as an administrator adds it.
     Drop {

@@ -54,6 +54,22 @@ step 4 'Deeper: loss, size and what is on the wire'
 in_pod production user-service-65b6d4db96-9sg4m mtr --tcp --port 8080 -Z 1 -f 10 --report -c 20 -n 10.96.85.7
 # while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
 in_pod production user-service-65b6d4db96-9sg4m timeout 10 tcpdump -ni any -c 200 'host 10.96.85.7 and port 8080'
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.3
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.4
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.2.3
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.3.2
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.1.3
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.1.4
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.2.3
+# could not be asked: not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.3.2
 # seen: capture at the client, 1500 ms: 3 TCP retransmissions in 3 of 87 connections, 14 handshakes without any answer
 in_pod production user-service-65b6d4db96-w9fts timeout 2 tcpdump -ni any 'port 8080'
 in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.1.3
@@ -106,6 +122,18 @@ in_pod production user-service-65b6d4db96-w9fts ip -d -s address show
 in_pod production auth-service-57f7b67bf6-k9p65 ip -d -s address show
 
 step 7 'On the nodes'
+# could not be asked: not in the recording
+on_node node-b conntrack -L
+on_node node-b conntrack -S
+# could not be asked: not in the recording
+on_node node-b ip -4 route show table all
+on_node node-b ip -6 route show table all
+# could not be asked: not in the recording
+on_node node-c conntrack -L
+on_node node-c conntrack -S
+# could not be asked: not in the recording
+on_node node-c ip -4 route show table all
+on_node node-c ip -6 route show table all
 # seen: pod auth-service-57f7b67bf6-b7pm7: 63Mi to 64Mi of 64Mi within 198 ms, highest 64Mi, limit hit 80 times (cgroup v1)
 # seen: pod auth-service-57f7b67bf6-b7pm7: 28Mi to 44Mi of 64Mi within 901 ms, highest 44Mi, limit hit 0 times (cgroup v1)
 kubectl top pod auth-service-57f7b67bf6-b7pm7 -n production --containers
@@ -144,6 +172,18 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 #   -> stalled pods stop accepting: accept queues overflowed 74 times, SYNs to them vanish
 #   -> handshakes with auth-service-57f7b67bf6-k9p65 go unanswered
 #   -> 1 of 3 tries through the Service fail
+# Could not be checked: ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.2.3, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.2.3, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
+# Could not be checked: conntrack table from node node-b: the answer is not in the recording
+# Could not be checked: conntrack table from node node-c: the answer is not in the recording
+# Could not be checked: routes from node node-b: the answer is not in the recording
+# Could not be checked: routes from node node-c: the answer is not in the recording
 # Remedy, not run by this script: a limit of at least 106Mi, proposed 160Mi because the growth bends towards 106Mi; half as much again, since processes stall long before their limit; the rollout replaces the pods one by one
 #   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=160Mi --requests=memory=80Mi
 #   ? is 160Mi a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?

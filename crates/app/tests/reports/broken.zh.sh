@@ -54,6 +54,22 @@ step 4 '深入：丢包、报文大小与抓包'
 in_pod production user-service-65b6d4db96-9sg4m mtr --tcp --port 8080 -Z 1 -f 10 --report -c 20 -n 10.96.85.7
 # 抓包时请在另一终端发起请求；重复的序号即为重传
 in_pod production user-service-65b6d4db96-9sg4m timeout 10 tcpdump -ni any -c 200 'host 10.96.85.7 and port 8080'
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.3
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.4
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.2.3
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.3.2
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.1.3
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.1.4
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.2.3
+# 未能探测： not in the recording
+in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.3.2
 # 所见： 客户端抓包 1500 毫秒：87 个连接中有 3 个共 3 次 TCP 重传，14 次握手毫无应答
 in_pod production user-service-65b6d4db96-w9fts timeout 2 tcpdump -ni any 'port 8080'
 in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.1.3
@@ -106,6 +122,18 @@ in_pod production user-service-65b6d4db96-w9fts ip -d -s address show
 in_pod production auth-service-57f7b67bf6-k9p65 ip -d -s address show
 
 step 7 '节点上'
+# 未能探测： not in the recording
+on_node node-b conntrack -L
+on_node node-b conntrack -S
+# 未能探测： not in the recording
+on_node node-b ip -4 route show table all
+on_node node-b ip -6 route show table all
+# 未能探测： not in the recording
+on_node node-c conntrack -L
+on_node node-c conntrack -S
+# 未能探测： not in the recording
+on_node node-c ip -4 route show table all
+on_node node-c ip -6 route show table all
 # 所见： pod auth-service-57f7b67bf6-b7pm7：63Mi 到 64Mi（上限 64Mi，198 毫秒内），最高 64Mi，触及上限 80 次（cgroup v1）
 # 所见： pod auth-service-57f7b67bf6-b7pm7：28Mi 到 44Mi（上限 64Mi，901 毫秒内），最高 44Mi，触及上限 0 次（cgroup v1）
 kubectl top pod auth-service-57f7b67bf6-b7pm7 -n production --containers
@@ -144,6 +172,18 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 #   -> 停顿的 Pod 不再接受连接：accept 队列溢出 74 次，发往它们的 SYN 消失
 #   -> 与 auth-service-57f7b67bf6-k9p65 的握手没有应答
 #   -> 经 Service 的 3 次尝试中 1 次失败
+# 未能检查： ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.2.3，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.2.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
+# 未能检查： conntrack 表（自 节点 node-b）: 录制文件中没有该答案
+# 未能检查： conntrack 表（自 节点 node-c）: 录制文件中没有该答案
+# 未能检查： 路由表（自 节点 node-b）: 录制文件中没有该答案
+# 未能检查： 路由表（自 节点 node-c）: 录制文件中没有该答案
 # 修复（本脚本不会执行）： 上限至少 106Mi，建议 160Mi，因为增长趋向于 106Mi；再加一半，因为进程在到达上限之前很久就会停顿；滚动更新会逐个替换 Pod
 #   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=160Mi --requests=memory=80Mi
 #   ? 每个 Pod 160Mi 是节点和预算能承受的吗？还是应当把应用的缓存上限调低？

@@ -87,6 +87,7 @@ fn model_link(link: rtnl::Link) -> Link {
         master: link.master,
         peer: link.link,
         addresses: Vec::new(),
+        promiscuous: link.flags & rtnl::IFF_PROMISC != 0,
         hairpin: link.hairpin,
         port_state: link.port_state,
         vni: link.vni,

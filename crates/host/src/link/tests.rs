@@ -208,6 +208,12 @@ fn links_are_what_ip_says() {
                 "{}",
                 our.name
             );
+            assert_eq!(
+                our.promiscuous,
+                flags.iter().any(|f| f == "PROMISC"),
+                "{}",
+                our.name
+            );
             let master = ours
                 .iter()
                 .find(|l| l.index == our.master)

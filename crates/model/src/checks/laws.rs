@@ -183,6 +183,72 @@ fn pages_and_sentences_are_in_both_languages() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What decides in the first example of a page: kinds of objects and questions. Without any one of them
+/// nothing is called broken.
+const DECIDES: &[(&str, &[&str])] = &[
+    (
+        "dns-upstream-unreachable",
+        &["ConfigMap", "EndpointSlice", "lookup", "resolve"],
+    ),
+    (
+        "corefile-overrides-name",
+        &["ConfigMap", "Service", "lookup"],
+    ),
+    ("service-does-not-exist", &["Service", "lookup"]),
+    ("external-name-wrong", &["Service", "lookup", "resolve"]),
+    (
+        "headless-service-has-no-ready-pod",
+        &["Service", "Pod", "lookup"],
+    ),
+    ("named-port-missing", &["Service", "Pod"]),
+    (
+        "readiness-probe-fails",
+        &["Service", "Pod", "tcp_connect", "http"],
+    ),
+    ("no-local-endpoint", &["Service", "Pod", "EndpointSlice"]),
+    ("webhook-unreachable", &["Service", "Deployment", "Event"]),
+    ("node-not-reporting", &["Service", "Node", "Pod"]),
+    ("network-plugin-not-ready", &["Service", "Node", "Pod"]),
+    ("pod-addresses-exhausted", &["Service", "Pod", "Event"]),
+    (
+        "pod-route-missing",
+        &["Node", "EndpointSlice", "tcp_connect", "routes"],
+    ),
+    ("conntrack-table-full", &["tcp_connect", "conntrack"]),
+    (
+        "bridge-skips-filter",
+        &["EndpointSlice", "tcp_connect", "links", "sysctls"],
+    ),
+    ("hairpin-off", &["EndpointSlice", "tcp_connect", "links"]),
+    ("link-loses-packets", &["Node", "tcp_connect", "echo"]),
+];
+
+#[test]
+fn without_what_decides_nothing_is_called_broken() {
+    let broken = |e: &Example, c: &'static Check| {
+        let all = e.findings(c);
+        all.iter().any(|f| f.state == crate::finding::State::Broken)
+    };
+    let mut wrong = Vec::new();
+    for (id, deciding) in DECIDES {
+        let check = ALL.iter().find(|c| c.id == *id).unwrap();
+        let example = &examples(check)[0];
+        assert!(broken(example, check), "{id}: its first example fires");
+        for word in *deciding {
+            let less = example.without(word);
+            let lost = less.cluster.len() + less.evidence.len();
+            assert!(
+                lost < example.cluster.len() + example.evidence.len(),
+                "{id}: its first example has no {word}"
+            );
+            if broken(&less, check) {
+                wrong.push(format!("{id} is sure without {word}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The whole sentences of a finding; evidence may be a mere value.
 fn spoken(f: &Finding) -> impl Iterator<Item = &Text> {
     let remedy = f.remedy.iter();
@@ -275,6 +341,25 @@ fn reference(text: &str) -> ObjectRef {
 }
 
 impl Example {
+    /// The same without the objects of a kind, or without the answers to a question.
+    fn without(&self, word: &str) -> Example {
+        let (kind, asked) = (format!("{{kind: {word},"), format!("question: {word},"));
+        let asked_with = format!("question: {{{word}:");
+        let docs = self.cluster.split("---\n");
+        let lines = self.evidence.lines();
+        Example {
+            cluster: docs
+                .filter(|d| !d.starts_with(&kind))
+                .collect::<Vec<_>>()
+                .join("---\n"),
+            evidence: lines
+                .filter(|l| !l.contains(&asked) && !l.contains(&asked_with))
+                .map(|l| format!("{l}\n"))
+                .collect(),
+            expected: String::new(),
+        }
+    }
+
     /// The findings as the page shows them.
     fn run(&self, check: &'static Check) -> String {
         self.findings(check)

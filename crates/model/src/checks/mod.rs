@@ -5,19 +5,23 @@
 
 mod accept_queue_overflows;
 mod behind;
+mod bridge_skips_filter;
 mod certificate_expired;
 mod certificate_name_wrong;
 mod certificate_not_trusted;
+mod conntrack_table_full;
 mod corefile_overrides_name;
 mod dns_has_no_ready_endpoints;
 mod dns_policy_wrong;
 mod dns_upstream_unreachable;
 mod external_name_wrong;
 mod forward_policy_drops;
+mod hairpin_off;
 mod headless_service_has_no_ready_pod;
 mod hosts;
 mod ip_forwarding_off;
 mod link_down;
+mod link_loses_packets;
 mod listeners;
 mod listens_on_loopback_only;
 mod memory;
@@ -34,6 +38,7 @@ mod nothing_listens_on_port;
 mod path_mtu_black_hole;
 mod places;
 mod pod_addresses_exhausted;
+mod pod_route_missing;
 mod policies;
 mod policy_blocks_dns;
 mod policy_denies_by_default;
@@ -75,12 +80,17 @@ pub const ALL: &[&Check] = &[
     &headless_service_has_no_ready_pod::CHECK,
     &no_local_endpoint::CHECK,
     &service_rules_stale::CHECK,
+    &bridge_skips_filter::CHECK,
+    &hairpin_off::CHECK,
     &ip_forwarding_off::CHECK,
     &forward_policy_drops::CHECK,
+    &conntrack_table_full::CHECK,
     &link_down::CHECK,
+    &pod_route_missing::CHECK,
     &tunnel_port_blocked::CHECK,
     &no_route_to_destination::CHECK,
     &path_mtu_black_hole::CHECK,
+    &link_loses_packets::CHECK,
     &namespace_lacks_policy_label::CHECK,
     &policy_denies_by_default::CHECK,
     &port_is_silent::CHECK,

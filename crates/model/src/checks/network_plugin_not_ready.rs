@@ -149,6 +149,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 {kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Pending}}
 ```
 ```finding
+network-plugin-not-ready Node/b
+  because the network plugin of node b is not ready, and pod cart-1 needs it
 ```
 
 The pods of the Service are elsewhere:

@@ -213,6 +213,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.90.0.12:10250", tries: 2, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}, {outcome: silent, took_us: 700000}]}}
 ```
 ```finding
+node-not-reporting Node/b
+  because node b is down: it stopped reporting, and its address answers nothing
 ```
 
 The machine answers, only its kubelet is gone:
@@ -232,6 +234,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.90.0.12:10250", tries: 2, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 200}, {outcome: refused, took_us: 200}]}}
 ```
 ```finding
+node-not-reporting Node/b
+  because the kubelet of node b stopped reporting, though the node itself answers
 ```
 
 A lost node that the conversation does not touch:

@@ -160,6 +160,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 {kind: Event, metadata: {name: e1, namespace: shop}, involvedObject: {kind: Pod, namespace: shop, name: cart-1}, reason: FailedCreatePodSandBox, message: "Failed to create pod sandbox: plugin type=\"bridge\" failed (add): failed to allocate for range 0: no IP addresses available in range set: 10.244.2.1-10.244.2.14"}
 ```
 ```finding
+pod-addresses-exhausted Node/b
+  because node b has no pod address left: pod cart-1 waits for one
 ```
 
 The sandbox fails for another reason:

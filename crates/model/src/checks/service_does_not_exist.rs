@@ -4,7 +4,7 @@ use crate::check::{Check, Findings, View};
 use crate::checks::places::{dns_addresses, settings, template_patch};
 use crate::object::{Object, ObjectRef, at, string_map};
 use crate::path::{Destination, HopKind};
-use crate::probe::{Answer, Answered, DnsReply, Outcome};
+use crate::probe::{Answer, Answered, DnsReply, Outcome, Question};
 use crate::remedy::{Remedy, Step};
 use crate::symptom::nearest;
 use crate::text;
@@ -60,6 +60,22 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     }
     let (name, ns) = (&missing.name, &missing.namespace);
+    // As the client says it, with its search list, the name may mean a host that is no Service.
+    let short = if view.path.client.is_some_and(|c| c.namespace() == ns) {
+        name.clone()
+    } else {
+        format!("{name}.{ns}")
+    };
+    let question = Question::Lookup {
+        name: short.clone(),
+        timeout_ms: crate::observe::DNS_MS,
+    };
+    let Some(as_said) = view.ask(view.path.vantage(), question) else {
+        return;
+    };
+    if !matches!(&as_said.answer, Answer::Lookup { addresses, .. } if addresses.is_empty()) {
+        return;
+    }
     let says = text!(
         "there is no Service {name} in {ns}",
         "{ns} 中没有 Service {name}"
@@ -79,6 +95,14 @@ fn run(view: &View<'_>, out: &mut Findings) {
             ),
         ),
     );
+    f.and(view.saw(
+        HopKind::Name,
+        as_said,
+        text!(
+            "{short} with the client's search list: no address",
+            "按客户端的搜索列表解析 {short}：没有地址"
+        ),
+    ));
     let there: Vec<&str> = view
         .topology
         .in_namespace("Service", ns)
@@ -225,8 +249,8 @@ Services of its namespace.
 
 ## What proves it
 
-The cluster DNS answers NXDOMAIN for its name, and no such object is there. Where Services cannot be listed,
-nothing is said.
+The cluster DNS answers NXDOMAIN for its name, the name as the client says it has no address either, and no such
+object is there. Where Services cannot be listed, nothing is said.
 
 ## What to do
 
@@ -243,10 +267,27 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: true, rtt_us: 200}], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart, timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
 ```
 ```finding
 service-does-not-exist shop/Service/cart
   because there is no Service cart in shop
+```
+
+The name as the client says it means a host that is no Service:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/metadata, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {containers: [{name: c, env: [{name: META, value: "http://metadata/"}]}]}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: carts, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: metadata.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: metadata.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: true, rtt_us: 200}], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: metadata, timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: [169.254.169.254]}}}
+```
+```finding
 ```
 
 Nobody answered: the Service may be there.
@@ -285,7 +326,7 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-集群 DNS 对其域名返回 NXDOMAIN，且没有这个对象。若无权列出 Service，则什么也不说。
+集群 DNS 对其域名返回 NXDOMAIN，按客户端的写法也解析不到地址，且没有这个对象。若无权列出 Service，则什么也不说。
 
 ## 怎么办
 

@@ -237,6 +237,8 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 {kind: Event, metadata: {name: e1, namespace: shop}, involvedObject: {kind: ReplicaSet, namespace: shop, name: cart-5d}, reason: FailedCreate, message: "Error creating: Internal error occurred: failed calling webhook \"check.gate.example\": failed to call webhook: Post \"https://gate.gate.svc:443/check?timeout=10s\": context deadline exceeded"}
 ```
 ```finding
+webhook-unreachable ValidatingWebhookConfiguration/gate
+  because the API server cannot call the admission webhook check.gate.example (context deadline exceeded), so shop/Deployment/cart gets no pods
 ```
 
 The webhook was reached and said no:

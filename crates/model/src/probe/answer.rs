@@ -114,6 +114,8 @@ pub struct Link {
     pub peer: u32,
     /// Addresses with prefix length, `10.0.0.1/24`.
     pub addresses: Vec<String>,
+    /// Takes frames for anybody (`IFF_PROMISC`).
+    pub promiscuous: bool,
     /// Hairpin mode of a bridge port.
     pub hairpin: Option<bool>,
     /// Bridge port STP state (3 = forwarding).

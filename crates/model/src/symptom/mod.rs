@@ -7,6 +7,8 @@ mod clients;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod missing;
+#[cfg(test)]
 mod tests;
 mod words;
 
@@ -493,10 +495,12 @@ fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Ve
             let Some(service) = topology.get(r) else {
                 let scheme = own.map_or(t.scheme.as_str(), |o| o.scheme.as_str());
                 let port = wanted.unwrap_or(if scheme == "https" { 443 } else { 80 });
+                let path = own
+                    .map(|o| o.path.as_str())
+                    .filter(|_| t.path.is_empty())
+                    .unwrap_or(&t.path);
                 let to = r.clone();
-                return vec![clients::missing_conversation(
-                    from, to, port, scheme, &t.path,
-                )];
+                return vec![clients::missing_conversation(from, to, port, scheme, path)];
             };
             let ports: Vec<u16> = service
                 .list("spec.ports")

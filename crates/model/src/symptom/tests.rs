@@ -61,7 +61,7 @@ pub(super) fn shop() -> ClusterSnapshot {
     snapshot
 }
 
-fn words(c: &Conversation) -> String {
+pub(super) fn words(c: &Conversation) -> String {
     let from = c.from.as_ref().map_or("this host".into(), |r| {
         r.name.split("-5f").next().unwrap_or("").to_string()
     });

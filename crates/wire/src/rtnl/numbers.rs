@@ -107,5 +107,7 @@ pub mod nda {
 
 /// `IFF_UP`
 pub const IFF_UP: u32 = 0x1;
+/// `IFF_PROMISC`
+pub const IFF_PROMISC: u32 = 0x100;
 /// `IFF_LOWER_UP`
 pub const IFF_LOWER_UP: u32 = 0x1_0000;
