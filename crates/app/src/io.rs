@@ -36,8 +36,9 @@ impl Io<'_> {
     pub fn standard<T>(lang: Lang, work: impl FnOnce(&mut Io<'_>) -> T) -> T {
         let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let color = out.is_terminal() && !plain && std::env::var("TERM").as_deref() != Ok("dumb");
-        let progress = err.is_terminal();
+        let dumb = std::env::var("TERM").as_deref() == Ok("dumb");
+        let color = out.is_terminal() && !plain && !dumb;
+        let progress = err.is_terminal() && !dumb;
         let result = work(&mut Io {
             out: &mut out,
             err: &mut err,
@@ -57,6 +58,13 @@ impl Io<'_> {
             let _ = write!(self.err, "\r\x1b[K{short}");
             let _ = self.err.flush();
         }
+    }
+
+    /// A sentence of a process that a signal ends, from another thread than its work.
+    pub fn last_words(said: &str) {
+        let mut err = std::io::stderr();
+        let clear = if err.is_terminal() { "\r\x1b[K" } else { "" };
+        let _ = writeln!(err, "{clear}{}", crate::report::safe(said));
     }
 
     /// Takes the line of progress away.

@@ -96,8 +96,15 @@ fn start(args: &[String]) -> i32 {
     }
     let by_kubectl = called.starts_with("kubectl-");
     let args = by_first_word(args);
-    // `help ls` has become `ls --help`.
-    let given: Vec<OsString> = args.iter().map(OsString::from).collect();
+    // `help ls` has become `ls --help`; `--lang zh ls` is `ls`, which speaks as Debian's does.
+    let own = args.iter().take(1);
+    let given: Vec<OsString> = own
+        .chain(
+            args.iter()
+                .skip(1 + global_words(args.get(1..).unwrap_or_default())),
+        )
+        .map(OsString::from)
+        .collect();
     if let Some((word, by, args)) = netshoot_shell::called(&given)
         && applets::named(word.name).is_none()
     {
@@ -156,6 +163,14 @@ fn run(matches: &clap::ArgMatches, io: &mut Io<'_>) -> i32 {
         io.out.flush()?;
         Ok(code)
     });
+    let full = |e: &anyhow::Error| {
+        let kinds = [
+            std::io::ErrorKind::StorageFull,
+            std::io::ErrorKind::QuotaExceeded,
+        ];
+        let own = e.chain().filter_map(|c| c.downcast_ref::<std::io::Error>());
+        own.into_iter().any(|e| kinds.contains(&e.kind()))
+    };
     match result {
         Ok(code) => code,
         Err(e) if nobody_reads(&e) => NOBODY_READS,
@@ -163,7 +178,8 @@ fn run(matches: &clap::ArgMatches, io: &mut Io<'_>) -> i32 {
             io.progress_done();
             let said = report::safe(&format!("{e:#}"));
             let _ = writeln!(io.err, "netshoot {word}: {said}");
-            e.downcast_ref::<Wrong>().map_or(COULD_NOT, |w| w.code)
+            let without = if full(&e) { wrong::OUTPUT } else { COULD_NOT };
+            e.downcast_ref::<Wrong>().map_or(without, |w| w.code)
         }
     }
 }
@@ -191,15 +207,7 @@ fn by_first_word(args: &[String]) -> Vec<String> {
         words.extend(rest.iter().cloned());
         return words;
     }
-    // Where the first word stands: `--lang zh` may come before it.
-    let mut at = 0;
-    while let Some(word) = rest.get(at) {
-        match word.as_str() {
-            "--lang" => at += 2,
-            w if w.starts_with("--lang=") => at += 1,
-            _ => break,
-        }
-    }
+    let at = global_words(rest);
     words.extend(rest.iter().take(at).cloned());
     let (first, after) = (rest.get(at).map(String::as_str), rest.get(at + 1..));
     let after = after.unwrap_or_default().iter().cloned();
@@ -215,6 +223,19 @@ fn by_first_word(args: &[String]) -> Vec<String> {
         _ => words.extend(rest.iter().skip(at).cloned()),
     }
     words
+}
+
+/// How many words come before the first one: `--lang zh` may.
+fn global_words(rest: &[String]) -> usize {
+    let mut at = 0;
+    while let Some(word) = rest.get(at) {
+        match word.as_str() {
+            "--lang" => at += 2,
+            w if w.starts_with("--lang=") => at += 1,
+            _ => break,
+        }
+    }
+    at.min(rest.len())
 }
 
 /// The value of `--lang`, wherever it stands before `--`.

@@ -8,6 +8,9 @@ pub const USAGE: i32 = 64;
 /// EX_DATAERR of sysexits.h: a file that cannot be read or is not what it should be.
 pub const INPUT: i32 = 65;
 
+/// EX_IOERR of sysexits.h: what was found could not be written.
+pub const OUTPUT: i32 = 74;
+
 /// Such an error.
 #[derive(Debug)]
 pub struct Wrong {
@@ -21,6 +24,12 @@ impl Wrong {
     pub fn usage(says: impl fmt::Display) -> anyhow::Error {
         let says = says.to_string();
         Wrong { code: USAGE, says }.into()
+    }
+
+    /// Output that could not be written; keeps all that was said about it.
+    pub fn output(e: impl Into<anyhow::Error>) -> anyhow::Error {
+        let says = format!("{:#}", e.into());
+        Wrong { code: OUTPUT, says }.into()
     }
 
     /// A file or folder that cannot be used; keeps all that was said about it.

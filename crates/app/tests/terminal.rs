@@ -1,4 +1,5 @@
-//! Worlds on a terminal: who has the keyboard, and who has it afterwards. script(1) is the terminal.
+//! At a terminal: who has the keyboard in a world, and who has it afterwards; what the shell's keys do. script(1) is the
+//! terminal.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -12,7 +13,7 @@ const WORLD: &str = "listens-on-other-port";
 /// Says that it runs, and that it goes on; ends by a signal only.
 const COMMAND: &str =
     r#"trap "echo on=\$((2+2))" CONT; echo up=$((1+1)); while :; do sleep 0.05; done"#;
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A command on a terminal of its own.
 struct Terminal {
@@ -28,6 +29,7 @@ impl Terminal {
             .env("LC_ALL", "C")
             .env("PS1", "$ ")
             .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -71,7 +73,13 @@ impl Terminal {
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.pieces.recv_timeout(left) {
-                Ok(piece) => self.seen += &String::from_utf8_lossy(&piece),
+                Ok(piece) => {
+                    // An editor asks where the cursor is.
+                    for _ in piece.windows(4).filter(|w| w == b"\x1b[6n") {
+                        self.types("\x1b[1;1R");
+                    }
+                    self.seen += &String::from_utf8_lossy(&piece);
+                }
                 Err(e) => panic!("no {text:?} ({e}): {}", self.seen),
             }
         }
@@ -118,4 +126,51 @@ fn a_command_in_a_world_is_stopped_goes_on_and_is_interrupted_as_a_job() {
     terminal.shows("code=130");
     terminal.types("echo ready=$((1+2))\n");
     terminal.shows("ready=3");
+}
+
+#[test]
+fn our_shell_has_editing_history_completion_and_job_control() {
+    let line = format!("HOME=/nowhere exec '{PROGRAM}' bash --norc");
+    let Some(mut terminal) = Terminal::start(&line) else {
+        return;
+    };
+    let mut asks = |keys: &str, shown: &[&str]| {
+        terminal.types(keys);
+        for text in shown {
+            terminal.shows(text);
+        }
+    };
+    let prompt = "\x1b[?2004h";
+    asks("", &[prompt]);
+    asks("echo a$((40+2))b\r", &["a42b\r", prompt]);
+    // Ctrl-C ends the loop, not only its child.
+    asks(
+        "while :; do echo turn=$((1+1)); sleep 60; done\r",
+        &["turn=2\r"],
+    );
+    asks("\x03", &[prompt]);
+    asks("echo code=$?\r", &["code=130\r", prompt]);
+    // Jobs: in the background, stopped, in front again, interrupted.
+    asks("sleep 60 &\r", &["[1] ", prompt]);
+    asks("jobs\r", &["Running", prompt]);
+    asks("kill %1; wait; echo then=$?\r", &["then=0\r", prompt]);
+    asks("sh -c 'echo slow=$((2+2)); exec sleep 50'\r", &["slow=4\r"]);
+    asks("\x1a", &["Stopped", prompt]);
+    asks("fg\r", &["sh -c"]);
+    asks("\x03", &[prompt]);
+    asks("echo after=$?\r", &["after=130\r", prompt]);
+    // The line before, from the history; edited at its beginning: Ctrl-A, Ctrl-K, Ctrl-U; a word completed.
+    asks("\x1b[A", &["echo after=$?"]);
+    asks("\x01\x0becho here; false", &["here; false"]);
+    asks("\x15ech\tdone-with-tab\r", &["done-with-tab\r", prompt]);
+    asks("exit 5\r", &["exit"]);
+    let until = Instant::now() + LIMIT;
+    let code = loop {
+        if let Some(status) = terminal.child.try_wait().unwrap() {
+            break status.code();
+        }
+        assert!(Instant::now() < until, "the shell did not end");
+        std::thread::park_timeout(Duration::from_millis(10));
+    };
+    assert_eq!(code, Some(5));
 }

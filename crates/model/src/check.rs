@@ -51,6 +51,7 @@ pub struct View<'a> {
     wants: RefCell<BTreeSet<Probe>>,
     gaps: RefCell<BTreeSet<Gap>>,
     may_ask: bool,
+    passive: bool,
 }
 
 impl<'a> View<'a> {
@@ -69,7 +70,19 @@ impl<'a> View<'a> {
             wants: RefCell::default(),
             gaps: RefCell::default(),
             may_ask,
+            passive: false,
         }
+    }
+
+    /// Nothing may be sent.
+    #[must_use]
+    pub fn passive(self, passive: bool) -> Self {
+        View { passive, ..self }
+    }
+
+    /// Nothing may be sent, so nobody knows whether packets are lost: what can be read is read as if they were.
+    pub fn supposes_loss(&self) -> bool {
+        self.passive && self.observed().untried()
     }
 
     /// The answer, if it is there; else it will be asked for. A question that could not be asked

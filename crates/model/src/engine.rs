@@ -150,7 +150,7 @@ pub fn walk<'a>(
 ) -> Walked<'a> {
     let path = Path::new(topology, conversation.clone());
     let (hurts, share, got_through, symptom, seen, findings, mut gaps, mut wants) = {
-        let view = View::new(topology, &path, evidence, true);
+        let view = View::new(topology, &path, evidence, true).passive(case.most_harm == Harm::None);
         let findings: Vec<Finding> = checks::ALL.iter().flat_map(|c| run(c, &view)).collect();
         let o = view.observed();
         let (symptom, seen) = compose::symptom(&view, o);

@@ -86,6 +86,9 @@ pub struct Verified {
     pub failed: usize,
     /// Over how long, milliseconds.
     pub held_ms: u64,
+    /// The first of these: when after the remedy, and what came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
     /// In a sentence.
     pub says: String,
 }

@@ -163,6 +163,13 @@ async fn until_ended<T>(work: impl Future<Output = T>, events: &mut Events) -> R
         if !matches!(event, Event::Signal(signals::INT)) {
             return Err(event);
         }
+        if signals::interactive() {
+            // A program in front that was just begun did not hear it: it hears it now, and its end ends the line.
+            if signals::pass_to_front() {
+                continue;
+            }
+            return Err(event);
+        }
         // The script stands still while its child decides.
         let decided = loop {
             match signals::verdict() {

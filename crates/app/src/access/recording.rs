@@ -2,6 +2,7 @@
 //! it: the questions are thought anew, the answers come from the file.
 
 use super::Access;
+use crate::wrong::Wrong;
 use anyhow::{Context, Result, bail};
 use netshoot_model::engine::Case;
 use netshoot_model::probe::{Answer, Answered, Probe};
@@ -9,7 +10,7 @@ use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// The schema word.
@@ -74,17 +75,47 @@ impl Recording {
         serde_json::from_value(value).with_context(|| format!("{name} is not a whole recording"))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes it: a file whole or not at all, where a link points to; a pipe or a device is written to.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let temporary = path.with_extension("partial");
         let mut value = serde_json::to_value(self)?;
         netshoot_api::redact_texts(&mut value);
         let text = serde_json::to_string_pretty(&value)?;
-        std::fs::write(&temporary, text)
-            .with_context(|| format!("write recording {}", path.display()))?;
-        std::fs::rename(&temporary, path)
-            .with_context(|| format!("write recording {}", path.display()))
+        let written = match std::fs::metadata(path) {
+            Ok(there) if !there.is_file() => std::fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .and_then(|mut f| f.write_all(text.as_bytes())),
+            Ok(_) => std::fs::canonicalize(path).and_then(|file| replace(&file, &text)),
+            Err(_) => replace(path, &text),
+        };
+        written.map_err(|e| {
+            Wrong::output(
+                anyhow::Error::new(e).context(format!("write recording {}", path.display())),
+            )
+        })
     }
+}
+
+/// Puts a new file in the place of an old one, by way of a file that nobody has.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let own = format!(".{name}.{}.partial", std::process::id());
+    let beside = path.with_file_name(own);
+    let new = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&beside);
+    let written = new
+        .and_then(|mut f| f.write_all(text.as_bytes()))
+        .and_then(|()| match std::fs::metadata(path) {
+            Ok(old) => std::fs::set_permissions(&beside, old.permissions()),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// A run from a recording.
@@ -132,5 +163,63 @@ impl Access for Replay {
             .iter()
             .map(|p| self.answers.get(p).cloned().unwrap_or_else(|| missing(p)))
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileTypeExt;
+
+    fn recording() -> Recording {
+        let text = include_str!("../../tests/recordings/listens-on-other-port.json");
+        Recording::from_text("listens-on-other-port.json", text).unwrap()
+    }
+
+    fn folder(word: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("recording-{word}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn links_stay_links_and_neighbours_stay() {
+        let folder = folder("links");
+        let (file, link) = (folder.join("real"), folder.join("link"));
+        let neighbour = folder.join("link.partial");
+        std::fs::write(&file, "old").unwrap();
+        std::fs::write(&neighbour, "mine").unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        recording().write(&link).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        Recording::read(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&neighbour).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays_a_pipe() {
+        let folder = folder("pipe");
+        let pipe = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let reader = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap())
+        };
+        recording().write(&pipe).unwrap();
+        Recording::from_text("pipe", &reader.join().unwrap()).unwrap();
+        let kind = std::fs::symlink_metadata(&pipe).unwrap().file_type();
+        assert!(kind.is_fifo());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_full_device_is_said() {
+        let said = recording().write(Path::new("/dev/full")).unwrap_err();
+        let wrong = said.downcast_ref::<Wrong>().unwrap();
+        assert_eq!(wrong.code, crate::wrong::OUTPUT);
+        assert!(wrong.to_string().contains("/dev/full"), "{wrong}");
     }
 }

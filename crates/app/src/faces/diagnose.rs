@@ -5,6 +5,7 @@ use crate::io::{Io, Lang};
 use crate::report::{self, Format};
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
+use netshoot_host::interrupt::{self, Owed};
 use netshoot_model::check::{describe, place};
 use netshoot_model::engine::{self, Case, Next};
 use netshoot_model::evidence::EvidenceSet;
@@ -13,6 +14,7 @@ use netshoot_model::report::{Report, Verdict};
 use netshoot_model::symptom::{self, Request};
 use netshoot_model::topology::Topology;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// Where the facts come from.
 #[derive(Clone, Debug)]
@@ -92,19 +94,24 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         io.progress_done();
         return plan(&case, &topology, io);
     }
-    let (report, batches) = think(&case, &topology, access.as_mut(), io)?;
+    let seen = Arc::new(Mutex::new(Recording {
+        schema: crate::access::RECORDING_SCHEMA.to_string(),
+        netshoot: crate::version::SHORT.into(),
+        case: case.clone(),
+        snapshot: snapshot.clone(),
+        batches: Vec::new(),
+    }));
+    let interrupted = ends_early(options, &seen, io.lang);
+    let report = think_aloud(&case, &topology, access.as_mut(), io, &mut |batch| {
+        if let Ok(mut seen) = seen.lock() {
+            seen.batches.push(batch);
+        }
+    })?;
+    drop(interrupted);
     let mut report = without_secrets(&report)?;
     // What was found is printed even where it cannot be kept.
     let mut kept = Ok(());
-    if let Some(path) = &options.record {
-        let schema = crate::access::RECORDING_SCHEMA.to_string();
-        let recording = Recording {
-            schema,
-            netshoot: crate::version::SHORT.into(),
-            case,
-            snapshot: snapshot.clone(),
-            batches,
-        };
+    if let (Some(path), Ok(recording)) = (&options.record, seen.lock()) {
         kept = recording.write(path);
     }
     if options.runbook {
@@ -147,6 +154,29 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     })
 }
 
+/// What is said, and kept, when a signal ends the run before it has an answer.
+fn ends_early(options: &Options, seen: &Arc<Mutex<Recording>>, lang: Lang) -> Option<Owed> {
+    let (path, seen) = (options.record.clone(), Arc::clone(seen));
+    let work = move || {
+        let mut said = lang
+            .pick(
+                "netshoot diagnose: interrupted before there was an answer",
+                "netshoot diagnose：在得出结论之前被中断",
+            )
+            .to_string();
+        if let (Some(path), Ok(seen)) = (path, seen.lock()) {
+            let file = path.display();
+            said += &match (seen.write(&path), lang) {
+                (Ok(()), Lang::En) => format!("; what was seen so far is in {file}"),
+                (Ok(()), Lang::Zh) => format!("；已看到的内容保存在 {file}"),
+                (Err(e), _) => format!("; {e:#}"),
+            };
+        }
+        Io::last_words(&said);
+    };
+    interrupt::on_end(work).ok()
+}
+
 /// The report without credentials that stood in the question, in URLs, in logs. A recording loses
 /// the same, so that its report stays the same.
 fn without_secrets(report: &Report) -> Result<Report> {
@@ -187,13 +217,25 @@ pub fn think(
     access: &mut dyn Access,
     io: &mut Io<'_>,
 ) -> Result<(Report, Vec<Batch>)> {
-    let mut evidence = EvidenceSet::default();
     let mut batches = Vec::new();
+    let report = think_aloud(case, topology, access, io, &mut |b| batches.push(b))?;
+    Ok((report, batches))
+}
+
+/// The same; each batch is told as soon as it is there.
+fn think_aloud(
+    case: &Case,
+    topology: &Topology<'_>,
+    access: &mut dyn Access,
+    io: &mut Io<'_>,
+    tell: &mut dyn FnMut(Batch),
+) -> Result<Report> {
+    let mut evidence = EvidenceSet::default();
     for round in 0..MOST_ROUNDS {
         let probes = match engine::think(case, topology, &evidence) {
             Next::Done(report) => {
                 io.progress_done();
-                return Ok((*report, batches));
+                return Ok(*report);
             }
             Next::Ask(probes) => probes,
         };
@@ -209,7 +251,7 @@ pub fn think(
         access.prepare(&probes, io)?;
         let answers = access.ask(&probes).context("ask the network")?;
         evidence.add(answers.iter().cloned());
-        batches.push(Batch { answers });
+        tell(Batch { answers });
     }
     io.progress_done();
     let case = Case {
@@ -217,7 +259,7 @@ pub fn think(
         ..case.clone()
     };
     match engine::think(&case, topology, &evidence) {
-        Next::Done(report) => Ok((*report, batches)),
+        Next::Done(report) => Ok(*report),
         Next::Ask(_) => anyhow::bail!("no end was found after {MOST_ROUNDS} rounds of questions"),
     }
 }

@@ -10,17 +10,23 @@ use netshoot_model::engine::Case;
 use netshoot_model::object::at;
 use netshoot_model::observe::{CONNECT_MS, HTTP_MS, PADDING, attempts, requests};
 use netshoot_model::path::Path;
-use netshoot_model::probe::{Outcome, Probe, Question};
+use netshoot_model::probe::{Answered, Outcome, Probe, Question};
 use netshoot_model::remedy::Step;
-use netshoot_model::report::{RemedyReport, Report, Verdict, Verified};
+use netshoot_model::report::{CauseReport, RemedyReport, Report, Verdict, Verified};
 use netshoot_model::snapshot::ClusterSnapshot;
-use netshoot_model::time;
 use netshoot_model::topology::Topology;
+use netshoot_model::{text, time};
 use std::time::{Duration, Instant};
 
 /// Requests that must all be answered.
 const REQUESTS: u32 = 200;
 /// Over at least this long.
+/// Another cause is believed when it has stood first for this long: a rollout shows many for a moment.
+const STEADY: Duration = Duration::from_secs(4);
+/// So many commands are applied at most, for causes one after the other.
+const MOST_REMEDIES: usize = 4;
+/// So many failures are told one by one.
+const MOST_FAILURES: usize = 5;
 const SHORTEST: Duration = Duration::from_millis(1500);
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -54,15 +60,7 @@ pub fn run(
             .into();
         return Ok(verified);
     };
-    for step in &remedy.value.steps {
-        match step {
-            Step::Ask { question } => verified.asked.push(question.as_str().into()),
-            _ => {
-                access.apply(step)?;
-                verified.applied.extend(step.command());
-            }
-        }
-    }
+    apply(remedy, access, &mut verified)?;
     if verified.applied.is_empty() {
         verified.says = io
             .lang
@@ -74,12 +72,26 @@ pub fn run(
         return Ok(verified);
     }
     let start = Instant::now();
-    let Some((snapshot, case)) = wait_healthy(options, access, io)? else {
-        verified.says = format!(
-            "{} s after the remedy the conversation still fails",
-            start.elapsed().as_secs()
-        );
-        return Ok(verified);
+    let mut cause = found.cause.clone();
+    let (snapshot, case) = loop {
+        match wait_healthy(options, cause.as_ref(), access, io)? {
+            Shown::Healthy(snapshot, case) => break (snapshot, case),
+            // Two things were broken: what stands first now is remedied, too.
+            Shown::Another(next) if verified.applied.len() < MOST_REMEDIES => {
+                if let Some(remedy) = &next.remedy {
+                    apply(remedy, access, &mut verified)?;
+                }
+                cause = next.cause.clone();
+            }
+            Shown::Another(next) => {
+                verified.says = still(start.elapsed(), next.cause.as_ref(), io);
+                return Ok(verified);
+            }
+            Shown::Still(last) => {
+                verified.says = still(start.elapsed(), last.as_ref(), io);
+                return Ok(verified);
+            }
+        }
     };
     verified.healthy_after_ms = start.elapsed().as_millis() as u64;
     let length = former_interval(found, before)
@@ -87,23 +99,70 @@ pub fn run(
         .clamp(SHORTEST, LONGEST);
     hold(&snapshot, &case, length, access, io, &mut verified)?;
     verified.worked = verified.requests > 0 && verified.failed == 0;
-    verified.says = format!(
-        "{} requests over {:.1} s after the remedy: {} answered, {} failed",
-        verified.requests,
-        verified.held_ms as f64 / 1000.0,
-        verified.requests - verified.failed,
-        verified.failed
-    );
+    let (all, failed) = (verified.requests, verified.failed);
+    let (seconds, answered) = (verified.held_ms as f64 / 1000.0, all - failed);
+    verified.says = text!(
+        "{all} requests over {seconds:.1} s after the remedy: {answered} answered, {failed} failed",
+        "修复后 {seconds:.1} 秒内 {all} 次请求：成功 {answered} 次，失败 {failed} 次"
+    )
+    .in_lang(io.lang)
+    .into();
     Ok(verified)
 }
 
-/// Diagnoses again and again, on fresh facts, until the conversation works.
+/// Carries out the steps of one remedy.
+fn apply(remedy: &RemedyReport, access: &mut dyn Access, verified: &mut Verified) -> Result<()> {
+    for step in &remedy.value.steps {
+        match step {
+            Step::Ask { question } => verified.asked.push(question.as_str().into()),
+            _ => {
+                access.apply(step)?;
+                verified.applied.extend(step.command());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn still(after: Duration, cause: Option<&CauseReport>, io: &Io<'_>) -> String {
+    let s = after.as_secs();
+    let said = text!(
+        "{s} s after the remedy the conversation still fails",
+        "修复 {s} 秒后该访问仍然失败"
+    );
+    let said = said.in_lang(io.lang);
+    match cause {
+        Some(c) => format!(
+            "{said}{}{} ({})",
+            io.lang.pick(": ", "："),
+            c.title,
+            c.subject
+        ),
+        None => said.into(),
+    }
+}
+
+/// What showed after a remedy.
+enum Shown {
+    /// The conversation works.
+    Healthy(Box<ClusterSnapshot>, Case),
+    /// It fails from another cause, steadily, and there is a remedy.
+    Another(Box<Report>),
+    /// It fails; the last cause that was found, if any.
+    Still(Option<CauseReport>),
+}
+
+/// Diagnoses again and again, on fresh facts, until the conversation works, or until another cause than `before`
+/// has stood first for a while.
 fn wait_healthy(
     options: &Options,
+    before: Option<&CauseReport>,
     access: &mut dyn Access,
     io: &mut Io<'_>,
-) -> Result<Option<(ClusterSnapshot, Case)>> {
+) -> Result<Shown> {
     let end = Instant::now() + options.patience;
+    let same = |a: &CauseReport, b: &CauseReport| a.id == b.id && a.subject == b.subject;
+    let mut last: Option<(CauseReport, Instant)> = None;
     while Instant::now() < end {
         io.progress(
             io.lang
@@ -115,12 +174,22 @@ fn wait_healthy(
         if rolled_out(&topology) {
             let (again, _) = think(&case, &topology, access, io)?;
             if again.verdict == Verdict::Healthy {
-                return Ok(Some((snapshot, case)));
+                return Ok(Shown::Healthy(Box::new(snapshot), case));
+            }
+            match (&again.cause, &last) {
+                (Some(now), Some((was, since))) if same(now, was) => {
+                    let other = before.is_some_and(|b| !same(now, b));
+                    let steady = since.elapsed() >= STEADY;
+                    if other && steady && again.remedy.is_some() && options.remedy_of.is_none() {
+                        return Ok(Shown::Another(Box::new(again)));
+                    }
+                }
+                (now, _) => last = now.clone().map(|c| (c, Instant::now())),
             }
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(None)
+    Ok(Shown::Still(last.map(|(cause, _)| cause)))
 }
 
 /// No Deployment is in the middle of a rollout.
@@ -204,7 +273,7 @@ fn hold(
         from: path.vantage(),
         question,
     };
-    let start = Instant::now();
+    let (start, begun_ms) = (Instant::now(), netshoot_host::clock::now_ms());
     for i in 0..BATCHES {
         io.progress(&format!(
             "{} {}/{REQUESTS}",
@@ -216,6 +285,10 @@ fn hold(
             let all: Vec<Outcome> = http.chain(attempts(&a).iter().map(|t| t.outcome)).collect();
             verified.requests += all.len();
             verified.failed += all.iter().filter(|o| **o != Outcome::Answered).count();
+            let after = a.at_ms.saturating_sub(begun_ms) as f64 / 1000.0;
+            let told = failures(&a).map(|said| format!("+{after:.1} s: {said}"));
+            let room = MOST_FAILURES.saturating_sub(verified.failures.len());
+            verified.failures.extend(told.take(room));
         }
         let due = length * (i + 1) / BATCHES;
         std::thread::sleep(due.saturating_sub(start.elapsed()));
@@ -223,6 +296,24 @@ fn hold(
     verified.held_ms = start.elapsed().as_millis() as u64;
     io.progress_done();
     Ok(())
+}
+
+/// Failed tries in words: how each ended, in which phase, after what time.
+fn failures(answered: &Answered) -> impl Iterator<Item = String> {
+    let http = requests(answered)
+        .iter()
+        .map(|r| (r.outcome, r.phase.as_str(), r.total_us, r.detail.as_str()));
+    let tcp = attempts(answered)
+        .iter()
+        .map(|t| (t.outcome, "connect", t.took_us, t.detail.as_str()));
+    http.chain(tcp)
+        .filter(|(outcome, ..)| *outcome != Outcome::Answered)
+        .map(|(outcome, phase, us, detail)| {
+            let outcome = format!("{outcome:?}").to_lowercase();
+            format!("{outcome} ({phase}, {} ms) {detail}", us / 1000)
+                .trim_end()
+                .to_string()
+        })
 }
 
 /// Prints what was done and seen.
@@ -250,5 +341,8 @@ pub fn print(v: &Verified, io: &mut Io<'_>) -> Result<()> {
         io.lang.pick("not verified:", "未通过验证：")
     };
     writeln!(io.out, "{word} {}", report::safe(&v.says))?;
+    for failure in &v.failures {
+        writeln!(io.out, "  {}", report::safe(failure))?;
+    }
     Ok(())
 }

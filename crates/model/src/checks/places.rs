@@ -22,7 +22,7 @@ pub fn lost<'v, 'a>(view: &'v View<'a>) -> Vec<(&'v Endpoint, &'a Answered)> {
 pub fn loses(view: &View<'_>) -> bool {
     let o = view.observed();
     let front = o.some_connect(Outcome::Silent) || o.some_connect(Outcome::Unreachable);
-    front || !lost(view).is_empty() || o.name_fails() == Some(true)
+    front || !lost(view).is_empty() || o.name_fails() == Some(true) || view.supposes_loss()
 }
 
 /// Nodes that failing traffic crosses, with the hop they are: the client's, then those of the
@@ -37,6 +37,11 @@ pub fn nodes(view: &View<'_>) -> Vec<(String, HopKind)> {
     add(&view.path.client_node, HopKind::ClientNode);
     for (e, _) in lost(view) {
         add(&e.node, HopKind::ServerNode);
+    }
+    if view.supposes_loss() {
+        for e in &view.path.backends {
+            add(&e.node, HopKind::ServerNode);
+        }
     }
     if view.observed().name_fails() == Some(true) {
         for e in dns_endpoints(view) {

@@ -211,6 +211,21 @@ pub async fn run_pending(shell: &mut Shell<Kind>) -> Option<()> {
     }
 }
 
+/// Whether a person types.
+pub fn interactive() -> bool {
+    INTERACTIVE.load(Ordering::Relaxed)
+}
+
+/// Passes Ctrl-C on to the group that has the terminal, where that is not the shell's own; whether there is one.
+pub fn pass_to_front() -> bool {
+    use rustix::process::{Signal, getpgrp, kill_process_group};
+    let front = rustix::termios::tcgetpgrp(std::io::stdin());
+    match front {
+        Ok(group) if group != getpgrp() => kill_process_group(group, Signal::INT).is_ok(),
+        _ => false,
+    }
+}
+
 /// Between two commands of an interactive line: whether the last one died of Ctrl-C, which ends the line.
 pub fn interrupted_line(shell: &Shell<Kind>) -> bool {
     let interrupted = INTERACTIVE.load(Ordering::Relaxed) && shell.last_exit_status() == 130;

@@ -297,8 +297,14 @@ mod damaged {
         ];
         netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
             let args: Vec<String> = text.split(' ').map(str::to_string).collect();
-            // An empty error is the usage.
-            let _ = super::parse(&args, crate::posix::Syntax::Basic, false);
+            let read = |args: &[String]| super::parse(args, crate::posix::Syntax::Basic, false);
+            if let Err(said) = read(&args)
+                && said.is_empty()
+            {
+                // That is the usage: only the pattern lacks.
+                let with_pattern = [&["-e".into(), "x".into()], &args[..]].concat();
+                assert!(read(&with_pattern).is_ok(), "{text}");
+            }
         });
     }
 }
