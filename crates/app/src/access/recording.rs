@@ -172,8 +172,8 @@ mod tests {
     use std::os::unix::fs::FileTypeExt;
 
     fn recording() -> Recording {
-        let text = include_str!("../../tests/recordings/listens-on-other-port.json");
-        Recording::from_text("listens-on-other-port.json", text).unwrap()
+        let text = include_str!("../../tests/recordings/broken.json");
+        Recording::from_text("broken.json", text).unwrap()
     }
 
     fn folder(word: &str) -> std::path::PathBuf {
