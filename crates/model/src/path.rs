@@ -171,20 +171,22 @@ impl<'a> Path<'a> {
                     return;
                 };
                 self.service = Some(service);
-                self.service_port = service
-                    .list("spec.ports")
-                    .iter()
-                    .find(|p| at(p, "port").as_i64() == Some(i64::from(port)));
+                self.service_port = service.list("spec.ports").iter().find(|p| {
+                    at(p, "port").as_i64() == Some(i64::from(port))
+                        && at(p, "protocol").as_str().unwrap_or("TCP") == self.conversation.protocol
+                });
                 self.front = addresses_of_service(service)
                     .into_iter()
                     .filter(|a| self.reaches(*a))
                     .map(|a| SocketAddr::new(a, port))
                     .collect();
-                self.backends = topology
-                    .endpoints(service, port)
-                    .into_iter()
-                    .filter(|e| self.reaches(e.address))
-                    .collect();
+                if !self.lacks_port() {
+                    self.backends = topology
+                        .endpoints(service, port)
+                        .into_iter()
+                        .filter(|e| self.reaches(e.address))
+                        .collect();
+                }
             }
             Destination::Pod(r) => {
                 let Some(pod) = topology.get(&r) else { return };
@@ -225,8 +227,25 @@ impl<'a> Path<'a> {
             return false;
         };
         let serves = topology.selected(dns.namespace(), dns.get("spec.selector"));
+        // On the node's network a pod asks the node's resolver (ClusterFirst falls back to it there). That is
+        // wrong only for a pod that is told to call somebody by name.
+        let by_name = |r: &crate::symptom::Reference| matches!(&self.conversation.to, Destination::Service(s) if *s == r.service);
+        if client.get("spec.hostNetwork").as_bool() == Some(true)
+            && client.str("spec.dnsPolicy") != "ClusterFirstWithHostNet"
+            && !topology.configured(&client.reference()).iter().any(by_name)
+        {
+            return true;
+        }
         serves.iter().any(|p| p.reference() == client.reference())
             && ["Default", "None"].contains(&client.str("spec.dnsPolicy"))
+    }
+
+    /// The Service has an address of its own and ports, and not this one: nothing carries packets on.
+    pub fn lacks_port(&self) -> bool {
+        self.service_port.is_none()
+            && self.service.is_some_and(|s| {
+                !addresses_of_service(s).is_empty() && !s.list("spec.ports").is_empty()
+            })
     }
 
     /// The client has an address of that family (or none is known).

@@ -3,16 +3,28 @@
 
 use crate::object::{Object, ObjectRef, at};
 use crate::snapshot::ClusterSnapshot;
+use crate::symptom::Reference;
+use crate::text::{Lang, Text};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-/// A snapshot and its indexes.
+/// A snapshot and its indexes: a pass over the objects each, so that a namespace of thousands of pods
+/// costs a few passes and not their square.
 #[derive(Debug)]
 pub struct Topology<'a> {
     snapshot: &'a ClusterSnapshot,
     by_kind: BTreeMap<&'a str, Vec<&'a Object>>,
+    by_label: ByLabel<'a>,
+    by_owner: HashMap<ObjectRef, Vec<&'a Object>>,
+    slices: HashMap<(&'a str, &'a str), Vec<&'a Object>>,
+    addresses: HashMap<IpAddr, &'a Object>,
+    configured: OnceCell<HashMap<ObjectRef, Vec<Reference>>>,
 }
+
+/// Pods by namespace, label and value.
+type ByLabel<'a> = HashMap<(&'a str, &'a str, &'a str), Vec<&'a Object>>;
 
 /// One address behind a Service, as its EndpointSlices say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +51,52 @@ impl<'a> Topology<'a> {
         for list in by_kind.values_mut() {
             list.sort_by_key(|o| (o.namespace(), o.name()));
         }
-        Topology { snapshot, by_kind }
+        let mut topology = Topology {
+            snapshot,
+            by_kind,
+            by_label: HashMap::new(),
+            by_owner: HashMap::new(),
+            slices: HashMap::new(),
+            addresses: HashMap::new(),
+            configured: OnceCell::new(),
+        };
+        topology.index();
+        topology
+    }
+
+    fn index(&mut self) {
+        for pod in self.all("Pod").to_vec() {
+            for (k, v) in pod.labels() {
+                let with = self.by_label.entry((pod.namespace(), k, v));
+                with.or_default().push(pod);
+            }
+            let owner = self.owner_of(pod);
+            self.by_owner.entry(owner).or_default().push(pod);
+            if !pod.get("spec.hostNetwork").as_bool().unwrap_or(false) {
+                for a in addresses_of_pod(pod) {
+                    self.addresses.entry(a).or_insert(pod);
+                }
+            }
+        }
+        for slice in self.all("EndpointSlice").to_vec() {
+            if let Some(service) = slice.labels().get("kubernetes.io/service-name") {
+                let own = self.slices.entry((slice.namespace(), service));
+                own.or_default().push(slice);
+            }
+        }
+    }
+
+    /// Objects of this kind could not be read, all or in part: that none is there says nothing.
+    pub fn unread(&self, kind: &str) -> bool {
+        let names_it = |t: &Text| {
+            t.in_lang(Lang::En)
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .any(|w| {
+                    let one = w.strip_suffix('s').unwrap_or(w);
+                    w.eq_ignore_ascii_case(kind) || one.eq_ignore_ascii_case(kind)
+                })
+        };
+        self.snapshot.gaps.iter().any(|g| names_it(&g.what))
     }
 
     /// The facts themselves.
@@ -58,18 +115,21 @@ impl<'a> Topology<'a> {
         kind: &str,
         namespace: &'s str,
     ) -> impl Iterator<Item = &'a Object> + 's {
-        self.all(kind)
-            .iter()
+        let all = self.all(kind);
+        let start = all.partition_point(|o| o.namespace() < namespace);
+        all.iter()
+            .skip(start)
             .copied()
-            .filter(move |o| o.namespace() == namespace)
+            .take_while(move |o| o.namespace() == namespace)
     }
 
     /// One object.
     pub fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&'a Object> {
-        self.all(kind)
-            .iter()
+        let all = self.all(kind);
+        let at = all.partition_point(|o| (o.namespace(), o.name()) < (namespace, name));
+        all.get(at)
             .copied()
-            .find(|o| o.namespace() == namespace && o.name() == name)
+            .filter(|o| o.namespace() == namespace && o.name() == name)
     }
 
     /// One object by reference.
@@ -80,10 +140,14 @@ impl<'a> Topology<'a> {
     /// Pods that a selector of equalities (`spec.selector`) selects. None select nothing.
     pub fn selected(&self, namespace: &str, selector: &Value) -> Vec<&'a Object> {
         let want = crate::object::string_map(selector);
-        if want.is_empty() {
-            return Vec::new();
-        }
-        self.in_namespace("Pod", namespace)
+        let lists = want.iter().map(|(k, v)| {
+            let with = self.by_label.get(&(namespace, *k, *v));
+            with.map_or(&[][..], Vec::as_slice)
+        });
+        // The rarest label leaves the fewest to look at; none wanted selects nothing.
+        let few = lists.min_by_key(|l| l.len()).unwrap_or(&[]);
+        few.iter()
+            .copied()
             .filter(|pod| {
                 let labels = pod.labels();
                 want.iter().all(|(k, v)| labels.get(k) == Some(v))
@@ -99,9 +163,22 @@ impl<'a> Topology<'a> {
                 .into_iter()
                 .collect();
         }
-        self.in_namespace("Pod", owner.namespace())
-            .filter(|p| self.owner_of(p) == owner.reference())
-            .collect()
+        let own = self.by_owner.get(&owner.reference());
+        own.cloned().unwrap_or_default()
+    }
+
+    /// The Services that a pod's settings name.
+    pub fn configured(&self, pod: &ObjectRef) -> &[Reference] {
+        self.all_configured().get(pod).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of every pod.
+    pub fn all_configured(&self) -> &HashMap<ObjectRef, Vec<Reference>> {
+        self.configured.get_or_init(|| {
+            let pods = self.all("Pod").iter();
+            pods.map(|p| (p.reference(), crate::symptom::references(self, p)))
+                .collect()
+        })
     }
 
     /// The workload a person would edit for this pod: Deployment before ReplicaSet before the pod.
@@ -118,16 +195,18 @@ impl<'a> Topology<'a> {
 
     /// Endpoints of a Service's port (number as in the Service, or 0 for all ports).
     pub fn endpoints(&self, service: &Object, port: u16) -> Vec<Endpoint> {
-        let name = service
-            .list("spec.ports")
+        let declared = service.list("spec.ports");
+        let name = declared
             .iter()
             .find(|p| at(p, "port").as_i64() == Some(i64::from(port)))
             .map(|p| at(p, "name").as_str().unwrap_or("").to_string());
+        // A port that the Service does not have leads to no endpoint.
+        if port > 0 && name.is_none() && !declared.is_empty() {
+            return Vec::new();
+        }
+        let own = self.slices.get(&(service.namespace(), service.name()));
         let mut out = Vec::new();
-        for slice in self.in_namespace("EndpointSlice", service.namespace()) {
-            if slice.labels().get("kubernetes.io/service-name") != Some(&service.name()) {
-                continue;
-            }
+        for slice in own.into_iter().flatten() {
             for p in slice.list("ports") {
                 if name
                     .as_deref()
@@ -177,10 +256,7 @@ impl<'a> Topology<'a> {
 
     /// The address a workload's pods and nodes have: the pod's or node's first of that family.
     pub fn pod_with_address(&self, address: IpAddr) -> Option<&'a Object> {
-        self.all("Pod").iter().copied().find(|p| {
-            !p.get("spec.hostNetwork").as_bool().unwrap_or(false)
-                && addresses_of_pod(p).contains(&address)
-        })
+        self.addresses.get(&address).copied()
     }
 
     /// The InternalIPs of a node.

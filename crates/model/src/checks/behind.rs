@@ -3,6 +3,9 @@
 
 use crate::check::View;
 use crate::object::{Object, ObjectRef, at, string_map};
+use crate::remedy::quote;
+use crate::text;
+use crate::text::Text;
 use crate::time;
 
 /// The conversation's Service, if none of its endpoints is ready and nothing says that the client is
@@ -10,8 +13,34 @@ use crate::time;
 pub fn nobody_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
     let service = view.path.service?;
     let selects = !string_map(service.get("spec.selector")).is_empty();
-    let nobody = view.path.ready_backends().next().is_none();
-    (selects && nobody && view.observed().hurts() != Some(false)).then_some(service)
+    let nobody = view.path.ready_backends().next().is_none() && !view.path.lacks_port();
+    if !selects || !nobody || view.observed().hurts() == Some(false) {
+        return None;
+    }
+    if view.topology.unread("EndpointSlice") {
+        slices_unread(view, service);
+        return None;
+    }
+    Some(service)
+}
+
+/// Notes that nobody read where a Service leads: what is not in hand is not "none".
+pub fn slices_unread(view: &View<'_>, service: &Object) {
+    view.gap(
+        text!(
+            "whether Service {} has endpoints",
+            "Service {} 是否有端点",
+            service.name()
+        ),
+        text!(
+            "its EndpointSlices were not read",
+            "没有读到它的 EndpointSlice"
+        ),
+        Text::same(format!(
+            "kubectl get endpointslices -n {} -o yaml",
+            quote(service.namespace())
+        )),
+    );
 }
 
 /// The pods that a Service selects.
@@ -81,9 +110,9 @@ pub fn condition<'o>(object: &'o Object, kind: &str) -> Option<(&'o str, &'o str
 }
 
 /// Endpoints in all and ready ones, in words for evidence.
-pub fn ready_of_all(view: &View<'_>) -> crate::text::Text {
+pub fn ready_of_all(view: &View<'_>) -> Text {
     let (all, ready) = (view.path.backends.len(), view.path.ready_backends().count());
-    crate::text!(
+    text!(
         "{ready} of {all} endpoints ready",
         "{all} 个端点中有 {ready} 个就绪"
     )

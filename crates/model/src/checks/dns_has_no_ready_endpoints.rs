@@ -1,6 +1,7 @@
 //! The cluster DNS has no ready endpoint (F7).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::behind::slices_unread;
 use crate::checks::places::dns_endpoints;
 use crate::object::{Object, ObjectRef, at, string_map};
 use crate::path::HopKind;
@@ -29,6 +30,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
     else {
         return;
     };
+    if view.topology.unread("EndpointSlice") {
+        slices_unread(view, dns);
+        return;
+    }
     let endpoints = dns_endpoints(view);
     let all = endpoints.len();
     let ready = endpoints.iter().filter(|e| e.ready).count();

@@ -46,6 +46,7 @@ mod port_is_silent;
 mod port_refuses;
 mod readiness_probe_fails;
 mod service_does_not_exist;
+mod service_lacks_port;
 mod service_rules_stale;
 mod service_selects_no_pod;
 mod target_port_wrong;
@@ -69,6 +70,7 @@ pub const ALL: &[&Check] = &[
     &service_does_not_exist::CHECK,
     &external_name_wrong::CHECK,
     &name_does_not_resolve::CHECK,
+    &service_lacks_port::CHECK,
     &service_selects_no_pod::CHECK,
     &workload_scaled_to_zero::CHECK,
     &named_port_missing::CHECK,

@@ -78,7 +78,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
         f.and(view.fact(HopKind::Listener, pod, "spec.containers.ports", has));
     }
     let none = text!("no endpoint for port {port}", "端口 {port} 没有端点");
-    f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
+    if !view.topology.unread("EndpointSlice") {
+        f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
+    }
     f.then(text!("targetPort {wanted}", "targetPort 为 {wanted}"))
         .then(text!(
             "no container port has that name",

@@ -36,6 +36,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let front_fails = !o.connects().is_empty() && !o.every_connect(Outcome::Answered);
+    if view.path.lacks_port() || view.topology.unread("EndpointSlice") {
+        return;
+    }
     if !front_fails || o.endpoints_that(Outcome::Answered).is_empty() {
         return;
     }
@@ -210,6 +213,25 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+```
+```finding
+```
+
+The Service does not have the port: that nodes have no rule for it is right.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 81}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:81", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+- {from: {node: {name: a}}, question: rules, answer: {rules: [{family: ip, name: nat, chains: [{name: PREROUTING, hook: {kind: nat, point: prerouting, priority: -100, policy_drop: false}}], sets: []}]}}
 ```
 ```finding
 ```

@@ -47,6 +47,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
     if selected > 0 || meant.is_some() || !view.path.backends.is_empty() {
         return;
     }
+    if view.path.lacks_port() {
+        return;
+    }
     let wanted = words(selector);
     let (name, ns) = (service.name(), service.namespace());
     let says = text!(
@@ -69,7 +72,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         ),
     );
     let none = text!("no endpoints", "没有端点");
-    f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
+    // That pods match nothing is seen on pods alone; what nobody read of endpoints is not "none".
+    if !view.topology.unread("EndpointSlice") {
+        f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
+    }
     f.then(text!("selector {wanted}", "选择器 {wanted}"))
         .then(text!("no pod matches", "没有匹配的 Pod"))
         .then(none)

@@ -35,6 +35,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let selector = string_map(service.get("spec.selector"));
     if selector.is_empty()
         || view.path.ready_backends().count() > 0
+        || view.path.lacks_port()
         || view.observed().hurts() == Some(false)
     {
         return;

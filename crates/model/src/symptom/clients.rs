@@ -123,12 +123,13 @@ fn missing(topology: &Topology<'_>, word: &str, pod: &Object, whole: bool) -> Op
 /// The Services that clients in a namespace (empty: any) are configured for and that do not exist.
 pub fn missing_services(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
     let mut out: Vec<ObjectRef> = topology
-        .all("Pod")
+        .all_configured()
         .iter()
-        .filter(|p| namespace.is_empty() || p.namespace() == namespace)
-        .flat_map(|p| references(topology, p))
-        .map(|r| r.service)
+        .filter(|(p, _)| namespace.is_empty() || p.namespace == namespace)
+        .flat_map(|(_, all)| all)
+        .map(|r| &r.service)
         .filter(|s| topology.get(s).is_none())
+        .cloned()
         .collect();
     out.sort();
     out.dedup();
@@ -179,7 +180,10 @@ pub fn clients_of(topology: &Topology<'_>, to: &Destination) -> Vec<ObjectRef> {
         .all("Pod")
         .iter()
         .copied()
-        .filter(|p| is_running(p) && references(topology, p).iter().any(|x| x.service == *r))
+        .filter(|p| {
+            let named = topology.configured(&p.reference());
+            is_running(p) && named.iter().any(|x| x.service == *r)
+        })
         .collect();
     if !naming.is_empty() {
         return super::one_per_node(naming);
