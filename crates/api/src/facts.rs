@@ -132,6 +132,10 @@ struct Read {
     gaps: BTreeSet<Gap>,
     refused: Vec<(Job, Denial)>,
     no_cluster: Option<Error>,
+    /// No answer in time, or none for so many.
+    silent: Option<Error>,
+    /// Something was answered, if only by a refusal.
+    answered: bool,
 }
 
 fn read(cluster: &Cluster, wanted: &Wanted, jobs: Vec<Job>) -> Read {
@@ -144,8 +148,10 @@ fn read(cluster: &Cluster, wanted: &Wanted, jobs: Vec<Job>) -> Read {
             all.objects.extend(one.objects);
             all.gaps.extend(one.gaps);
             all.refused.extend(one.refused);
-            if one.no_cluster.is_some() {
-                all.no_cluster = one.no_cluster;
+            all.answered |= one.answered;
+            let silent = one.silent.filter(|_| !all.answered);
+            if let Some(e) = one.no_cluster.or(silent) {
+                all.no_cluster = Some(e);
                 // Nothing else will be answered either.
                 next.store(jobs.len(), Ordering::Relaxed);
             }
@@ -187,17 +193,22 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
         cluster.list_thin(&kind, &job.namespace, &selection(job), &|item| thin(item))
     });
     match listed {
-        Ok(objects) => out.objects = objects,
+        Ok(objects) => {
+            out.objects = objects;
+            out.answered = true;
+        }
         // A kind that this cluster does not know has no objects: that is no gap.
-        Err(e) if e.is_not_found() => {}
+        Err(e) if e.is_not_found() => out.answered = true,
         Err(e) if e.is_no_cluster() => out.no_cluster = Some(e),
         Err(e) => {
+            out.answered = matches!(e, Error::Forbidden(_));
             match e {
                 // What carries Services is asked by the way; no check reads it.
                 Error::Forbidden(_) if !wanted.kinds.contains(&job.kind) => {}
                 Error::Forbidden(d) => out.refused.push((job.clone(), *d)),
                 e => {
                     out.gaps.insert(gap(job, &e));
+                    out.silent = Some(e).filter(Error::is_silence);
                 }
             }
         }

@@ -17,6 +17,8 @@ pub const PROTOCOL: u32 = 1;
 const MOST_BYTES: u64 = 4 << 20;
 /// Between two samples of memory.
 const SAMPLE: Duration = Duration::from_millis(50);
+/// Whoever starts it asks at once, or was ended before.
+const FIRST: Duration = Duration::from_secs(15);
 /// No question may keep it longer.
 const MOST_WATCH_MS: u32 = 10_000;
 
@@ -114,33 +116,37 @@ pub fn serve(
         }
         let _ = events.send(Event::End);
     });
-    let (mut open, mut ended) = (0usize, false);
+    let (mut open, mut ended, mut asked) = (0usize, false, false);
     while !(ended && open == 0) {
         let left = until.saturating_duration_since(Instant::now());
+        let idle = if asked { idle } else { idle.min(FIRST) };
         let left = if open > 0 { left } else { left.min(idle) };
         match next.recv_timeout(left) {
             Ok(Event::Line(line)) if line.trim().is_empty() => {}
-            Ok(Event::Line(line)) => match serde_json::from_str::<Asked>(&line) {
-                Ok(asked) if asked.probes.is_empty() => say(out, &hello)?,
-                Ok(asked) => {
-                    open += 1;
-                    let done = done.clone();
-                    // A thread for each line: a capture must see what the others send.
-                    std::thread::spawn(move || {
-                        let _ = done.send(Event::Done(answer(&asked)));
-                    });
+            Ok(Event::Line(line)) => {
+                asked = true;
+                match serde_json::from_str::<Asked>(&line) {
+                    Ok(asked) if asked.probes.is_empty() => say(out, &hello)?,
+                    Ok(asked) => {
+                        open += 1;
+                        let done = done.clone();
+                        // A thread for each line: a capture must see what the others send.
+                        std::thread::spawn(move || {
+                            let _ = done.send(Event::Done(answer(&asked)));
+                        });
+                    }
+                    Err(e) => {
+                        let error = format!("read questions: {e}");
+                        say(
+                            out,
+                            &Said {
+                                error,
+                                ..Said::default()
+                            },
+                        )?;
+                    }
                 }
-                Err(e) => {
-                    let error = format!("read questions: {e}");
-                    say(
-                        out,
-                        &Said {
-                            error,
-                            ..Said::default()
-                        },
-                    )?;
-                }
-            },
+            }
             Ok(Event::End) => ended = true,
             Ok(Event::Done(said)) => {
                 open -= 1;

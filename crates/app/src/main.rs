@@ -3,6 +3,7 @@
 mod access;
 mod agent;
 mod applets;
+mod connection;
 mod faces;
 #[cfg(test)]
 mod fuzz;

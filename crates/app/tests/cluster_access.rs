@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ours;
 mod ring5;
 
 use netshoot_api::live::{Connect, Error, Exit, Program, Resource, Selection};
+use ours::{IMAGE, PROGRAM, agents, nothing_of_ours_runs, ready, signal, text};
 use ring5::{Cluster, Said, Space, shared, until};
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,21 +15,6 @@ use std::time::Duration;
 const SHOP: &str = include_str!("ring5/shop.yaml");
 /// Denies everything to the web pods.
 const DENY: &str = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny}, spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}}";
-
-/// A cluster that has our image.
-fn cluster() -> Option<Cluster> {
-    let cluster = shared()?;
-    let archive = cluster
-        .state()
-        .join(format!("access-{}.tar", std::process::id()));
-    let file = archive.to_str().unwrap();
-    let netshoot = env!("CARGO_BIN_EXE_netshoot");
-    cluster.run(netshoot, &["image", file]).ok();
-    let name = cluster.variable("NETSHOOT_IMAGE").to_string();
-    cluster.script(&["load", file, &name]).ok();
-    std::fs::remove_file(archive).unwrap();
-    Some(cluster)
-}
 
 fn diagnose(space: &Space<'_>, words: &[&str]) -> Said {
     let all = [
@@ -43,7 +30,8 @@ fn diagnose(space: &Space<'_>, words: &[&str]) -> Said {
         words,
     ]
     .concat();
-    space.cluster.run(env!("CARGO_BIN_EXE_netshoot"), &all)
+    let mut c = space.cluster.command(PROGRAM);
+    text(&c.args(all).env("NETSHOOT_IMAGE", IMAGE).output().unwrap())
 }
 
 fn shop(cluster: &Cluster) -> Space<'_> {
@@ -56,38 +44,9 @@ fn shop(cluster: &Cluster) -> Space<'_> {
     space
 }
 
-/// Waits until nothing of ours runs in the namespace or the system's; ended entries of ephemeral containers may stay.
-fn nothing_of_ours_runs(space: &Space<'_>) {
-    until("nothing of ours runs", 30, || {
-        let states = "{range .items[*]}{range .status.ephemeralContainerStatuses[*]}{.name}={.state.running} {end}{end}";
-        let ephemeral = space
-            .kubectl(&["get", "pods", "-o", &format!("jsonpath={states}")])
-            .ok();
-        let running: Vec<&str> = ephemeral.split(' ').filter(|s| s.contains("={")).collect();
-        let pods = space
-            .cluster
-            .kubectl(&[
-                "get",
-                "pods",
-                "-A",
-                "-l",
-                "netshoot/role=agent",
-                "--field-selector=status.phase=Running",
-                "-o",
-                "name",
-            ])
-            .ok();
-        if running.is_empty() && pods.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{running:?} {pods}"))
-        }
-    });
-}
-
 #[test]
 fn each_level_uses_no_more_than_it_may() {
-    let Some(cluster) = cluster() else { return };
+    let Some(cluster) = ready() else { return };
     let space = shop(&cluster);
     let said = diagnose(&space, &["--access", "ephemeral"]);
     assert_eq!(said.code, 0, "{}", said.all());
@@ -126,23 +85,13 @@ fn each_level_uses_no_more_than_it_may() {
     );
     assert_eq!(report["cause"]["subject"]["name"], "deny");
     nothing_of_ours_runs(&space);
-    let left = cluster
-        .kubectl(&[
-            "get",
-            "pods",
-            "-A",
-            "-l",
-            "netshoot/role=agent",
-            "-o",
-            "name",
-        ])
-        .ok();
+    let left = agents(&space, &[]);
     assert_eq!(left, "", "pods that were made are deleted");
 }
 
 #[test]
 fn whoever_may_not_look_is_told_the_right_and_how_to_get_it() {
-    let Some(cluster) = cluster() else { return };
+    let Some(cluster) = ready() else { return };
     let space = shop(&cluster);
     let said = diagnose(&space, &["--as", "jane"]);
     assert_eq!(said.code, 2, "{}", said.all());
@@ -168,28 +117,19 @@ fn whoever_may_not_look_is_told_the_right_and_how_to_get_it() {
         "{}",
         said.out
     );
-    let left = cluster
-        .kubectl(&[
-            "get",
-            "pods",
-            "-A",
-            "-l",
-            "netshoot/role=agent",
-            "-o",
-            "name",
-        ])
-        .ok();
+    let left = agents(&space, &[]);
     assert_eq!(left, "");
 }
 
 #[test]
 fn a_killed_client_leaves_nothing_that_runs() {
-    let Some(cluster) = cluster() else { return };
+    let Some(cluster) = ready() else { return };
     let space = shop(&cluster);
     space.apply(DENY);
-    for signal in ["INT", "KILL"] {
+    for name in ["INT", "KILL"] {
         let mut child = cluster
-            .command(env!("CARGO_BIN_EXE_netshoot"))
+            .command(PROGRAM)
+            .env("NETSHOOT_IMAGE", IMAGE)
             .args([
                 "diagnose",
                 "-n",
@@ -206,41 +146,18 @@ fn a_killed_client_leaves_nothing_that_runs() {
             .spawn()
             .unwrap();
         until("something of ours runs", 30, || {
-            let pods = cluster
-                .kubectl(&[
-                    "get",
-                    "pods",
-                    "-A",
-                    "-l",
-                    "netshoot/role=agent",
-                    "-o",
-                    "name",
-                ])
-                .ok();
+            let pods = agents(&space, &[]);
             if pods.is_empty() {
                 Err("no pod yet".into())
             } else {
                 Ok(())
             }
         });
-        let pid = child.id().to_string();
-        cluster.run("kill", &[&format!("-{signal}"), &pid]);
+        signal(&child, name);
         child.wait().unwrap();
         nothing_of_ours_runs(&space);
-        let left = || {
-            cluster
-                .kubectl(&[
-                    "get",
-                    "pods",
-                    "-A",
-                    "-l",
-                    "netshoot/role=agent",
-                    "-o",
-                    "name",
-                ])
-                .ok()
-        };
-        if signal == "INT" {
+        let left = || agents(&space, &[]);
+        if name == "INT" {
             until("pods are deleted on Ctrl-C", 10, || {
                 if left().is_empty() {
                     Ok(())
@@ -249,10 +166,9 @@ fn a_killed_client_leaves_nothing_that_runs() {
                 }
             });
         }
-        cluster.kubectl(&[
+        space.kubectl(&[
             "delete",
             "pods",
-            "-A",
             "-l",
             "netshoot/role=agent",
             "--grace-period=0",

@@ -3,40 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod deploy;
+mod ours;
 mod ring5;
 
 use deploy::{chart, folder, read};
-use ring5::{Cluster, Space, shared};
+use ours::{NAME, PROGRAM, ready};
+use ring5::{Cluster, Space};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
-/// Not the name that the shared cluster has for the image, which is the shipped build.
-const NAME: &str = "localhost/netshoot-under-test";
-
 /// The cluster, with the image of this build on every node.
 fn cluster() -> Option<&'static Cluster> {
-    static LOADED: OnceLock<Option<Cluster>> = OnceLock::new();
-    let load = || {
-        let cluster = shared()?;
-        let archive = cluster.state().join("image-under-test.tar");
-        let file = archive.to_str().unwrap();
-        let image = Command::new(PROGRAM)
-            .args(["image", file, "--name", NAME, "--compress", "none"])
-            .output()
-            .unwrap();
-        assert!(
-            image.status.success(),
-            "{}",
-            String::from_utf8_lossy(&image.stderr)
-        );
-        cluster.script(&["load", file]).ok();
-        let _ = std::fs::remove_file(archive);
-        Some(cluster)
-    };
-    LOADED.get_or_init(load).as_ref()
+    static READY: OnceLock<Option<Cluster>> = OnceLock::new();
+    READY.get_or_init(ready).as_ref()
 }
 
 /// A manifest of ours with the image's name as it is on the nodes.

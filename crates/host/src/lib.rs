@@ -25,6 +25,7 @@ pub mod nft;
 pub mod nss;
 pub mod privileges;
 pub mod probes;
+pub mod pty;
 pub mod resolv;
 pub mod sockets;
 pub mod tcp;

@@ -5,6 +5,7 @@ mod builtins;
 mod errors;
 mod inputs;
 mod jobs;
+mod late;
 mod options;
 mod rewrite;
 mod signals;
@@ -119,6 +120,12 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
     let mut shell = built(o, own, sh, reads, interactive).await?;
     know_own_words(&mut shell);
     signals::follow(&mut shell);
+    if interactive && terminal {
+        let somebody = until_ended(late::somebody_is_here(), &mut events).await;
+        if let Err(event @ (Event::Exit(_) | Event::Signal(_))) = somebody {
+            return Ok(ended(&mut shell, &event).await);
+        }
+    }
     let profile = if o.noprofile {
         ProfileLoadBehavior::Skip
     } else {
@@ -143,7 +150,11 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
     let ui = UIOptions::builder().disable_highlighting(true).build();
     if interactive && terminal && !o.noediting {
         let input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
-        lines(&shell, input, &ui, &mut events).await
+        match lines(&shell, input, &ui, &mut events).await {
+            // A terminal that does not answer where its cursor is can be typed into all the same.
+            Err(_) => lines(&shell, MinimalInputBackend, &ui, &mut events).await,
+            ended => ended,
+        }
     } else {
         lines(&shell, MinimalInputBackend, &ui, &mut events).await
     }

@@ -253,6 +253,11 @@ impl Error {
         )
     }
 
+    /// The API server is there and does not answer: a second question would only wait as long.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Error::Timeout { .. } | Error::TooManyRequests { .. })
+    }
+
     /// The command or change that would help; empty when none is known.
     pub fn how_to_get(&self) -> String {
         match self {

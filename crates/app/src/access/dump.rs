@@ -8,6 +8,7 @@ use netshoot_model::probe::{Answer, Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::text;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A folder of dumps.
 pub struct Dump {
@@ -18,10 +19,10 @@ pub struct Dump {
 }
 
 impl Access for Dump {
-    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
         let snapshot = netshoot_api::read_dump(&self.dir).map_err(Wrong::input)?;
         self.taken_at_ms = snapshot.taken_at_ms;
-        Ok(snapshot)
+        Ok(Arc::new(snapshot))
     }
 
     fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {

@@ -6,17 +6,18 @@ use netshoot_host::clock;
 use netshoot_host::probes::{self, Place};
 use netshoot_model::probe::{Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;
+use std::sync::Arc;
 
 /// This host.
 pub struct Local;
 
 impl Access for Local {
-    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
-        Ok(ClusterSnapshot::new(
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
+        Ok(Arc::new(ClusterSnapshot::new(
             "this host",
             "this user",
             clock::now_ms(),
-        ))
+        )))
     }
 
     fn ask(&mut self, asked: &[Probe]) -> Result<Vec<Answered>> {

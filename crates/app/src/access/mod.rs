@@ -17,11 +17,12 @@ use anyhow::Result;
 use netshoot_model::probe::{Answered, Probe};
 use netshoot_model::remedy::Step;
 use netshoot_model::snapshot::ClusterSnapshot;
+use std::sync::Arc;
 
 /// A way to the facts.
 pub trait Access {
     /// All objects, now.
-    fn snapshot(&mut self) -> Result<ClusterSnapshot>;
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>>;
 
     /// Makes ready for a batch: says what that takes, asks a person where it must.
     fn prepare(&mut self, _probes: &[Probe], _io: &mut Io<'_>) -> Result<()> {

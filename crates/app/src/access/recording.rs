@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The schema word.
 pub const SCHEMA: &str = "netshoot.recording/1";
@@ -141,8 +142,8 @@ impl Replay {
 }
 
 impl Access for Replay {
-    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
-        Ok(self.snapshot.clone())
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
+        Ok(Arc::new(self.snapshot.clone()))
     }
 
     fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {

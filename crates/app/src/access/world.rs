@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The environment variable that names a world's socket.
@@ -53,7 +54,7 @@ impl World {
 }
 
 impl Access for World {
-    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
         let reply = self.request(&json!({"snapshot": {"kinds": null}}))?;
         let objects: Vec<Object> =
             serde_json::from_value(reply.get("objects").cloned().unwrap_or_default())
@@ -78,7 +79,7 @@ impl Access for World {
                 .context("gaps of the world")?;
         snapshot.objects = objects;
         netshoot_api::tidy(&mut snapshot);
-        Ok(snapshot)
+        Ok(Arc::new(snapshot))
     }
 
     fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {

@@ -1,5 +1,6 @@
 //! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
 
+use super::steps::Steps;
 use crate::access::{Access, Batch, Dump, How, Live, Local, Recording, Replay, World};
 use crate::io::{Io, Lang};
 use crate::report::{self, Format};
@@ -94,24 +95,28 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         io.progress_done();
         return plan(&case, &topology, io);
     }
-    let seen = Arc::new(Mutex::new(Recording {
+    // Thousands of pods are copied only where somebody wants to keep them.
+    let seen = Arc::new(Mutex::new(options.record.is_some().then(|| Recording {
         schema: crate::access::RECORDING_SCHEMA.to_string(),
         netshoot: crate::version::SHORT.into(),
         case: case.clone(),
-        snapshot: snapshot.clone(),
+        snapshot: (*snapshot).clone(),
         batches: Vec::new(),
-    }));
+    })));
     let interrupted = ends_early(options, &seen, io.lang);
-    let report = think_aloud(&case, &topology, access.as_mut(), io, &mut |batch| {
-        if let Ok(mut seen) = seen.lock() {
+    let mut steps = matches!(options.source, Source::Cluster(_)).then(|| Steps::new(&snapshot));
+    let mut keep = |batch| {
+        if let Ok(Some(seen)) = seen.lock().as_deref_mut() {
             seen.batches.push(batch);
         }
-    })?;
+    };
+    let (steps, access_now) = (steps.as_mut(), access.as_mut());
+    let report = think_aloud(&case, &topology, access_now, steps, io, &mut keep)?;
     drop(interrupted);
     let mut report = without_secrets(&report)?;
     // What was found is printed even where it cannot be kept.
     let mut kept = Ok(());
-    if let (Some(path), Ok(recording)) = (&options.record, seen.lock()) {
+    if let (Some(path), Ok(Some(recording))) = (&options.record, seen.lock().as_deref()) {
         kept = recording.write(path);
     }
     if options.runbook {
@@ -155,7 +160,11 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
 }
 
 /// What is said, and kept, when a signal ends the run before it has an answer.
-fn ends_early(options: &Options, seen: &Arc<Mutex<Recording>>, lang: Lang) -> Option<Owed> {
+fn ends_early(
+    options: &Options,
+    seen: &Arc<Mutex<Option<Recording>>>,
+    lang: Lang,
+) -> Option<Owed> {
     let (path, seen) = (options.record.clone(), Arc::clone(seen));
     let work = move || {
         let mut said = lang
@@ -164,7 +173,7 @@ fn ends_early(options: &Options, seen: &Arc<Mutex<Recording>>, lang: Lang) -> Op
                 "netshoot diagnose：在得出结论之前被中断",
             )
             .to_string();
-        if let (Some(path), Ok(seen)) = (path, seen.lock()) {
+        if let (Some(path), Ok(Some(seen))) = (path, seen.lock().as_deref()) {
             let file = path.display();
             said += &match (seen.write(&path), lang) {
                 (Ok(()), Lang::En) => format!("; what was seen so far is in {file}"),
@@ -218,15 +227,16 @@ pub fn think(
     io: &mut Io<'_>,
 ) -> Result<(Report, Vec<Batch>)> {
     let mut batches = Vec::new();
-    let report = think_aloud(case, topology, access, io, &mut |b| batches.push(b))?;
+    let report = think_aloud(case, topology, access, None, io, &mut |b| batches.push(b))?;
     Ok((report, batches))
 }
 
-/// The same; each batch is told as soon as it is there.
+/// The same; each batch is told as soon as it is there, and the steps are told while they are gone.
 fn think_aloud(
     case: &Case,
     topology: &Topology<'_>,
     access: &mut dyn Access,
+    mut steps: Option<&mut Steps>,
     io: &mut Io<'_>,
     tell: &mut dyn FnMut(Batch),
 ) -> Result<Report> {
@@ -235,6 +245,9 @@ fn think_aloud(
         let probes = match engine::think(case, topology, &evidence) {
             Next::Done(report) => {
                 io.progress_done();
+                if let Some(steps) = steps {
+                    steps.found(&without_secrets(&report)?, io);
+                }
                 return Ok(*report);
             }
             Next::Ask(probes) => probes,
@@ -248,6 +261,9 @@ fn think_aloud(
             round + 1,
             probes.len()
         ));
+        if let Some(steps) = steps.as_deref_mut() {
+            steps.asks(&probes, io);
+        }
         access.prepare(&probes, io)?;
         let answers = access.ask(&probes).context("ask the network")?;
         evidence.add(answers.iter().cloned());
@@ -259,7 +275,12 @@ fn think_aloud(
         ..case.clone()
     };
     match engine::think(&case, topology, &evidence) {
-        Next::Done(report) => Ok(*report),
+        Next::Done(report) => {
+            if let Some(steps) = steps {
+                steps.found(&without_secrets(&report)?, io);
+            }
+            Ok(*report)
+        }
         Next::Ask(_) => anyhow::bail!("no end was found after {MOST_ROUNDS} rounds of questions"),
     }
 }

@@ -7,4 +7,5 @@ pub mod here;
 pub mod image;
 pub mod lab;
 pub mod plugin;
+mod steps;
 pub mod verify;

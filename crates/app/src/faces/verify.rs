@@ -16,6 +16,7 @@ use netshoot_model::report::{CauseReport, RemedyReport, Report, Verdict, Verifie
 use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::topology::Topology;
 use netshoot_model::{text, time};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Requests that must all be answered.
@@ -145,7 +146,7 @@ fn still(after: Duration, cause: Option<&CauseReport>, io: &Io<'_>) -> String {
 /// What showed after a remedy.
 enum Shown {
     /// The conversation works.
-    Healthy(Box<ClusterSnapshot>, Case),
+    Healthy(Arc<ClusterSnapshot>, Case),
     /// It fails from another cause, steadily, and there is a remedy.
     Another(Box<Report>),
     /// It fails; the last cause that was found, if any.
@@ -174,7 +175,7 @@ fn wait_healthy(
         if rolled_out(&topology) {
             let (again, _) = think(&case, &topology, access, io)?;
             if again.verdict == Verdict::Healthy {
-                return Ok(Shown::Healthy(Box::new(snapshot), case));
+                return Ok(Shown::Healthy(snapshot, case));
             }
             match (&again.cause, &last) {
                 (Some(now), Some((was, since))) if same(now, was) => {

@@ -97,7 +97,7 @@ pub struct Live {
     cluster: Cluster,
     how: How,
     request: Request,
-    snapshot: Option<ClusterSnapshot>,
+    snapshot: Option<Arc<ClusterSnapshot>>,
     /// Each asked by one thread at a time.
     hands: BTreeMap<Stand, Mutex<Hand>>,
     /// Why there is no agent there: `(why, missing, how to get it)`.
@@ -436,7 +436,7 @@ impl Live {
     /// Rules of a node say nothing where something else carries Services.
     fn judge(&self, mut answered: Answered) -> Answered {
         if matches!(answered.probe.question, Question::Rules)
-            && let Some(what) = self.snapshot.as_ref().and_then(objects::other_dataplane)
+            && let Some(what) = self.snapshot.as_deref().and_then(objects::other_dataplane)
         {
             answered.answer = Answer::CouldNotAsk {
                 why: format!("the dataplane is {what}"),
@@ -452,7 +452,7 @@ impl Live {
 }
 
 impl Access for Live {
-    fn snapshot(&mut self) -> Result<ClusterSnapshot> {
+    fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
         let r = &self.request;
         let mut kinds: BTreeSet<String> = checks::ALL
             .iter()
@@ -479,8 +479,9 @@ impl Access for Live {
             named,
             now_ms: clock::now_ms(),
         };
-        let snapshot = facts(&self.cluster, &wanted)?;
-        self.snapshot = Some(snapshot.clone());
+        // Of thousands of pods nobody needs a second copy.
+        let snapshot = Arc::new(facts(&self.cluster, &wanted)?);
+        self.snapshot = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 

@@ -3,15 +3,15 @@
 
 use super::flags::{self, Printing};
 use super::pods::{self, Around, Container};
-use super::profile::{Profile, Wanted, auto};
+use super::profile::{Profile, Wanted, auto, is_shell};
 use super::refusal::Needs;
 use super::resident::{self, Entry, PREFIX};
-use super::run::{Ask, Attached, Plan, ours, told};
+use super::run::{Ask, Attached, MOST_DROPS, Plan, ours, told};
 use super::security::Level;
 use super::session::{Gets, Input, Over, Stop, talk};
 use super::target::{self, Target};
 use super::waiting::Stands;
-use super::{Plugin, STOPPED, Said, image, owner, print};
+use super::{Plugin, STOPPED, Said, image, owner, print, session};
 use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
@@ -299,15 +299,16 @@ impl Debug<'_> {
     /// A process of its own in a container of ours: who debugs the same pod is not disturbed.
     fn session(&self, pod: &str, container: &str, stop: &Stop, io: &mut Io<'_>) -> Result<i32> {
         let (plugin, ask) = (self.plugin, self.ask);
-        let shell = ask.container.command.is_empty();
+        let shell = ask.tty && is_shell(&ask.container.command);
         let command = match ask.container.command.as_slice() {
             [] => vec!["bash".to_string()],
             given => given.to_vec(),
         };
-        let command = if ask.input {
-            command
-        } else {
-            resident::session(&command)
+        let command = match (ask.input, shell) {
+            (false, _) => resident::session(&command),
+            // The next stream leads to the same shell.
+            (true, true) => resident::shell(&owner::letters(), &command),
+            (true, false) => command,
         };
         let program = Program {
             container: container.into(),
@@ -321,21 +322,28 @@ impl Debug<'_> {
         };
         let input = Input::default();
         for again in 0.. {
-            let session = plugin.cluster.start(&plugin.namespace, pod, &program)?;
-            match talk(session, gets, None, &input, stop, io)? {
+            session::pause(again, stop);
+            let over = match plugin.cluster.start(&plugin.namespace, pod, &program) {
+                Ok(session) => talk(session, gets, None, &input, stop, io)?,
+                // Only a stream that was there can be lost.
+                Err(e) if again == 0 => return Err(e.into()),
+                Err(e) => Over::Dropped(e),
+            };
+            match over {
                 Over::Stopped => return Ok(STOPPED),
                 Over::Exit(Exit::Code(code)) => return Ok(code),
                 Over::Exit(Exit::Ended) => return Ok(0),
+                Over::Ended(end) => return Ok(told(&end, plugin, io)),
                 Over::Dropped(e @ Error::NotStarted { .. }) => return Err(e.into()),
-                Over::Dropped(e) if shell && ask.tty && again < 3 => {
+                Over::Dropped(e) if shell && again < MOST_DROPS => {
                     let lang = plugin.lang;
                     plugin.note(
                         io,
                         &format!(
                             "{} ({e})",
                             lang.pick(
-                                "the stream dropped; here is a new shell in the same container",
-                                "连接中断；已在同一容器中打开新的 shell"
+                                "the stream dropped; attaching to the same shell again",
+                                "连接中断，正在重新连接同一 shell"
                             )
                         ),
                     );

@@ -1,8 +1,10 @@
 //! What the plugin starts in pods: words of this program that people never type. Each replaces or watches
 //! the command behind it. Linux only.
 
-use super::held::{HERE, HOLD, NO_INPUT, ready};
+use super::held::{BYE, HERE, HOLD, NO_INPUT, ended, ready};
+use super::kept;
 use super::resident::{END, SESSION, STAY};
+use super::waiting::End;
 use netshoot_host::netns::NetNs;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
@@ -11,6 +13,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -23,6 +27,8 @@ const NOT_FOUND: i32 = 127;
 const NOT_RUN: i32 = 126;
 /// Something failed before the command.
 const FAILED: i32 = 125;
+/// How long a held command that has ended waits for its client to read what it said.
+const UNREAD: Duration = Duration::from_secs(60);
 
 /// Runs an internal word; none when the first is not one of them.
 pub fn internal(words: &[String]) -> Option<i32> {
@@ -33,6 +39,9 @@ pub fn internal(words: &[String]) -> Option<i32> {
         SESSION => Some(session(rest)),
         END => Some(end(rest)),
         IN_POD => Some(in_pod(rest)),
+        kept::SHELL => Some(kept::shell(rest)),
+        kept::KEEP => Some(kept::keep(rest)),
+        kept::ON_TERMINAL => Some(kept::on_terminal(rest)),
         _ => None,
     }
 }
@@ -41,13 +50,13 @@ fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "netshoot: {what}");
 }
 
-fn after_dashes(words: &[String]) -> &[String] {
+pub(super) fn after_dashes(words: &[String]) -> &[String] {
     let at = words.iter().position(|w| w == "--");
     at.and_then(|at| words.get(at + 1..)).unwrap_or(words)
 }
 
 /// Becomes the command; comes back only when that fails.
-fn become_it(command: &[String], input: bool) -> i32 {
+pub(super) fn become_it(command: &[String], input: bool) -> i32 {
     let Some((program, args)) = command.split_first() else {
         say("no command was given");
         return FAILED;
@@ -60,7 +69,7 @@ fn become_it(command: &[String], input: bool) -> i32 {
     cannot(program, &c.exec())
 }
 
-fn cannot(program: &str, e: &std::io::Error) -> i32 {
+pub(super) fn cannot(program: &str, e: &std::io::Error) -> i32 {
     say(&format!("start {program}: {e}"));
     match e.kind() {
         std::io::ErrorKind::NotFound => NOT_FOUND,
@@ -68,28 +77,118 @@ fn cannot(program: &str, e: &std::io::Error) -> i32 {
     }
 }
 
-/// Waits for its client, then becomes the command.
+/// Waits for its client, then runs the command; on a terminal it becomes the command.
 fn hold(words: &[String]) -> i32 {
     let input = words.first().is_none_or(|w| w != NO_INPUT);
     let stdin = std::io::stdin();
+    let terminal = stdin.is_terminal();
     // A terminal echoes and rewrites lines; what is said here is for a program.
-    let raw = stdin.is_terminal() && crossterm::terminal::enable_raw_mode().is_ok();
+    let raw = terminal && crossterm::terminal::enable_raw_mode().is_ok();
     let let_go = wait_for_go();
     if raw {
         let _ = crossterm::terminal::disable_raw_mode();
     }
-    if !let_go {
+    let Some(token) = let_go else {
         say("nobody attached to this command, so it was not run");
         return FAILED;
+    };
+    if terminal {
+        return become_it(after_dashes(words), input);
     }
-    become_it(after_dashes(words), input)
+    let stopped = Arc::new(AtomicBool::new(false));
+    let code = held(after_dashes(words), input, &token, &stopped);
+    if !stopped.load(Ordering::Relaxed) {
+        until_read(input);
+    }
+    code
 }
 
-/// Answers until told to go. Reads byte by byte: what follows is the command's.
-fn wait_for_go() -> bool {
-    let Ok(fd) = std::io::stdin().as_fd().try_clone_to_owned() else {
-        return false;
+/// Runs the command, passes signals on to it, and tells on both streams how it ended.
+fn held(command: &[String], input: bool, token: &str, stopped: &Arc<AtomicBool>) -> i32 {
+    let mut started = Command::new(command.first().map_or("", String::as_str));
+    started.args(command.get(1..).unwrap_or_default());
+    if !input {
+        started.stdin(Stdio::null());
+    }
+    let code = match started.spawn() {
+        Ok(mut child) => {
+            let pid = rustix::process::Pid::from_child(&child);
+            let told = Arc::clone(stopped);
+            let _ = ctrlc::set_handler(move || {
+                told.store(true, Ordering::Relaxed);
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            });
+            match child.wait() {
+                Ok(status) => status
+                    .code()
+                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+                Err(e) => {
+                    say(&format!("wait for {}: {e}", command.join(" ")));
+                    FAILED
+                }
+            }
+        }
+        Err(e) => cannot(command.first().map_or("", String::as_str), &e),
     };
+    // Why the container was stopped stands in the pod's status.
+    if stopped.load(Ordering::Relaxed) {
+        return code;
+    }
+    let out_of_memory = code == 137 && killed_for_memory();
+    let end = End {
+        code,
+        reason: if out_of_memory { "OOMKilled" } else { "" }.into(),
+    };
+    let last = ended(token, &end);
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let _ = out.write_all(&last).and_then(|()| out.flush());
+    let _ = err.write_all(&last);
+    code
+}
+
+/// The kernel ended something in this container for want of memory.
+fn killed_for_memory() -> bool {
+    let files = [
+        "/sys/fs/cgroup/memory/memory.oom_control",
+        "/sys/fs/cgroup/memory.events",
+    ];
+    files.iter().any(|file| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .filter_map(|l| l.strip_prefix("oom_kill "))
+            .any(|count| count.trim() != "0")
+    })
+}
+
+/// Waits until the client has everything. Where it has ended its input it cannot say so: then it takes the pod away, or
+/// the time is over.
+fn until_read(input: bool) {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while let Ok(1) = std::io::stdin().read(&mut byte) {
+            line.push(byte[0]);
+            if line.ends_with(BYE) {
+                break;
+            }
+            // What the command did not read.
+            if byte == *b"\n" {
+                line.clear();
+            }
+        }
+        if line.ends_with(BYE) || !input {
+            let _ = tell.send(());
+        } else {
+            std::thread::park_timeout(UNREAD);
+        }
+    });
+    let _ = told.recv_timeout(UNREAD);
+}
+
+/// Answers until told to go, and gives the token. Reads byte by byte: what follows is the command's.
+fn wait_for_go() -> Option<String> {
+    let fd = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
     let mut from = File::from(fd);
     let mut line = Vec::new();
     loop {
@@ -97,7 +196,7 @@ fn wait_for_go() -> bool {
         match from.read(&mut byte) {
             Ok(1) => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            _ => return false,
+            _ => return None,
         }
         if !matches!(byte, [b'\n' | b'\r']) {
             line.extend_from_slice(&byte);
@@ -108,7 +207,7 @@ fn wait_for_go() -> bool {
             None if said.trim() == "?" => both(HERE),
             Some(("go", token)) => {
                 both(&ready(token));
-                return true;
+                return Some(token.into());
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `flags` (what is asked for), `pods` (what is sent), `profile` and `security` (with which
 //! rights), `run` and `debug` (the words), `session` (streams), `refusal` and `waiting` (what is said when
-//! it does not go on). `held`, `resident` and `inside` are the other end, in the pod.
+//! it does not go on). `held`, `resident`, `kept` and `inside` are the other end, in the pod.
 
 pub mod clean;
 pub mod complete;
@@ -10,9 +10,11 @@ pub mod debug;
 pub mod deploy;
 pub mod flags;
 mod held;
-mod image;
+pub mod image;
 #[cfg(target_os = "linux")]
 pub mod inside;
+#[cfg(target_os = "linux")]
+mod kept;
 mod merge;
 mod owner;
 mod pods;

@@ -173,15 +173,19 @@ pub struct Wanted {
     pub tool: String,
 }
 
-/// The least profile for this command. A shell at a prompt wants what people then type into it:
-/// captures and rules.
-pub fn wanted(command: &[String]) -> Wanted {
-    let interactive = match command {
+/// A shell at a prompt: none is named, or it is and gets nothing to do.
+pub fn is_shell(command: &[String]) -> bool {
+    match command {
         [] => true,
         [own] => SHELLS.contains(&base(own)),
         _ => false,
-    };
-    if interactive {
+    }
+}
+
+/// The least profile for this command. A shell at a prompt wants what people then type into it:
+/// captures and rules.
+pub fn wanted(command: &[String]) -> Wanted {
+    if is_shell(command) {
         return Wanted {
             profile: Profile::Netadmin,
             tool: "shell".into(),

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub const STAY: &str = "__stay";
 /// First word of a session in it.
 pub const SESSION: &str = "__session";
+/// First word of a shell that outlives its stream.
+pub const SHELL: &str = "__shell";
 /// First word of what ends it.
 pub const END: &str = "__end";
 
@@ -23,6 +25,13 @@ pub fn stay(name: &str, seconds: u64) -> Vec<String> {
 /// The command line of a session without input: it ends when we are gone.
 pub fn session(command: &[String]) -> Vec<String> {
     let mut out = ["netshoot", SESSION, "--"].map(String::from).to_vec();
+    out.extend(command.iter().cloned());
+    out
+}
+
+/// The command line of a shell that outlives its stream: the next stream with the same token gets the same one.
+pub fn shell(token: &str, command: &[String]) -> Vec<String> {
+    let mut out = ["netshoot", SHELL, token, "--"].map(String::from).to_vec();
     out.extend(command.iter().cloned());
     out
 }

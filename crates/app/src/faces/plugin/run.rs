@@ -8,7 +8,9 @@ use super::refusal::Needs;
 use super::security::Level;
 use super::session::{Gets, Input, Over, Stop, talk};
 use super::waiting::{End, Stands};
-use super::{Plugin, STOPPED, Said, environment, held, image, merge, owner, print, terminal};
+use super::{
+    Plugin, STOPPED, Said, environment, held, image, merge, owner, print, session, terminal,
+};
 use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
@@ -28,7 +30,7 @@ pub const NEEDS: Needs = &[
 ];
 
 /// How often a shell's dropped stream is taken up again without a key between.
-const MOST_DROPS: usize = 5;
+pub const MOST_DROPS: usize = 5;
 
 /// What every word that starts a command is asked for.
 #[derive(Clone, Debug)]
@@ -447,6 +449,7 @@ impl Attached<'_> {
         };
         let mut drops = 0;
         loop {
+            session::pause(drops, stop);
             let token = owner::letters();
             let over = match plugin.cluster.start(&plugin.namespace, self.pod, &program) {
                 Ok(session) => talk(
@@ -464,6 +467,7 @@ impl Attached<'_> {
             match over {
                 Over::Stopped => return Ok(STOPPED),
                 Over::Exit(_) => return self.code(io),
+                Over::Ended(end) => return Ok(told(&end, plugin, io)),
                 Over::Dropped(e) => {
                     let end = plugin.end_of(self.pod, self.container, Duration::from_millis(500));
                     if let Ok(Some(end)) = end {

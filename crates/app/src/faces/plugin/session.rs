@@ -1,8 +1,9 @@
 //! A conversation with a program in a container: our streams here, its streams there, the terminal's
 //! size, the wish to stop. Everything that happens comes to one loop.
 
-use super::held::{ASK, Gate, go};
+use super::held::{ASK, BYE, Gate, go};
 use super::terminal;
+use super::waiting::End;
 use crate::io::Io;
 use anyhow::{Context, Result};
 use netshoot_api::live::{Error, Exit, Output, Resizer, Session, Stdin};
@@ -17,6 +18,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 const HOLD_LIMIT: Duration = Duration::from_secs(20);
 /// How often the terminal's size is looked at: macOS and Windows tell it in other ways.
 const LOOK_AT_SIZE: Duration = Duration::from_millis(250);
+
+/// Waits before a stream is taken up again: the longer, the more often it dropped; not when we are to stop.
+pub fn pause(drops: usize, stop: &Stop) {
+    let until = Instant::now() + Duration::from_secs(drops.saturating_sub(1) as u64);
+    while Instant::now() < until && !stop.came() {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
 
 /// What happens.
 enum Event {
@@ -77,6 +86,14 @@ struct Where {
 }
 
 impl Input {
+    /// One thing more, in between.
+    fn say(&self, what: &[u8]) {
+        let mut to = self.to.lock().unwrap_or_else(|p| p.into_inner());
+        if let Some(stdin) = &mut to.stdin {
+            let _ = stdin.write_all(what).and_then(|()| stdin.flush());
+        }
+    }
+
     /// From now on it goes there. At its end the program's input ends, too.
     fn send_to(&self, stdin: Stdin) {
         let mut to = self.to.lock().unwrap_or_else(|p| p.into_inner());
@@ -115,6 +132,8 @@ impl Input {
 pub enum Over {
     /// The program ended.
     Exit(Exit),
+    /// A held command has ended, and everything of it was read.
+    Ended(End),
     /// The stream ended before the program did.
     Dropped(Error),
     /// We are to stop.
@@ -156,6 +175,7 @@ pub fn talk(
         events,
         running,
         gates: token.map(|t| [Gate::new(t), Gate::new(t)]),
+        ended: None,
     };
     if let (Some(token), Some(stdin)) = (token, &mut stdin)
         && !talk.let_go(token, stdin, gets.tty)?
@@ -182,6 +202,13 @@ pub fn talk(
         drop(kept);
         return Ok(Over::Stopped);
     }
+    if let Some(end) = talk.ended {
+        match &mut kept {
+            Some(stdin) => drop(stdin.write_all(BYE).and_then(|()| stdin.flush())),
+            None => input.say(BYE),
+        }
+        return Ok(Over::Ended(end));
+    }
     let ended = session.wait();
     drop(kept);
     Ok(match ended {
@@ -195,6 +222,8 @@ struct Talk {
     running: usize,
     /// For output and error output, while a command is held.
     gates: Option<[Gate; 2]>,
+    /// How a held command ended.
+    ended: Option<End>,
 }
 
 impl Talk {
@@ -267,6 +296,11 @@ impl Talk {
                 Ok(Event::End) => self.running -= 1,
                 Ok(Event::Stop) => return Ok(true),
                 Err(_) => break,
+            }
+            let ended = |g: &[Gate; 2]| g[0].ended().and(g[1].ended()).cloned();
+            self.ended = self.gates.as_ref().and_then(ended);
+            if self.ended.is_some() {
+                return Ok(false);
             }
         }
         for gate in self.gates.take().into_iter().flatten() {
