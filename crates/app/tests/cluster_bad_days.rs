@@ -7,13 +7,13 @@ mod ours;
 mod ring5;
 
 use ours::{
-    IMAGE, PROGRAM, nothing_is_left, nothing_of_ours_runs, ours, plugin, ready, say, signal, start,
-    text, web,
+    IMAGE, PROGRAM, agents, load, nothing_is_left, nothing_of_ours_runs, ours, plugin, ready, say,
+    signal, start, text, web,
 };
-use ring5::{Said, Space, holds, until};
-use std::io::Read;
+use ring5::{Fresh, Said, Space, holds, until};
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing takes longer to end than this, whatever is broken.
@@ -333,6 +333,134 @@ fn an_image_that_cannot_be_pulled_is_a_gap_of_the_diagnosis() {
         said.out
     );
     nothing_of_ours_runs(&space);
+}
+
+/// A server that answers every request with the API server's "too many requests", and asks to come again in a second.
+fn busy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too many requests, please try again later","reason":"TooManyRequests","code":429}"#;
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{status}",
+        status.len()
+    );
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 65536]);
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    format!("--server=http://{address}")
+}
+
+#[test]
+fn an_api_server_that_says_too_many_requests_is_waited_for_and_named() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("busy");
+    let server = busy();
+    let began = Instant::now();
+    let said = say(&space, &["run", "x", &server, "--", "true"]);
+    fails(began, &said, 1, "Error from server (TooManyRequests)");
+    assert!(
+        began.elapsed() > Duration::from_secs(1),
+        "it was not waited for"
+    );
+    let began = Instant::now();
+    fails(
+        began,
+        &diagnose(&space, "any", &[&server]),
+        2,
+        "too many requests",
+    );
+}
+
+#[test]
+fn an_api_server_that_goes_in_the_middle_leaves_nothing_that_runs() {
+    let Some(cluster) = Fresh::start("gone", &[]) else {
+        return;
+    };
+    load(&cluster);
+    let space = cluster.namespace("gone");
+    let pod = web(&space);
+    let words = [
+        "run",
+        "held",
+        "--",
+        "bash",
+        "-c",
+        "echo began; exec sleep 4003",
+    ];
+    let mut run = plugin(&space, &words);
+    let mut run = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    run.stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut [0; 6])
+        .unwrap();
+    let asks = diagnosis(&space, &pod, &["--access=node"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Held until the server is gone: it is in the middle.
+    until("the diagnosis has made something", 30, || {
+        match agents(&space, &[]) {
+            none if none.is_empty() => {
+                let entries = space.field(&format!("pod/{pod}"), "{.spec.ephemeralContainers}");
+                if entries.is_empty() {
+                    Err("nothing yet".into())
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
+        }
+    });
+    signal(&asks, "STOP");
+    cluster
+        .script(&["daemon", "kill", "control", "kube-apiserver"])
+        .ok();
+    signal(&asks, "CONT");
+    let began = Instant::now();
+    let said = text(&run.wait_with_output().unwrap());
+    fails(began, &said, 1, "lost the stream");
+    assert!(said.err.contains("could not be deleted"), "{}", said.err);
+    let said = text(&asks.wait_with_output().unwrap());
+    assert!(said.code == 2 && began.elapsed() < MOST, "{}", said.all());
+    let began = Instant::now();
+    fails(
+        began,
+        &say(&space, &["run", "y", "--", "true"]),
+        1,
+        "cannot be reached",
+    );
+    fails(began, &diagnose(&space, &pod, &[]), 2, "cannot be reached");
+    cluster
+        .script(&["daemon", "start", "control", "kube-apiserver"])
+        .ok();
+    until("the API server is back", 60, || {
+        match cluster.kubectl(&["get", "--raw", "/readyz"]) {
+            said if said.code == 0 => Ok(()),
+            said => Err(said.err),
+        }
+    });
+    assert!(say(&space, &["clean"]).ok().contains("its client is gone"));
+    nothing_is_left(&space);
+    for node in ["node-a", "node-b"] {
+        until("no agent runs on a node", 30, || {
+            match cluster.on(node, &["pgrep", "-af", "netshoot agent"]) {
+                said if said.code == 1 => Ok(()),
+                said => Err(said.all()),
+            }
+        });
+    }
 }
 
 /// Pods that nobody schedules, and as many as a large namespace has.

@@ -51,6 +51,11 @@ impl EventLoop {
         self.0.handle.block_on(work)
     }
 
+    /// Has a piece of work done beside everything else; nobody waits for it.
+    pub fn start_work(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.handle.spawn(work);
+    }
+
     /// Makes `spawn` find this loop while the guard lives.
     pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.0.handle.enter()

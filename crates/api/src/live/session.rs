@@ -11,10 +11,12 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess, TerminalSize};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
-use std::pin::Pin;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
 
 /// Bytes in flight in each direction before the sender is held back.
 const BUFFER: usize = 128 << 10;
@@ -47,19 +49,25 @@ pub struct Session {
     tried: Tried,
     attached: bool,
     process: AttachedProcess,
-    status: Option<Pin<Box<dyn Future<Output = Option<Status>> + Send>>>,
+    over: Over,
 }
+
+/// What the API server said at the end, once there is an end: without it nobody would learn that a connection broke,
+/// since kube ends the outputs of a program in order only.
+type Over = watch::Receiver<Option<Option<Status>>>;
 
 /// Its standard input. Dropping it is the end of the input.
 pub struct Stdin {
     events: EventLoop,
     stream: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    over: Over,
 }
 
 /// One of its outputs.
 pub struct Output {
     events: EventLoop,
     stream: Box<dyn AsyncRead + Send + Unpin>,
+    over: Over,
 }
 
 /// Tells it the size of the terminal.
@@ -112,13 +120,18 @@ impl Cluster {
             };
             begun.map_err(|e| self.on_the_way(&tried, &e))
         })?;
-        let status = process.take_status();
+        let (tell, over) = watch::channel(None);
+        if let Some(status) = process.take_status() {
+            self.events.start_work(async move {
+                let _ = tell.send(Some(status.await));
+            });
+        }
         Ok(Session {
             events: self.events.clone(),
             tried,
             attached,
             process,
-            status: status.map(|s| Box::pin(s) as _),
+            over,
         })
     }
 }
@@ -130,6 +143,7 @@ impl Session {
         Some(Stdin {
             events: self.events.clone(),
             stream: Some(Box::new(stream)),
+            over: self.over.clone(),
         })
     }
 
@@ -139,6 +153,7 @@ impl Session {
         Some(Output {
             events: self.events.clone(),
             stream: Box::new(stream),
+            over: self.over.clone(),
         })
     }
 
@@ -148,6 +163,7 @@ impl Session {
         Some(Output {
             events: self.events.clone(),
             stream: Box::new(stream),
+            over: self.over.clone(),
         })
     }
 
@@ -161,10 +177,10 @@ impl Session {
     /// Waits for the end. Outputs that nobody reads hold the program back: read them first, or on
     /// threads of their own.
     pub fn wait(mut self) -> Result<Exit, Error> {
-        let status = match self.status.take() {
-            Some(s) => self.events.wait(s),
-            None => None,
-        };
+        let status = self.events.wait(async {
+            let ended = self.over.wait_for(Option::is_some).await;
+            ended.ok().and_then(|status| status.clone().flatten())
+        });
         let ended = self.events.wait(self.process.join());
         match status {
             Some(status) => exit(&self.tried, self.attached, &status),
@@ -265,10 +281,21 @@ fn exit(tried: &Tried, attached: bool, status: &Status) -> Result<Exit, Error> {
 
 impl Write for Stdin {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        match &mut self.stream {
-            Some(s) => self.events.wait(s.write(data)),
-            None => Err(std::io::ErrorKind::BrokenPipe.into()),
-        }
+        let Some(stream) = &mut self.stream else {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        };
+        let over = &mut self.over;
+        self.events.wait(async {
+            let mut over = pin!(over.wait_for(Option::is_some));
+            poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, data) {
+                // Nobody takes anything out at the other side any more.
+                Poll::Pending if over.as_mut().poll(cx).is_ready() => {
+                    Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+                }
+                other => other,
+            })
+            .await
+        })
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -289,7 +316,26 @@ impl Drop for Stdin {
 
 impl Read for Output {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        self.events.wait(self.stream.read(into))
+        let (stream, over) = (&mut self.stream, &mut self.over);
+        self.events.wait(async {
+            let mut over = pin!(over.wait_for(Option::is_some));
+            poll_fn(|cx| {
+                let mut read = |cx: &mut std::task::Context<'_>| {
+                    let mut buffer = ReadBuf::new(into);
+                    let polled = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+                    polled.map(|r| r.map(|()| buffer.filled().len()))
+                };
+                match read(cx) {
+                    // What was said before the end is there by then.
+                    Poll::Pending if over.as_mut().poll(cx).is_ready() => match read(cx) {
+                        Poll::Pending => Poll::Ready(Ok(0)),
+                        said => said,
+                    },
+                    other => other,
+                }
+            })
+            .await
+        })
     }
 }
 

@@ -160,11 +160,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
 }
 
 /// What is said, and kept, when a signal ends the run before it has an answer.
-fn ends_early(
-    options: &Options,
-    seen: &Arc<Mutex<Option<Recording>>>,
-    lang: Lang,
-) -> Option<Owed> {
+fn ends_early(options: &Options, seen: &Arc<Mutex<Option<Recording>>>, lang: Lang) -> Option<Owed> {
     let (path, seen) = (options.record.clone(), Arc::clone(seen));
     let work = move || {
         let mut said = lang
