@@ -219,7 +219,7 @@ fn a_recording_that_cannot_be_written_is_said_and_a_good_one_is_whole() {
     let dir = Folder::new("record");
     let nowhere = dir.path("no/such/folder/x");
     let out = run(&["diagnose", "--to", "127.0.0.1:1", "--record", &nowhere]);
-    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(out.status.code(), Some(74));
     assert!(text(&out.stderr).contains("write recording"), "{out:?}");
     let shown = text(&out.stdout);
     assert!(

@@ -13,7 +13,7 @@ const WORLD: &str = "listens-on-other-port";
 /// Says that it runs, and that it goes on; ends by a signal only.
 const COMMAND: &str =
     r#"trap "echo on=\$((2+2))" CONT; echo up=$((1+1)); while :; do sleep 0.05; done"#;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A command on a terminal of its own.
 struct Terminal {
