@@ -3,6 +3,7 @@
 //! One pass looks at everything and changes what differs; passes repeat whenever the store has
 //! changed. Real controllers work from queues and come to the same end.
 
+pub mod admission;
 pub mod certificates;
 pub mod deployments;
 pub mod garbage;

@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The daemons of a node.
+const DAEMONS: [&str; 4] = ["kubelet", "kube-proxy", "policy-agent", "network-plugin"];
+
 /// Which daemons of which nodes are stopped. All others run.
 #[derive(Debug, Default)]
 pub struct Daemons {
@@ -21,7 +24,7 @@ pub struct Daemons {
 }
 
 impl Daemons {
-    /// Whether `kubelet`, `kube-proxy` or `policy-agent` of a node runs. One that does not run does
+    /// Whether `kubelet`, `kube-proxy`, `policy-agent` or `network-plugin` of a node runs. One that does not run does
     /// nothing: what it wrote stays as it is.
     pub fn running(&self, node: &str, name: &str) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,9 +127,9 @@ pub fn carry_out(standing: &Standing, action: &Action) -> Result<(), Error> {
             name,
             running,
         } => {
-            if !["kubelet", "kube-proxy", "policy-agent"].contains(&name.as_str()) {
+            if !DAEMONS.contains(&name.as_str()) {
                 return Err(Error::Absent {
-                    what: format!("a node has no daemon {name}: kubelet, kube-proxy, policy-agent"),
+                    what: format!("a node has no daemon {name}: {}", DAEMONS.join(", ")),
                 });
             }
             node_network(standing, node)?;

@@ -33,6 +33,34 @@ const BEGINNING_MS: u64 = 3_000;
 /// The longest a container may take to end when asked to.
 const GRACE_MS: u64 = 2_000;
 
+/// The highest number of a pod's address in its node's range.
+const MOST_PODS: u128 = 253;
+
+fn ranges(node: &Value) -> Vec<(IpAddr, u8)> {
+    let all = shape::texts(node, "spec.podCIDRs");
+    all.iter().filter_map(|r| parse_cidr(r)).collect()
+}
+
+/// The number of the last address of a range that a pod may have: the one before the broadcast address.
+fn last_host(range: &(IpAddr, u8)) -> u128 {
+    let all = if range.0.is_ipv4() { 32 } else { 128 };
+    let hosts = 1u128.checked_shl(u32::from(all - range.1.min(all)));
+    hosts.map_or(MOST_PODS, |h| h.saturating_sub(2).min(MOST_PODS))
+}
+
+/// What host-local says through the kubelet when a range has no address left.
+fn used_up(node: &Value) -> String {
+    let sets: Vec<String> = ranges(node)
+        .iter()
+        .map(|r| format!("{}-{}", offset(r.0, 1), offset(r.0, last_host(r))))
+        .collect();
+    format!(
+        "Failed to create pod sandbox: plugin type=\"bridge\" failed (add): failed to allocate for range 0: \
+         no IP addresses available in range set: {}",
+        sets.join(",")
+    )
+}
+
 /// The kubelets of a world.
 pub struct Kubelets {
     ground: Arc<Ground>,
@@ -42,6 +70,8 @@ pub struct Kubelets {
     /// What some pods do since a later moment, the newest first.
     later: Vec<PodBehaviour>,
     pods: BTreeMap<String, Sandbox>,
+    /// Pods that got no network when they were last tried.
+    unplugged: BTreeSet<String>,
     /// The next address to give on a node.
     next: BTreeMap<String, u128>,
     nodes: node::Heartbeats,
@@ -73,6 +103,8 @@ pub struct Round<'a> {
     pub store: &'a Store,
     /// Whether the kubelet of a node runs.
     pub runs: &'a dyn Fn(&str) -> bool,
+    /// Whether the network plugin of a node runs: without it no new pod gets a network.
+    pub plugged: &'a dyn Fn(&str) -> bool,
     /// Milliseconds since 1970.
     pub now_ms: u64,
 }
@@ -86,6 +118,7 @@ impl Kubelets {
             cluster_dns,
             later: Vec::new(),
             pods: BTreeMap::new(),
+            unplugged: BTreeSet::new(),
             next: BTreeMap::new(),
             nodes: node::Heartbeats::default(),
             answers: channel(),
@@ -105,6 +138,7 @@ impl Kubelets {
             .values()
             .filter(|p| p.was_ready || p.containers.iter().any(Container::is_stuck))
             .map(|p| p.uid.clone())
+            .chain(self.unplugged.iter().cloned())
             .collect()
     }
 
@@ -147,6 +181,7 @@ impl Kubelets {
         }
         // Objects that went without their kubelet: nothing may stay behind.
         let known: BTreeSet<&str> = objects.iter().map(|o| shape::uid(o)).collect();
+        self.unplugged.retain(|uid| known.contains(uid.as_str()));
         let lost: Vec<String> = self
             .pods
             .keys()
@@ -175,12 +210,40 @@ impl Kubelets {
             return;
         }
         let host = shape::truth(object, "spec.hostNetwork");
+        if !host && !(round.plugged)(&node_name) {
+            if !round.store.said_lately(object, "NetworkNotReady", 1_000) {
+                let words = format!("network is not ready: {}", node::UNPLUGGED);
+                let source = ("kubelet", node_name.as_str());
+                round
+                    .store
+                    .event(object, "Warning", "NetworkNotReady", &words, source);
+            }
+            self.unplugged.insert(shape::uid(object).to_string());
+            return;
+        }
         let addresses = if host {
             status::node_addresses(&node)
         } else {
             self.addresses(&node)
         };
         let uid = shape::uid(object).to_string();
+        if addresses.is_empty() {
+            if !round
+                .store
+                .said_lately(object, "FailedCreatePodSandBox", 1_000)
+            {
+                round.store.event(
+                    object,
+                    "Warning",
+                    "FailedCreatePodSandBox",
+                    &used_up(&node),
+                    ("kubelet", &node_name),
+                );
+            }
+            self.unplugged.insert(uid);
+            return;
+        }
+        self.unplugged.remove(&uid);
         if let Err(e) = self.ground.add_pod(&uid, &node_name, &addresses, host) {
             let words = format!("Failed to create pod sandbox: {e}");
             round.store.event(
@@ -229,20 +292,17 @@ impl Kubelets {
     /// One free address of each of the node's pod ranges, as host-local IPAM gives them: the next.
     fn addresses(&mut self, node: &Value) -> Vec<IpAddr> {
         let next = self.next.entry(shape::name(node).to_string()).or_insert(2);
-        let ranges: Vec<IpAddr> = shape::texts(node, "spec.podCIDRs")
-            .iter()
-            .filter_map(|r| parse_cidr(r))
-            .map(|r| r.0)
-            .collect();
+        let ranges = ranges(node);
+        let last = ranges.iter().map(last_host).min().unwrap_or(MOST_PODS);
         let used: BTreeSet<IpAddr> = self
             .pods
             .values()
             .flat_map(|p| p.addresses.iter().copied())
             .collect();
-        for _ in 0..252 {
+        for _ in 1..last {
             let n = *next;
-            *next = if n >= 253 { 2 } else { n + 1 };
-            let candidates: Vec<IpAddr> = ranges.iter().map(|r| offset(*r, n)).collect();
+            *next = if n >= last { 2 } else { n + 1 };
+            let candidates: Vec<IpAddr> = ranges.iter().map(|r| offset(r.0, n)).collect();
             if candidates.iter().all(|c| !used.contains(c)) {
                 return candidates;
             }

@@ -36,11 +36,13 @@ pub const LABS: &[(&str, &str, &str)] = &[
     lab!("mtu-hole-under-the-tunnel"),
     lab!("named-port-renamed"),
     lab!("namespace-lacks-label"),
+    lab!("network-plugin-gone"),
     lab!("no-dns-and-loopback"),
     lab!("no-dns-egress-and-wrong-selector"),
     lab!("node-does-not-forward"),
     lab!("node-down"),
     lab!("overlay-port-blocked"),
+    lab!("pod-addresses-used-up"),
     lab!("pod-link-down"),
     lab!("pod-route-gone"),
     lab!("readiness-probe-on-wrong-port"),
@@ -51,6 +53,7 @@ pub const LABS: &[(&str, &str, &str)] = &[
     lab!("stale-rules-on-a-node"),
     lab!("traffic-policy-local"),
     lab!("upstream-resolver-gone"),
+    lab!("webhook-without-pods"),
     lab!("wrong-resolver-and-forward-drop"),
 ];
 

@@ -199,10 +199,20 @@ impl Living {
             return Some(format!("{daemon} of node {node}: {why}"));
         }
         let pods = self.store.of("Pod");
+        let events = self.store.of("Event");
+        let refused = events
+            .iter()
+            .filter(|e| text(e, "reason") == "FailedCreate")
+            .map(|e| {
+                let name = text(e, "involvedObject.name").to_string();
+                (shape::namespace(e).to_string(), name)
+            })
+            .collect();
         let look = ready::Look {
             pods: &pods,
             settled: &view.settled,
             daemons: &self.daemons,
+            refused: &refused,
         };
         for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
             let workloads = self.store.of(kind);
@@ -302,9 +312,11 @@ impl Heart {
             authority: &self.authority,
         });
         let runs = |node: &str| daemons.running(node, "kubelet");
+        let plugged = |node: &str| daemons.running(node, "network-plugin");
         self.kubelets.pass(&Round {
             store: &self.store,
             runs: &runs,
+            plugged: &plugged,
             now_ms,
         });
         // A daemon's pod that was started anew is the daemon started anew.

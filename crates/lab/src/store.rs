@@ -242,6 +242,16 @@ impl Store {
         Some(gone.as_ref().clone())
     }
 
+    /// Whether an Event of this reason about an object was written within so many milliseconds.
+    pub fn said_lately(&self, about: &Value, reason: &str, ms: u64) -> bool {
+        let since = rfc3339(netshoot_host::clock::now_ms().saturating_sub(ms));
+        self.of("Event").iter().any(|e| {
+            text(e, "reason") == reason
+                && text(e, "involvedObject.uid") == shape::uid(about)
+                && text(e, "lastTimestamp") > since.as_str()
+        })
+    }
+
     /// Says something about an object, as an Event of the core group. The same words about the
     /// same object from the same source are counted, not repeated.
     pub fn event(

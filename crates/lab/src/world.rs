@@ -351,7 +351,8 @@ pub enum Action {
         /// The pod CIDRs of this other node.
         to_node: String,
     },
-    /// A daemon of a node stopped or started: `kubelet`, `kube-proxy`, `policy-agent`.
+    /// A daemon of a node stopped or started: `kubelet`, `kube-proxy`, `policy-agent`,
+    /// `network-plugin`.
     Daemon {
         /// Node.
         node: String,

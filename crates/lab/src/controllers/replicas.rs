@@ -1,6 +1,6 @@
 //! ReplicaSet to pods: as many as wanted, the worst go first.
 
-use super::Pass;
+use super::{Pass, admission};
 use crate::shape::{self, at, int, text};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,7 +56,17 @@ fn keep(pass: &Pass<'_>, set: &Value) {
         .collect();
     let source = ("replicaset-controller", "");
     for _ in alive.len()..wanted {
-        match pass.store.apply(new_pod(set, None, &[])) {
+        let pod = new_pod(set, None, &[]);
+        if let Some(why) = admission::refuses(pass, &pod) {
+            // Said now and then, as a controller does that waits longer each time.
+            if !pass.store.said_lately(set, "FailedCreate", 1_000) {
+                let words = format!("Error creating: {why}");
+                pass.store
+                    .event(set, "Warning", "FailedCreate", &words, source);
+            }
+            break;
+        }
+        match pass.store.apply(pod) {
             Ok(pod) => pass.store.event(
                 set,
                 "Normal",

@@ -307,3 +307,53 @@ fn a_certificate_yields_a_secret_again_and_again() {
         "True"
     );
 }
+
+#[test]
+fn a_webhook_without_anybody_ready_keeps_pods_from_being_made() {
+    let cluster = Cluster::new();
+    let labels = json!({"app": "web"});
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
+    let hook = json!({"name": "gate.example.test", "rules": rules, "objectSelector": {"matchLabels": labels},
+        "clientConfig": {"service": {"namespace": "shop", "name": "gate"}}});
+    let configuration = |hook: &Value| json!({"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "gate"}, "webhooks": [hook]});
+    cluster.store.apply(configuration(&hook)).unwrap();
+    for name in ["web", "other"] {
+        let labels = json!({"app": name});
+        let spec = json!({"replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}]}}});
+        cluster.store.apply(json!({"kind": "Deployment", "metadata": {"name": name, "namespace": "shop"}, "spec": spec})).unwrap();
+    }
+    let made = |of: &str| {
+        let mut pods = cluster.pods();
+        pods.retain(|p| shape::name(p).starts_with(of));
+        pods.len()
+    };
+    cluster.pass(3, |_| true);
+    assert_eq!(
+        (made("web-"), made("other-")),
+        (0, 1),
+        "it must see only one of them"
+    );
+    let said = cluster.store.of("Event");
+    let said: Vec<&str> = said
+        .iter()
+        .filter(|e| text(e, "reason") == "FailedCreate")
+        .map(|e| text(e, "message"))
+        .collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("failed calling webhook \"gate.example.test\""),
+        "{said:?}"
+    );
+    assert!(said[0].ends_with("service \"gate\" not found"), "{said:?}");
+    // Somebody is ready behind it: the pod is made.
+    cluster
+        .store
+        .apply(
+            json!({"kind": "Service", "metadata": {"name": "gate", "namespace": "shop"},
+        "spec": {"selector": {"app": "other"}, "ports": [{"port": 443}]}}),
+        )
+        .unwrap();
+    cluster.pass(3, |_| true);
+    assert_eq!(made("web-"), 1);
+}

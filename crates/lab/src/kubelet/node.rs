@@ -22,7 +22,9 @@ impl Heartbeats {
         for node in round.store.of("Node") {
             let name = shape::name(&node).to_string();
             let last = self.0.get(&name).copied();
-            let unknown = shape::condition(&node, "Ready") != "True";
+            let plugged = (round.plugged)(&name);
+            let state = if plugged { "True" } else { "False" };
+            let unknown = shape::condition(&node, "Ready") != state;
             if !(round.runs)(&name)
                 || (last.is_some_and(|l| round.now_ms.saturating_sub(l) < EVERY_MS) && !unknown)
             {
@@ -35,7 +37,7 @@ impl Heartbeats {
                 .flat_map(|p| &p.containers)
                 .filter_map(|c| ground.memory(c.pid()?))
                 .any(|m| m.by == "process");
-            say(round, &name, played);
+            say(round, &name, played, plugged);
             if last.is_none() {
                 round.store.event(
                     &node,
@@ -46,11 +48,12 @@ impl Heartbeats {
                 );
             }
             if unknown {
+                let word = if plugged { "NodeReady" } else { "NodeNotReady" };
                 round.store.event(
                     &node,
                     "Normal",
-                    "NodeReady",
-                    &format!("Node {name} status is now: NodeReady"),
+                    word,
+                    &format!("Node {name} status is now: {word}"),
                     ("kubelet", &name),
                 );
             }
@@ -58,7 +61,11 @@ impl Heartbeats {
     }
 }
 
-fn say(round: &Round<'_>, name: &str, played: bool) {
+/// What a runtime without a network says of itself (containerd, through the kubelet).
+pub(super) const UNPLUGGED: &str = "container runtime network not ready: NetworkReady=false \
+    reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
+
+fn say(round: &Round<'_>, name: &str, played: bool, plugged: bool) {
     let now = rfc3339(round.now_ms);
     let well = [
         (
@@ -79,12 +86,16 @@ fn say(round: &Round<'_>, name: &str, played: bool) {
             "KubeletHasSufficientPID",
             "kubelet has sufficient PID available".to_string(),
         ),
-        (
-            "Ready",
-            "True",
-            "KubeletReady",
-            "kubelet is posting ready status".to_string(),
-        ),
+        if plugged {
+            (
+                "Ready",
+                "True",
+                "KubeletReady",
+                "kubelet is posting ready status".to_string(),
+            )
+        } else {
+            ("Ready", "False", "KubeletNotReady", UNPLUGGED.to_string())
+        },
     ];
     // A node that went in between says nothing.
     let _ = round.store.edit("Node", "", name, |node| {

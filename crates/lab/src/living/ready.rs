@@ -13,6 +13,8 @@ pub(super) struct Look<'a> {
     /// Pods that were ready once or will never be.
     pub settled: &'a BTreeSet<String>,
     pub daemons: &'a Daemons,
+    /// ReplicaSets that were refused a pod: namespace and name.
+    pub refused: &'a BTreeSet<(String, String)>,
 }
 
 impl Look<'_> {
@@ -53,6 +55,11 @@ impl Look<'_> {
         let stuck = new
             .iter()
             .any(|p| self.is_settled(p) && shape::condition(p, "Ready") != "True");
+        let newest = (
+            shape::namespace(workload).to_string(),
+            format!("{}-{hash}", shape::name(workload)),
+        );
+        let stuck = stuck || self.refused.contains(&newest);
         let whole = new.len() as i64 >= wanted && all.len() == new.len();
         if settled < new.len() || (!whole && !stuck) {
             return waits(format!("{settled} of {wanted} pods"));
@@ -152,6 +159,7 @@ mod tests {
                 pods: &pods,
                 settled: &settled,
                 daemons: &daemons,
+                refused: &BTreeSet::new(),
             };
             assert_eq!(
                 look.missing("Deployment", &web).is_none(),

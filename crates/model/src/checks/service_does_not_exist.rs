@@ -42,7 +42,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     // What may not be read may be there all the same.
-    if unread(view) {
+    if unread(view, &missing.namespace) {
         view.gap(
             text!(
                 "whether Service {} exists in {}",
@@ -136,12 +136,17 @@ fn denied<'a>(view: &View<'_>, lookup: &'a Answered) -> Option<&'a DnsReply> {
     })
 }
 
-/// Services could not be read, all or in part.
-fn unread(view: &View<'_>) -> bool {
+/// Services of a namespace could not be read, all or in part.
+fn unread(view: &View<'_>, ns: &str) -> bool {
     let about_services = |t: &Text| {
-        t.in_lang(Lang::En)
+        let t = t.in_lang(Lang::En);
+        let elsewhere = t
+            .split_once(" in namespace ")
+            .is_some_and(|(_, place)| place != ns);
+        let named = t
             .split(|c: char| !c.is_ascii_alphanumeric())
-            .any(|w| w.eq_ignore_ascii_case("Service") || w.eq_ignore_ascii_case("Services"))
+            .any(|w| w.eq_ignore_ascii_case("Service") || w.eq_ignore_ascii_case("Services"));
+        named && !elsewhere
     };
     view.topology.all("Service").is_empty()
         || view
