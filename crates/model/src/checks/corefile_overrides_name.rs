@@ -314,6 +314,42 @@ corefile-overrides-name kube-system/ConfigMap/coredns
   because the Corefile of the cluster DNS forwards zone corp.example to 10.9.0.53:53, which does not answer
 ```
 
+Inline hosts that give an old address:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80}]}}
+---
+{kind: ConfigMap, metadata: {name: coredns, namespace: kube-system}, data: {Corefile: ".:53 {\n  hosts {\n    192.0.2.9 cart.shop.svc.cluster.local\n    fallthrough\n  }\n  kubernetes cluster.local\n}\n"}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [192.0.2.9], truncated: false, authoritative: true, rtt_us: 200}], addresses: [192.0.2.9]}}}
+```
+```finding
+corefile-overrides-name kube-system/ConfigMap/coredns
+  because the Corefile of the cluster DNS has 'hosts', which takes cart.shop.svc.cluster.local: gives 192.0.2.9
+```
+
+The same entry, and the name gives the Service's address: it takes nothing away.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80}]}}
+---
+{kind: ConfigMap, metadata: {name: coredns, namespace: kube-system}, data: {Corefile: ".:53 {\n  hosts {\n    10.96.0.9 cart.shop.svc.cluster.local\n    fallthrough\n  }\n  kubernetes cluster.local\n}\n"}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.9], truncated: false, authoritative: true, rtt_us: 200}], addresses: [10.96.0.9]}}}
+```
+```finding
+```
+
 The entry is for another namespace, so it is not why this name is denied:
 
 ```cluster
