@@ -1,5 +1,6 @@
 //! Laws of the house that Cargo and clippy cannot see, read from the sources.
 
+mod article;
 mod parsers;
 
 use crate::golden::root;

@@ -284,6 +284,10 @@ impl Write for Stdin {
         let Some(stream) = &mut self.stream else {
             return Err(std::io::ErrorKind::BrokenPipe.into());
         };
+        // What is put in then nobody takes out.
+        if self.over.borrow().is_some() {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
         let over = &mut self.over;
         self.events.wait(async {
             let mut over = pin!(over.wait_for(Option::is_some));

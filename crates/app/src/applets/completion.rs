@@ -1,6 +1,7 @@
 //! `netshoot completion SHELL`: a script that completes words, computed from the parser.
 
 use super::{ALL, Applet};
+use crate::faces::plugin;
 use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
@@ -50,8 +51,33 @@ pub fn script(shell: &str, lang: Lang) -> Vec<u8> {
     let mut script = Vec::new();
     let mut command = with_names(super::with_tools(crate::command(lang), lang));
     clap_complete::generate(shell, &mut command, "netshoot", &mut script);
+    if shell == Shell::Bash {
+        let words = plugin::WORDS.join(" | ");
+        script.extend(NAMES.replace("@words@", &words).into_bytes());
+    }
     script
 }
+
+/// What only a cluster knows is asked when it is wanted.
+const NAMES: &str = r#"
+# Names of pods, nodes, Services, namespaces and contexts come from the cluster.
+_netshoot_names() {
+    local line
+    COMPREPLY=()
+    case "${COMP_WORDS[1]}" in
+    @words@ | diagnose)
+        while read -r line; do
+            case $line in
+            :*) ;;
+            *) COMPREPLY+=("$line") ;;
+            esac
+        done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+        ;;
+    esac
+    [ ${#COMPREPLY[@]} -gt 0 ] || _netshoot "$@"
+}
+complete -F _netshoot_names -o bashdefault -o default netshoot
+"#;
 
 /// The parser with the names that words take, which the shell may offer. The real one takes more (a
 /// folder of one's own worlds), and answers typos itself.

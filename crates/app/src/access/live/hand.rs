@@ -14,6 +14,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A longer line is no answer.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// An agent that is there and speaks otherwise.
+#[derive(Debug)]
+pub struct OtherVersion(String);
+
+impl std::fmt::Display for OtherVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OtherVersion {}
+
 /// An agent that answers.
 pub struct Hand {
     /// What it said of itself.
@@ -83,12 +95,13 @@ impl Hand {
             }
         };
         if hello.netshoot_agent != PROTOCOL {
-            bail!(
+            return Err(OtherVersion(format!(
                 "the agent in {place} is of another version: {} speaks protocol {}, this program {} protocol {PROTOCOL}",
                 hello.version,
                 hello.netshoot_agent,
                 crate::version::SHORT
-            );
+            ))
+            .into());
         }
         Ok(Hand {
             hello,

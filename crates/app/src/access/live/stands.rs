@@ -1,6 +1,6 @@
 //! Agents at the places where questions are asked: found in what runs, else made.
 
-use super::hand::Hand;
+use super::hand::{Hand, OtherVersion};
 use super::made::{self, MadePod};
 use super::{Level, Live, Stand};
 use anyhow::Result;
@@ -17,9 +17,12 @@ impl Live {
                     return Ok(None);
                 };
                 for container in ours(pod) {
-                    // What is called so and is not: the next step decides.
-                    if let Ok(h) = Hand::reach(&self.cluster, namespace, name, &container, true) {
-                        return Ok(Some((h, None)));
+                    match Hand::reach(&self.cluster, namespace, name, &container, true) {
+                        Ok(hand) => return Ok(Some((hand, None))),
+                        // It is told unless the next step brings one that is understood.
+                        Err(e) if e.is::<OtherVersion>() => return Err(e),
+                        // What is called so and is not.
+                        Err(_) => {}
                     }
                 }
                 Ok(None)

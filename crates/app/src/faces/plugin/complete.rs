@@ -31,6 +31,8 @@ enum Wanted {
     Pods,
     /// Pods and everything that has pods, and nodes.
     Targets,
+    /// The same as ends of a conversation: each with its kind.
+    Ends,
     Nodes,
     Namespaces,
     Contexts,
@@ -103,6 +105,7 @@ fn wanted(command: &Command, done: &[String], typed: &str) -> Wanted {
                 "namespace" | "pod-namespace" => Wanted::Namespaces,
                 "context" => Wanted::Contexts,
                 "node" => Wanted::Nodes,
+                "from" | "to" => Wanted::Ends,
                 _ if !values.is_empty() => Wanted::Words(values),
                 _ => Wanted::Nothing,
             };
@@ -186,7 +189,12 @@ fn from_cluster(wanted: &Wanted, done: &[String], typed: &str) -> Option<Vec<Str
         Wanted::Nodes => names("Node", ""),
         Wanted::Pods => names("Pod", namespace),
         Wanted::Deployments => names("Deployment", namespace),
-        Wanted::Targets => Some(match typed.split_once('/').map(|(k, _)| k) {
+        Wanted::Ends if !typed.contains('/') => Some(
+            ["deploy/", "node/", "pod/", "svc/"]
+                .map(String::from)
+                .into(),
+        ),
+        Wanted::Targets | Wanted::Ends => Some(match typed.split_once('/').map(|(k, _)| k) {
             None => {
                 let kinds = ["deploy/", "node/", "svc/"].map(String::from);
                 let mut all = names("Pod", namespace).unwrap_or_default();
@@ -227,6 +235,7 @@ mod tests {
             ("exec-in ", Wanted::Pods),
             ("attach -q ", Wanted::Pods),
             ("undeploy ", Wanted::Deployments),
+            ("diagnose -n shop --from ", Wanted::Ends),
         ] {
             assert_eq!(at(line), expected, "{line}");
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use netshoot_api::live::{Error, Exit, Output, Resizer, Session, Stdin};
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How often the held command is asked whether it is there.
@@ -75,7 +75,7 @@ impl Stop {
 /// it.
 #[derive(Clone, Default)]
 pub struct Input {
-    to: Arc<Mutex<Where>>,
+    to: Arc<(Mutex<Where>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -86,44 +86,56 @@ struct Where {
 }
 
 impl Input {
+    fn at(&self) -> MutexGuard<'_, Where> {
+        self.to.0.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
     /// One thing more, in between.
     fn say(&self, what: &[u8]) {
-        let mut to = self.to.lock().unwrap_or_else(|p| p.into_inner());
-        if let Some(stdin) = &mut to.stdin {
+        if let Some(stdin) = &mut self.at().stdin {
             let _ = stdin.write_all(what).and_then(|()| stdin.flush());
         }
     }
 
     /// From now on it goes there. At its end the program's input ends, too.
     fn send_to(&self, stdin: Stdin) {
-        let mut to = self.to.lock().unwrap_or_else(|p| p.into_inner());
+        let mut to = self.at();
         if to.ended {
             return;
         }
         to.stdin = Some(stdin);
-        if to.reads {
-            return;
+        self.to.1.notify_all();
+        if !to.reads {
+            to.reads = true;
+            let input = self.clone();
+            std::thread::spawn(move || input.read());
         }
-        to.reads = true;
-        let held = Arc::clone(&self.to);
-        std::thread::spawn(move || {
-            let mut chunk = [0; 16 << 10];
+    }
+
+    fn read(&self) {
+        let mut chunk = [0; 16 << 10];
+        loop {
+            let n = std::io::stdin().read(&mut chunk).unwrap_or(0);
+            let data = chunk.get(..n).unwrap_or_default();
+            let mut to = self.at();
+            // What is typed while a stream is taken up again is for the next one.
             loop {
-                let n = std::io::stdin().read(&mut chunk).unwrap_or(0);
-                let mut to = held.lock().unwrap_or_else(|p| p.into_inner());
                 if n == 0 {
                     to.ended = true;
                     to.stdin = None;
                     return;
                 }
-                let data = chunk.get(..n).unwrap_or_default();
-                if let Some(stdin) = &mut to.stdin
-                    && stdin.write_all(data).and_then(|()| stdin.flush()).is_err()
-                {
-                    to.stdin = None;
+                let taken = to
+                    .stdin
+                    .as_mut()
+                    .map(|s| s.write_all(data).and_then(|()| s.flush()));
+                if let Some(Ok(())) = taken {
+                    break;
                 }
+                to.stdin = None;
+                to = self.to.1.wait(to).unwrap_or_else(|p| p.into_inner());
             }
-        });
+        }
     }
 }
 

@@ -1,0 +1,114 @@
+//! A terminal for tests, of script(1): what is typed into it, and what it shows.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test file uses its part
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A command on a terminal of its own.
+pub struct Terminal {
+    child: Child,
+    pieces: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Terminal {
+    /// With the environment of another command, which is not run. It has 80 columns and 24 rows.
+    pub fn start(command: &str, like: &Command) -> Option<Terminal> {
+        let line = format!("stty cols 80 rows 24; exec {command}");
+        let environment = like.get_envs().filter_map(|(k, v)| Some((k, v?)));
+        let mut child = match Command::new("script")
+            .args(["-qefc", &line, "/dev/null"])
+            .envs(environment)
+            .env("LC_ALL", "C")
+            .env("PS1", "$ ")
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+        {
+            Ok(child) => child,
+            Err(e) => {
+                println!("SKIPPED: script(1): {e}");
+                return None;
+            }
+        };
+        let mut out = child.stdout.take().unwrap();
+        let (tell, pieces) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n @ 1..) = out.read(&mut bytes) {
+                if tell.send(bytes[..n].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(Terminal {
+            child,
+            pieces,
+            seen: String::new(),
+        })
+    }
+
+    pub fn types(&mut self, text: &str) {
+        let keys = self.child.stdin.as_mut().unwrap();
+        keys.write_all(text.as_bytes()).unwrap();
+        keys.flush().unwrap();
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        // An editor asks where the cursor is.
+        for _ in piece.windows(4).filter(|w| w == b"\x1b[6n") {
+            let keys = self.child.stdin.as_mut().unwrap();
+            let _ = keys.write_all(b"\x1b[1;1R").and_then(|()| keys.flush());
+        }
+        self.seen += &String::from_utf8_lossy(piece);
+    }
+
+    /// Waits until something is on the screen; what was there up to it is forgotten.
+    pub fn shows(&mut self, text: &str) -> String {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                let rest = self.seen.split_off(at + text.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => self.take(&piece),
+                Err(e) => panic!("no {text:?} ({e}): {}", self.seen),
+            }
+        }
+    }
+}
+
+impl Terminal {
+    /// Waits for the end; its exit code, and what was on the screen until then.
+    pub fn ends(mut self) -> (Option<i32>, String) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            match self.pieces.recv_timeout(Duration::from_millis(20)) {
+                Ok(piece) => self.take(&piece),
+                Err(_) => {
+                    if let Some(status) = self.child.try_wait().unwrap() {
+                        return (status.code(), std::mem::take(&mut self.seen));
+                    }
+                }
+            }
+            assert!(Instant::now() < until, "no end: {}", self.seen);
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
