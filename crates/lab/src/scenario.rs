@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::world::load::shallow;
-use crate::world::{Ask, Expect};
+use crate::world::{Ask, Expect, Reference};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,9 @@ pub struct Plan {
     pub until: Vec<Condition>,
     /// The cause that must come first.
     pub expect: Expect,
+    /// What the subject is called by who may not read it: another object that stands for it.
+    #[serde(default)]
+    pub unread: Option<Reference>,
     /// What mends it.
     pub remedy: Vec<Step>,
     /// The least rights with which the cause must still be found. With fewer it may be unknown, and is never another one.

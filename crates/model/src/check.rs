@@ -265,6 +265,7 @@ impl Findings {
             remedy: None,
             verify: Vec::new(),
             chain: Vec::new(),
+            number: None,
         });
         &mut self.all[at]
     }

@@ -322,9 +322,11 @@ fn cause_report(w: &Walked<'_>, c: &Cause, book: &mut Book) -> CauseReport {
     let lang = book.lang;
     CauseReport {
         id: c.root.check.into(),
-        catalogue: check
-            .and_then(|k| k.catalogue.first())
-            .unwrap_or(&"")
+        catalogue: c
+            .root
+            .number
+            .or_else(|| check.and_then(|k| k.catalogue.first().copied()))
+            .unwrap_or("")
             .to_string(),
         title: match (check, lang) {
             (None, _) => "",

@@ -55,12 +55,20 @@ pub struct Finding {
     pub verify: Vec<Probe>,
     /// Chain from root to symptom in short sentences, root first; may be empty.
     pub chain: Vec<Text>,
+    /// Number of the fault catalogue, where it is not the check's first.
+    pub number: Option<&'static str>,
 }
 
 impl Finding {
     /// Adds an observation.
     pub fn and(&mut self, seen: Seen) -> &mut Self {
         self.evidence.push(seen);
+        self
+    }
+
+    /// Tells one of the check's catalogue numbers from its first.
+    pub fn numbered(&mut self, number: &'static str) -> &mut Self {
+        self.number = Some(number);
         self
     }
 

@@ -49,6 +49,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let (fresh, mut chosen): (Vec<&Scenario>, Vec<&Scenario>) =
         all.iter().filter(wanted).partition(|s| s.plan.fresh);
     chosen.extend(fresh);
+    chosen.sort_by_key(|s| (s.plan.fresh, s.plan.cluster.network.clone()));
     if chosen.is_empty() {
         return Err(Wrong::usage(format!(
             "no scenario in {} is called {}",
@@ -58,15 +59,22 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     }
     let script = script_above(&folder)?;
     let asker = Asker::new(options.keep.clone())?;
-    let mut shared = None;
+    let (mut shared, mut own): (Option<Kubernetes>, Option<Kubernetes>) = (None, None);
     let mut figures = Figures::default();
     for (number, scenario) in chosen.iter().enumerate() {
         let (number, of, name) = (number + 1, chosen.len(), &scenario.name);
         io.progress(&format!("{number}/{of} {name}"));
         let begun = Instant::now();
         let mut outcome = if scenario.plan.fresh {
-            let own = Kubernetes::start(&script, Some("scenario"), &scenario.plan.cluster)?;
-            play::play(&own, scenario, &asker)
+            // One that is as it was is as good as new.
+            own = own.filter(|kubernetes| kubernetes.is(&scenario.plan.cluster));
+            let kubernetes = match own.take() {
+                Some(kubernetes) => kubernetes,
+                None => Kubernetes::start(&script, Some("scenario"), &scenario.plan.cluster)?,
+            };
+            let outcome = play::play(&kubernetes, scenario, &asker);
+            own = Some(kubernetes).filter(|_| outcome.is_mended());
+            outcome
         } else {
             let kubernetes = match &shared {
                 Some(kubernetes) => kubernetes,
@@ -79,6 +87,11 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         };
         outcome.seconds = begun.elapsed().as_secs();
         figures.scenarios.push(outcome);
+    }
+    if let Some(kubernetes) = &shared {
+        let all = chosen.iter().filter(|s| !s.plan.fresh);
+        let all: Vec<String> = all.flat_map(|s| s.plan.namespaces.clone()).collect();
+        kubernetes.clear(&all, true)?;
     }
     io.progress_done();
     figures.count();

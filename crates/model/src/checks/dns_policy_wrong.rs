@@ -62,6 +62,15 @@ fn run(view: &View<'_>, out: &mut Findings) {
         );
         return;
     }
+    // Which one the cluster DNS is may not be known to who asks: then only the pod's own setting tells.
+    let elsewhere = match client.str("spec.dnsPolicy") {
+        "Default" => true,
+        "ClusterFirst" => client.get("spec.hostNetwork").as_bool() == Some(true),
+        _ => false,
+    };
+    if servers.is_empty() && !elsewhere {
+        return;
+    }
     // What decides: the wrong server itself says that there is no such name while the Service exists,
     // or the cluster DNS, asked from the same pod, knows it.
     let denied = denial(lookup);
@@ -72,10 +81,13 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let owner = view.topology.owner_of(client);
     let policy = client.str("spec.dnsPolicy");
     let cluster: Vec<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
-    let cluster = Text::names(&cluster);
+    let cluster = match cluster.as_slice() {
+        [] => Text::default(),
+        all => text!(" {}", " {:#}", Text::names(all)),
+    };
     let says = text!(
-        "{owner} asks {nameservers} for names, not the cluster DNS {cluster}: dnsPolicy {policy}",
-        "{owner} 向 {nameservers:#} 查询域名，而不是集群 DNS {cluster:#}：dnsPolicy {policy}"
+        "{owner} asks {nameservers} for names, not the cluster DNS{cluster}: dnsPolicy {policy}",
+        "{owner} 向 {nameservers:#} 查询域名，而不是集群 DNS{cluster:#}：dnsPolicy {policy}"
     );
     let f = out.broken(owner.clone(), HopKind::Name, says, seen);
     f.and(view.fact(HopKind::Name, client, "spec.dnsPolicy", describe(client)));
@@ -240,6 +252,22 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [], ndots: 5}}}
+```
+```finding
+```
+
+Who asks may not read where the cluster DNS is, and the pod is set to use it: nothing can be said.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {dnsPolicy: ClusterFirst}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: true, rtt_us: 300}], addresses: []}}}
 - {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [], ndots: 5}}}
 ```
 ```finding

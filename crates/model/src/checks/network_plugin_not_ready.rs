@@ -3,7 +3,7 @@
 use crate::check::{Check, Findings, View};
 use crate::checks::behind::{condition, nobody_ready, pods, ready_of_all};
 use crate::checks::places::node;
-use crate::object::Object;
+use crate::object::{Object, at, string_map};
 use crate::path::HopKind;
 use crate::remedy::{Remedy, Step};
 use crate::text;
@@ -106,11 +106,31 @@ fn waits(pod: &Object, n: &Object) -> bool {
         return on == n.name() && !ready;
     }
     condition(pod, "PodScheduled").is_some_and(|(s, _, message)| {
-        s == "False"
-            && ["node.kubernetes.io/not-ready", "network-unavailable"]
-                .iter()
-                .any(|w| message.contains(w))
+        let named = ["node.kubernetes.io/not-ready", "network-unavailable"];
+        // The scheduler of newer releases does not say which taint it was: then the node says it, and the pod that it
+        // wants this node.
+        let tainted = message.contains("untolerated taint") && is_tainted(n) && wants(pod, n);
+        s == "False" && (tainted || named.iter().any(|w| message.contains(w)))
     })
+}
+
+fn is_tainted(n: &Object) -> bool {
+    n.list("spec.taints").iter().any(|t| {
+        let key = at(t, "key").as_str().unwrap_or("");
+        [
+            "node.kubernetes.io/not-ready",
+            "node.kubernetes.io/network-unavailable",
+        ]
+        .contains(&key)
+    })
+}
+
+/// The pod's node selector fits the node's labels.
+fn wants(pod: &Object, n: &Object) -> bool {
+    let labels = n.labels();
+    string_map(pod.get("spec.nodeSelector"))
+        .iter()
+        .all(|(k, v)| labels.get(k) == Some(v))
 }
 
 fn state(pod: &Object) -> Text {

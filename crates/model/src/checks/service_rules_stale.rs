@@ -7,7 +7,7 @@ use crate::object::ObjectRef;
 use crate::path::HopKind;
 use crate::probe::{Answer, Outcome, Question};
 use crate::remedy::{Remedy, Step};
-use crate::rules::{TCP, UDP, service_targets};
+use crate::rules::{TCP, UDP, rewrites_destinations, service_targets};
 use crate::text;
 use crate::text::Text;
 use std::net::SocketAddr;
@@ -93,7 +93,15 @@ fn run(view: &View<'_>, out: &mut Findings) {
             }
             continue;
         }
-        let (says, goes) = if missing {
+        let nothing = missing && !rewrites_destinations(tables, front.ip());
+        let (says, goes) = if nothing {
+            let says = text!(
+                "node {name} has no Service rules at all: none sends {front} of Service {} to its endpoints",
+                "节点 {name} 上没有任何 Service 规则：没有一条把 Service {} 的 {front} 转发到端点",
+                service.name()
+            );
+            (says, text!("nobody", "无"))
+        } else if missing {
             let says = text!(
                 "node {name} has no rule that sends {front} to the endpoints of Service {}",
                 "节点 {name} 上没有把 {front} 转发到 Service {} 端点的规则",
@@ -134,13 +142,24 @@ fn run(view: &View<'_>, out: &mut Findings) {
                 ),
             ));
         }
+        if nothing {
+            f.numbered("F44").then(text!(
+                "kube-proxy of node {name} does not run, or its rules were flushed and it has not written them anew",
+                "节点 {name} 的 kube-proxy 没有运行，或它的规则被清空后尚未重写"
+            ));
+        } else {
+            f.then(text!(
+                "kube-proxy of node {name} missed an update",
+                "节点 {name} 的 kube-proxy 漏掉了一次更新"
+            ))
+            .then(text!(
+                "its rules name addresses that are gone",
+                "它的规则指向已不存在的地址"
+            ));
+        }
         f.then(text!(
-            "kube-proxy of node {name} missed an update",
-            "节点 {name} 的 kube-proxy 漏掉了一次更新"
-        ))
-        .then(text!(
-            "its rules name addresses that are gone",
-            "它的规则指向已不存在的地址"
+            "the rules send {front} nowhere that answers",
+            "规则没有把 {front} 转发到有应答之处"
         ))
         .then(text!(
             "connections from that node go nowhere, from others they work",
@@ -194,7 +213,8 @@ endpoints in the EndpointSlices.
 ## What proves it
 
 The Service's address fails from the client while an endpoint itself answers, and the node's rules send the
-address to somewhere that no EndpointSlice names (or nowhere).
+address to somewhere that no EndpointSlice names (or nowhere). Where no rule of the node rewrites any destination, its
+Service rules are missing altogether (F44): kube-proxy is dead, or something flushed them.
 
 ## What to do
 
@@ -236,7 +256,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 81}
 ```finding
 ```
 
-The node has NAT rules, but none for this address, while the endpoint answers:
+The node has a NAT chain and not one rule in it, while the endpoint answers:
 
 ```cluster
 ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
@@ -254,7 +274,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```finding
 service-rules-stale Node/a
-  because node a has no rule that sends 10.96.0.9:80 to the endpoints of Service cart
+  because node a has no Service rules at all: none sends 10.96.0.9:80 of Service cart to its endpoints
 ```
 "#;
 
@@ -265,7 +285,8 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-从客户端访问 Service 的地址失败，而直接访问某个端点有应答，并且该节点的规则把这个地址转发到 EndpointSlice 未列出的去处（或不转发到任何去处）。
+从客户端访问 Service 的地址失败，而直接访问某个端点有应答，并且该节点的规则把这个地址转发到 EndpointSlice 未列出的去处（或不转发到任何去处）。若该节点没有任何规则改写目的地址，
+则 Service 规则整体缺失（F44）：kube-proxy 已停止，或规则被清空。
 
 ## 怎么办
 

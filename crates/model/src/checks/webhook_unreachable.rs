@@ -57,8 +57,8 @@ fn run(view: &View<'_>, out: &mut Findings) {
         let found = configuration(view, name);
         let blamed = match found {
             Some((c, _)) => c.reference(),
-            // Its configuration may not be read: what is known is its name.
-            None => ObjectRef::new("ValidatingWebhookConfiguration", "", name),
+            // Its configuration may not be read: what is known is its name, and not even of which of the two kinds it is.
+            None => ObjectRef::new("Webhook", "", name),
         };
         let owner = view.topology.owner_of(w);
         let says = text!(
@@ -187,6 +187,15 @@ fn behind_it(view: &View<'_>, hook: &serde_json::Value) -> Option<crate::finding
 
 fn remedy(name: &str, hook: Option<&serde_json::Value>, blamed: &ObjectRef) -> Remedy {
     let to = hook.map(describe).unwrap_or_else(|| Text::same(name));
+    let leftover = match hook {
+        Some(_) => text!(
+            " If it is a leftover: kubectl delete {} {}",
+            "若是遗留物：kubectl delete {} {}",
+            blamed.kind.to_lowercase(),
+            blamed.name
+        ),
+        None => Text::default(),
+    };
     Remedy {
         safe: false,
         because: text!(
@@ -195,10 +204,8 @@ fn remedy(name: &str, hook: Option<&serde_json::Value>, blamed: &ObjectRef) -> R
         ),
         steps: vec![Step::Ask {
             question: text!(
-                "do the pods behind webhook {name} run ({to}), and may the control plane reach their port (a firewall often lets only 443 and 10250 through)? If it is a leftover: kubectl delete {} {}",
-                "webhook {name} 背后的 Pod 在运行吗（{to}）？控制面能否访问其端口（防火墙往往只放行 443 和 10250）？若是遗留物：kubectl delete {} {}",
-                blamed.kind.to_lowercase(),
-                blamed.name
+                "do the pods behind webhook {name} run ({to}), and may the control plane reach their port (a firewall often lets only 443 and 10250 through)?{leftover}",
+                "webhook {name} 背后的 Pod 在运行吗（{to}）？控制面能否访问其端口（防火墙往往只放行 443 和 10250）？{leftover:#}"
             ),
         }],
     }

@@ -1,7 +1,7 @@
 //! What checks ask of a node's rules.
 
 use super::{Outcome, Packet, Possible, RuleRef, Step, fits, journey};
-use netshoot_wire::nft::Table;
+use netshoot_wire::nft::{Chain, Expr, NatKind, Table, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -115,6 +115,50 @@ pub fn service_targets(tables: &[Table], address: IpAddr, port: u16, protocol: u
     out.doubts.sort();
     out.doubts.dedup();
     out
+}
+
+/// Whether any rule that new packets of this family come by rewrites a destination: without kube-proxy, nothing does.
+/// Where its rules stand, the API server's own Service at least is rewritten.
+pub fn rewrites_destinations(tables: &[Table], address: IpAddr) -> bool {
+    let here = tables
+        .iter()
+        .filter(|t| !t.dormant && fits(t.family, address));
+    here.into_iter().any(|t| {
+        let based = |c: &&Chain| {
+            c.hook
+                .as_ref()
+                .is_some_and(|h| h.kind == "nat" && h.point == "prerouting")
+        };
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open: Vec<&Chain> = t.chains.iter().filter(based).collect();
+        while let Some(chain) = open.pop() {
+            if !seen.insert(&chain.name) {
+                continue;
+            }
+            for e in chain.rules.iter().flat_map(|r| &r.exprs) {
+                let dnat = matches!(e, Expr::Nat { kind, .. } if *kind == NatKind::Dnat);
+                if dnat || matches!(e, Expr::Target(x) if ["DNAT", "REDIRECT"].contains(&x.name.as_str())) {
+                    return true;
+                }
+                let verdicts: Vec<&Verdict> = match e {
+                    Expr::Verdict(v) => vec![v],
+                    Expr::Lookup { set, .. } => {
+                        let found = t.sets.iter().filter(|s| s.name == *set);
+                        found
+                            .flat_map(|s| s.elements.iter().filter_map(|e| e.verdict.as_ref()))
+                            .collect()
+                    }
+                    _ => Vec::new(),
+                };
+                for v in verdicts {
+                    if let Verdict::Jump(to) | Verdict::Goto(to) = v {
+                        open.extend(t.chains.iter().filter(|c| c.name == *to));
+                    }
+                }
+            }
+        }
+        false
+    })
 }
 
 impl Targets {

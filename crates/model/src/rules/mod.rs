@@ -18,7 +18,9 @@ mod set;
 mod step;
 mod xt;
 
-pub use ask::{Blocker, Targets, Way, blockers, blockers_on, service_targets};
+pub use ask::{
+    Blocker, Targets, Way, blockers, blockers_on, rewrites_destinations, service_targets,
+};
 pub use packet::{Packet, SCTP, TCP, UDP};
 
 use crate::text;

@@ -3,14 +3,17 @@
 use crate::agent::{Asked, Hello, PROTOCOL, Said};
 use anyhow::{Result, anyhow, bail};
 use netshoot_api::live::{Cluster, Error, Program, Session, Stdin};
+use netshoot_model::probe::{Probe, Question};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How long a greeting may take.
 const GREETING: Duration = Duration::from_secs(8);
+/// So much longer than the questions themselves an answer may take.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// No batch of questions takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// A longer line is no answer.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -40,6 +43,8 @@ pub struct Hand {
     session: Option<Session>,
     next: u64,
     place: String,
+    /// It let a question pass.
+    silent: bool,
 }
 
 impl Hand {
@@ -112,6 +117,7 @@ impl Hand {
             session: Some(session),
             next: 0,
             place,
+            silent: false,
         })
     }
 
@@ -123,6 +129,11 @@ impl Hand {
     /// Puts all lines, then waits for all answers; they come in the order of the lines.
     pub fn ask(&mut self, lines: Vec<Asked>) -> Result<Vec<Said>> {
         let first = self.next;
+        if self.silent {
+            bail!("the agent in {} did not answer before", self.place);
+        }
+        let longest = lines.iter().flat_map(|l| &l.probes).map(longest).max();
+        let patience = (longest.unwrap_or_default() + PATIENCE).min(MOST_PATIENCE);
         for mut asked in lines {
             asked.id = self.next;
             self.next += 1;
@@ -133,17 +144,21 @@ impl Hand {
                 .and_then(|()| self.stdin.flush())
                 .map_err(|_| self.gone())?;
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience;
         let mut said: Vec<Said> = Vec::new();
         while (said.len() as u64) < self.next - first {
             let left = until.saturating_duration_since(Instant::now());
             let line = match self.lines.recv_timeout(left) {
                 Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => bail!(
-                    "the agent in {} did not answer within {} s",
-                    self.place,
-                    PATIENCE.as_secs()
-                ),
+                Err(RecvTimeoutError::Timeout) => {
+                    // Nobody waits for it a second time.
+                    self.silent = true;
+                    bail!(
+                        "the agent in {} did not answer within {} s",
+                        self.place,
+                        patience.as_secs()
+                    )
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
             };
             if let Ok(one) = serde_json::from_str::<Said>(&line)
@@ -163,6 +178,24 @@ impl Hand {
         };
         anyhow!("the agent in {} ended while it was asked{why}", self.place)
     }
+}
+
+/// How long a question takes where nothing answers.
+fn longest(probe: &Probe) -> Duration {
+    let ms = match &probe.question {
+        Question::TcpConnect {
+            tries, timeout_ms, ..
+        }
+        | Question::Http {
+            tries, timeout_ms, ..
+        } => u64::from(*tries) * u64::from(*timeout_ms),
+        Question::Echo {
+            count, timeout_ms, ..
+        } => u64::from(*count) * u64::from(*timeout_ms),
+        // Ladders and captures.
+        _ => 10_000,
+    };
+    Duration::from_millis(ms)
 }
 
 fn greeting(lines: &Receiver<String>, place: &str) -> Result<Hello> {

@@ -149,7 +149,16 @@ impl Asker {
             words.extend(["--from", &from]);
         }
         let answer = self.ask(kubernetes, &words)?;
-        let word = answer.judged(&scenario.plan.expect);
+        let mut word = answer.judged(&scenario.plan.expect);
+        if let (Some(subject), true) = (&scenario.plan.unread, rights < Rights::ClusterAdmin) {
+            let expect = Expect {
+                subject: subject.clone(),
+                ..scenario.plan.expect.clone()
+            };
+            if answer.judged(&expect) == "first" {
+                word = "first";
+            }
+        }
         self.keep(
             &format!("{}-{}", scenario.name, rights.word()),
             word,

@@ -30,6 +30,13 @@ pub struct Outcome {
     pub seconds: u64,
 }
 
+impl Outcome {
+    /// Broken as told, mended, and nothing is found in it any more.
+    pub fn is_mended(&self) -> bool {
+        self.symptom == "proven" && self.after == "healthy"
+    }
+}
+
 /// A diagnosis of the broken state with certain rights.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rung {

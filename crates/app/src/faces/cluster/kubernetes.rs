@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail};
 use netshoot_host::clock;
 use netshoot_lab::certs::{self, Authority};
 use netshoot_lab::scenario::{Certificate, Daemon, On, Patch, Scenario, Shape, Step};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -17,6 +18,7 @@ pub struct Kubernetes {
     script: PathBuf,
     state: Option<PathBuf>,
     env: Vec<(String, String)>,
+    shape: Shape,
     /// Signs the certificates of scenarios.
     signs: Authority,
 }
@@ -34,6 +36,7 @@ impl Kubernetes {
             script: script.to_path_buf(),
             state: own.map(|word| target.join(format!("cluster-{word}"))),
             env: Vec::new(),
+            shape: shape.clone(),
             signs,
         };
         if cluster.state.is_some() {
@@ -140,13 +143,22 @@ impl Kubernetes {
         let file = scenario.folder.join(file).display().to_string();
         let namespace = &scenario.plan.ask.namespace;
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
-        // A manifest may name another namespace of the scenario, which `kubectl -n` refuses.
-        let mut words = vec!["apply", "-f", "-"];
-        if !text.contains("namespace:") {
-            words.extend(["-n", namespace]);
+        let mut all = Vec::new();
+        for document in serde_yaml_ng::Deserializer::from_str(&text) {
+            let object = Value::deserialize(document).with_context(|| format!("read {file}"))?;
+            all.extend(object.is_object().then_some(object));
         }
-        self.feed(&words, &text)
-            .with_context(|| format!("apply {file}"))
+        // An object may name another namespace than the asked one, which `kubectl -n` refuses.
+        let named = |o: &Value| o.pointer("/metadata/namespace").is_some();
+        let (named, bare): (Vec<Value>, Vec<Value>) = all.into_iter().partition(named);
+        for (items, words) in [(named, &[][..]), (bare, &["-n", namespace])] {
+            if !items.is_empty() {
+                let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+                self.feed(&[&["apply", "-f", "-"], words].concat(), &list.to_string())
+                    .with_context(|| format!("apply {file}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Does what a step says.
@@ -194,14 +206,22 @@ impl Kubernetes {
         self.feed(&["apply", "-f", "-"], &secret.to_string())
     }
 
-    /// Deletes namespaces and waits until they are gone.
-    pub fn clear(&self, namespaces: &[String]) -> Result<()> {
+    /// Deletes namespaces; `gone`: and waits until they are.
+    pub fn clear(&self, namespaces: &[String], gone: bool) -> Result<()> {
         let names = namespaces.iter().map(String::as_str);
-        let words: Vec<&str> = ["delete", "namespace", "--ignore-not-found", "--timeout=90s"]
+        let wait = if gone { "--wait=true" } else { "--wait=false" };
+        let words = ["delete", "namespace", "--ignore-not-found", wait];
+        let words: Vec<&str> = words
             .into_iter()
+            .chain(["--timeout=90s"])
             .chain(names)
             .collect();
         self.kubectl(&words).map(drop)
+    }
+
+    /// Has that shape.
+    pub fn is(&self, shape: &Shape) -> bool {
+        self.shape == *shape
     }
 }
 

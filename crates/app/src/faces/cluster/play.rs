@@ -21,7 +21,8 @@ pub fn play(kubernetes: &Kubernetes, scenario: &Scenario, asker: &Asker) -> Outc
         ..Outcome::default()
     };
     let played = act(kubernetes, scenario, asker, &mut outcome);
-    let cleared = kubernetes.clear(&scenario.plan.namespaces);
+    // Nobody waits for it but the next scenario that wants the same name, and the end.
+    let cleared = kubernetes.clear(&scenario.plan.namespaces, false);
     outcome.symptom = match played.and(cleared) {
         Ok(()) => "proven".into(),
         Err(e) => format!("{e:#}"),
@@ -58,7 +59,7 @@ fn act(
 /// Makes the namespaces and what is healthy in them.
 fn stand(kubernetes: &Kubernetes, scenario: &Scenario) -> Result<()> {
     let plan = &scenario.plan;
-    kubernetes.clear(&plan.namespaces)?;
+    kubernetes.clear(&plan.namespaces, true)?;
     for namespace in &plan.namespaces {
         kubernetes.kubectl(&["create", "namespace", namespace])?;
     }

@@ -77,7 +77,12 @@ impl Kubernetes {
         let said = if talk.to.starts_with("https://") {
             self.handshake(talk)
         } else {
-            let call = ["timeout", "3", "wget", "-q", "-O", "-", &talk.to];
+            // A resolver that gets no answer tries again, and then says so.
+            let most = match talk.fails {
+                Fails::Name => "15",
+                _ => "3",
+            };
+            let call = ["timeout", most, "wget", "-q", "-O", "-", &talk.to];
             let words = ["-n", &talk.namespace, "exec", &talk.from, "--"];
             self.output("kubectl", &[&words[..], &call].concat())
         };
@@ -156,7 +161,12 @@ pub fn fails(kubernetes: &Kubernetes, all: &[Talk]) -> Result<()> {
         let (from, to, how) = (&talk.from, &talk.to, talk.fails);
         let what = format!("the symptom: {from} to {to} fails ({how:?})");
         wait(&what, SHOWS, || {
-            let heard: Vec<Heard> = (0..IN_A_ROW.0).map(|_| kubernetes.hear(talk)).collect();
+            let hear = || kubernetes.hear(talk);
+            let heard: Vec<Heard> = std::thread::scope(|scope| {
+                let calls: Vec<_> = (0..IN_A_ROW.0).map(|_| scope.spawn(hear)).collect();
+                let heard = calls.into_iter().filter_map(|c| c.join().ok());
+                heard.collect()
+            });
             let every = |h: Heard| heard.iter().all(|seen| *seen == h);
             let seen = match how {
                 Fails::Sometimes => heard.iter().any(|h| *h != Heard::Answer),
