@@ -90,12 +90,19 @@ impl<'a> Stage<'a> {
                 err: String::new(),
             };
         };
-        // What is typed is echoed; only the shell makes the sum of it.
-        let mut out = terminal.shows("\x1b[?2004h");
-        terminal.types("echo sum=$((6*7))\r");
-        out += &terminal.shows("sum=42");
-        out += &terminal.shows("\x1b[?2004h");
-        terminal.types("exit\r");
+        let mut out = String::new();
+        if line.line.contains("ai-debug") {
+            // A step up is asked for.
+            out += &terminal.shows("[y/N]");
+            terminal.types("y\r");
+        } else {
+            // What is typed is echoed; only the shell makes the sum of it.
+            out += &terminal.shows(":/# ");
+            terminal.types("echo sum=$((6*7))\r");
+            out += &terminal.shows("sum=42");
+            out += &terminal.shows(":/# ");
+            terminal.types("exit\r");
+        }
         let (code, rest) = terminal.ends();
         std::fs::remove_file(file).unwrap();
         Said {

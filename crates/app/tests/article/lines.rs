@@ -290,7 +290,7 @@ pub const LINES: &[Line] = &[
 pub const CASE: &[Line] = &[
     failing(
         1,
-        Laptop,
+        Terminal,
         r#"kubectl ai-debug --symptom "service timeout" --namespace production"#,
         "1/5] DNS|2/5] |3/5] |4/5] |5/5] |Deployment|auth-service|memory",
     ),

@@ -382,6 +382,23 @@ mod tests {
     }
 
     #[test]
+    fn no_word_of_a_world_is_taken_again() {
+        let ours = [
+            HOLD,
+            STAY,
+            SESSION,
+            END,
+            IN_POD,
+            kept::SHELL,
+            kept::KEEP,
+            kept::ON_TERMINAL,
+        ];
+        for word in ours {
+            assert!(!netshoot_lab::own::WORDS.contains(&word), "{word}");
+        }
+    }
+
+    #[test]
     fn only_own_words_are_taken() {
         assert_eq!(internal(&["diagnose".into()]), None);
         assert_eq!(internal(&[]), None);

@@ -2,8 +2,8 @@
 //! drops, and the next stream is led to it. Both ends of the socket between them speak frames. Linux only.
 //!
 //!     client  netshoot __shell TOKEN -- bash        by exec, again and again with the same token
-//!     there   __shell leads its own terminal to a socket, and has `__keep` started where nobody listens yet
-//!     there   __keep plays the terminal of the shell, and ends with it, or when nobody came back for a while
+//!     there   __shell leads its own terminal to a socket, and has `__keep-shell` started where nobody listens yet
+//!     there   __keep-shell plays the terminal of the shell, and ends with it, or when nobody came back for a while
 
 use netshoot_host::pty::Pty;
 use std::fs::File;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use super::resident::SHELL;
 
 /// First word of who keeps it.
-pub const KEEP: &str = "__keep";
+pub const KEEP: &str = "__keep-shell";
 /// First word of what becomes a command on a terminal.
 pub const ON_TERMINAL: &str = "__on-terminal";
 
