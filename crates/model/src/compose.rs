@@ -527,6 +527,7 @@ fn settled(understood: &Understood, lang: Lang) -> Understood {
     Understood {
         conversations: settle(&understood.conversations),
         asked_back: settle(&understood.asked_back),
+        left_out: settle(&understood.left_out),
         ..understood.clone()
     }
 }

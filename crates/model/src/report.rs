@@ -106,6 +106,9 @@ pub struct Understood {
     pub conversations: Vec<Text>,
     /// Words that were not understood or were ambiguous, with what is asked back.
     pub asked_back: Vec<Text>,
+    /// What the question is about too and was not looked at, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Text>,
 }
 
 /// One cause.

@@ -3,7 +3,7 @@
 
 use crate::object::{Object, ObjectRef, at};
 use crate::snapshot::ClusterSnapshot;
-use crate::symptom::Reference;
+use crate::symptom::{Configured, Reference};
 use crate::text::{Lang, Text};
 use serde_json::Value;
 use std::cell::OnceCell;
@@ -20,7 +20,7 @@ pub struct Topology<'a> {
     by_owner: HashMap<ObjectRef, Vec<&'a Object>>,
     slices: HashMap<(&'a str, &'a str), Vec<&'a Object>>,
     addresses: HashMap<IpAddr, &'a Object>,
-    configured: OnceCell<HashMap<ObjectRef, Vec<Reference>>>,
+    configured: OnceCell<Configured>,
 }
 
 /// Pods by namespace, label and value.
@@ -167,18 +167,27 @@ impl<'a> Topology<'a> {
         own.cloned().unwrap_or_default()
     }
 
-    /// The Services that a pod's settings name.
-    pub fn configured(&self, pod: &ObjectRef) -> &[Reference] {
-        self.all_configured().get(pod).map_or(&[], Vec::as_slice)
+    /// There is such a namespace: the object itself, or something in it where namespaces may not be read.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        !name.is_empty()
+            && (self.find("Namespace", "", name).is_some()
+                || ["Pod", "Service"]
+                    .iter()
+                    .any(|k| self.in_namespace(k, name).next().is_some()))
     }
 
-    /// The same of every pod.
-    pub fn all_configured(&self) -> &HashMap<ObjectRef, Vec<Reference>> {
-        self.configured.get_or_init(|| {
-            let pods = self.all("Pod").iter();
-            pods.map(|p| (p.reference(), crate::symptom::references(self, p)))
-                .collect()
-        })
+    /// The Services that a pod's settings name.
+    pub fn configured(&self, pod: &ObjectRef) -> &[Reference] {
+        self.settings().by_pod.get(pod).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every Service that settings name, there or not, with the pods whose settings do, by name.
+    pub fn callers(&self) -> &BTreeMap<ObjectRef, Vec<ObjectRef>> {
+        &self.settings().by_service
+    }
+
+    fn settings(&self) -> &Configured {
+        self.configured.get_or_init(|| Configured::of(self))
     }
 
     /// The workload a person would edit for this pod: Deployment before ReplicaSet before the pod.

@@ -5,6 +5,7 @@ use crate::object::{Object, ObjectRef, at};
 use crate::path::{Conversation, Destination};
 use crate::topology::{Topology, is_running};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A Service named in a pod's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,33 @@ pub struct Reference {
     pub scheme: String,
     /// URL path as written.
     pub path: String,
+}
+
+/// What the settings of all pods name: a pass over them, made once.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// By pod.
+    pub by_pod: HashMap<ObjectRef, Vec<Reference>>,
+    /// The pods that name a Service, by name.
+    pub by_service: BTreeMap<ObjectRef, Vec<ObjectRef>>,
+}
+
+impl Configured {
+    /// Reads the settings of all pods.
+    pub fn of(topology: &Topology<'_>) -> Configured {
+        let mut all = Configured::default();
+        for pod in topology.all("Pod") {
+            let named = references(topology, pod);
+            for r in &named {
+                let callers = all.by_service.entry(r.service.clone()).or_default();
+                if callers.last() != Some(&pod.reference()) {
+                    callers.push(pod.reference());
+                }
+            }
+            all.by_pod.insert(pod.reference(), named);
+        }
+        all
+    }
 }
 
 /// Services that a pod's environment and arguments name.
@@ -122,18 +150,13 @@ fn missing(topology: &Topology<'_>, word: &str, pod: &Object, whole: bool) -> Op
 
 /// The Services that clients in a namespace (empty: any) are configured for and that do not exist.
 pub fn missing_services(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
-    let mut out: Vec<ObjectRef> = topology
-        .all_configured()
+    let here = |p: &ObjectRef| namespace.is_empty() || p.namespace == namespace;
+    topology
+        .callers()
         .iter()
-        .filter(|(p, _)| namespace.is_empty() || p.namespace == namespace)
-        .flat_map(|(_, all)| all)
-        .map(|r| &r.service)
-        .filter(|s| topology.get(s).is_none())
-        .cloned()
-        .collect();
-    out.sort();
-    out.dedup();
-    out
+        .filter(|(s, pods)| pods.iter().any(here) && topology.get(s).is_none())
+        .map(|(s, _)| s.clone())
+        .collect()
 }
 
 /// The missing Service that a word means: `cart`, `cart.shop`.
@@ -176,32 +199,32 @@ pub fn clients_of(topology: &Topology<'_>, to: &Destination) -> Vec<ObjectRef> {
     let (Destination::Service(r) | Destination::Pod(r)) = to else {
         return Vec::new();
     };
-    let naming: Vec<&Object> = topology
-        .all("Pod")
-        .iter()
-        .copied()
-        .filter(|p| {
-            let named = topology.configured(&p.reference());
-            is_running(p) && named.iter().any(|x| x.service == *r)
-        })
+    let callers = topology.callers().get(r);
+    let naming: Vec<&Object> = callers
+        .into_iter()
+        .flatten()
+        .filter_map(|p| topology.get(p))
+        .filter(|p| is_running(p))
         .collect();
     if !naming.is_empty() {
-        return super::one_per_node(naming);
+        return super::ends::one_per_node(naming);
     }
-    let own: Vec<ObjectRef> = match topology.get(r) {
+    let own: BTreeSet<ObjectRef> = match topology.get(r) {
         Some(s) if s.kind() == "Service" => topology
             .selected(s.namespace(), s.get("spec.selector"))
             .iter()
             .map(|p| p.reference())
             .collect(),
-        _ => vec![r.clone()],
+        _ => BTreeSet::from([r.clone()]),
     };
-    let beside = topology
+    // A pod on the node's network stands for no other: it sends from the node's address, past policies.
+    let on_node = |p: &Object| p.get("spec.hostNetwork").as_bool() == Some(true);
+    topology
         .in_namespace("Pod", &r.namespace)
-        .filter(|p| is_running(p) && !own.contains(&p.reference()));
-    super::one_per_node(beside.collect())
+        .filter(|p| is_running(p) && !own.contains(&p.reference()))
+        .min_by_key(|p| (on_node(p), p.name()))
+        .map(Object::reference)
         .into_iter()
-        .take(1)
         .collect()
 }
 

@@ -4,23 +4,26 @@
 //! understood is asked back, never guessed.
 
 mod clients;
+mod ends;
 #[cfg(test)]
 mod fuzz;
-#[cfg(test)]
-mod missing;
+mod strange;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use clients::{Reference, clients_of, references};
+pub use clients::{Configured, Reference, clients_of, references};
+pub use ends::Target;
 pub use words::{nearest, symptoms};
 
-use crate::object::{Object, ObjectRef, at};
+use crate::object::{ObjectRef, at};
 use crate::path::{Conversation, Destination};
 use crate::report::Understood;
 use crate::text;
 use crate::text::Text;
 use crate::topology::{Topology, is_running};
+use ends::{did_you_mean, named_client, named_target, one_per_node, or_what_is_there, there_is};
+use std::collections::{BTreeMap, BTreeSet};
 use words::{Role, Token, roles, tokens};
 
 /// What was asked for on the command line.
@@ -82,7 +85,19 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
     }
     let mut all = conversations(topology, &request.namespace, &from, &to);
     all.dedup();
+    let found = all.len();
     all.truncate(MOST);
+    if found > MOST {
+        u.left_out.push(text!(
+            "{} of {found} conversations: at most {MOST} are looked at in one run, those first that most pods have; name another with --from or --to",
+            "{found} 个会话中的 {} 个：一次最多检查 {MOST} 个，先查涉及 Pod 最多的；可用 --from 或 --to 指定其他会话",
+            found - MOST
+        ));
+    }
+    if from.is_empty() && to.is_empty() && !all.is_empty() {
+        u.left_out
+            .extend(uncovered(topology, &request.namespace, &all));
+    }
     if all.is_empty() {
         u.asked_back.push(nothing_understood(topology, request));
     }
@@ -91,28 +106,6 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
         .map(|c| crate::path::Path::new(topology, c.clone()).describe())
         .collect();
     (u, all)
-}
-
-/// Somewhere to go: the object or host, with port and URL parts where they were said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where.
-    pub to: Destination,
-    /// Port; none to take the object's own.
-    pub port: Option<u16>,
-    /// `http`, `https`, empty.
-    pub scheme: String,
-    /// URL path; empty for none.
-    pub path: String,
-}
-
-fn did_you_mean(word: &str, names: &[&str]) -> Text {
-    let near = nearest(word, names);
-    if near.is_empty() {
-        return Text::default();
-    }
-    let near = Text::new(near.join(" or "), near.join(" 或 "));
-    text!("; did you mean {near}?", "；您指的是 {near:#} 吗？")
 }
 
 fn nothing_understood(topology: &Topology<'_>, request: &Request) -> Text {
@@ -145,197 +138,6 @@ fn nothing_understood(topology: &Topology<'_>, request: &Request) -> Text {
     )
 }
 
-/// `pod/NAME`, `deploy/NAME`, `node/NAME` or a bare name.
-fn named_client(
-    topology: &Topology<'_>,
-    text: &str,
-    namespace: &str,
-) -> Result<Vec<ObjectRef>, Text> {
-    let (kind, rest) = text.split_once('/').unwrap_or(("", text));
-    if rest.trim().is_empty() {
-        return Err(text!(
-            "'{text}' names nobody; say --from pod/NAME, deploy/NAME or node/NAME",
-            "“{text}”没有指明对象；请指定 --from pod/NAME、deploy/NAME 或 node/NAME"
-        ));
-    }
-    let (name, ns) = match rest.split_once('.') {
-        Some((n, ns)) if topology.find("Namespace", "", ns).is_some() => (n, ns),
-        _ => (rest, namespace),
-    };
-    if kind == "node" || kind == "nodes" || kind == "no" {
-        return match topology.find("Node", "", rest) {
-            Some(n) => Ok(vec![n.reference()]),
-            None => {
-                let names: Vec<&str> = topology.all("Node").iter().map(|n| n.name()).collect();
-                let near = did_you_mean(rest, &names);
-                Err(text!(
-                    "there is no node {rest}{near}",
-                    "没有节点 {rest}{near:#}"
-                ))
-            }
-        };
-    }
-    let here = |o: &&&Object| ns.is_empty() || o.namespace() == ns;
-    let by_pod: Vec<ObjectRef> = topology
-        .all("Pod")
-        .iter()
-        .filter(here)
-        .filter(|p| p.name() == name)
-        .map(|p| p.reference())
-        .collect();
-    if !by_pod.is_empty() && matches!(kind, "" | "pod" | "pods" | "po") {
-        return Ok(by_pod);
-    }
-    if !matches!(kind, "pod" | "pods" | "po") {
-        let found = workload(topology, name, ns);
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    let names: Vec<&str> = ["Deployment", "StatefulSet", "DaemonSet", "Pod"]
-        .iter()
-        .flat_map(|k| topology.all(k).iter().filter(here))
-        .map(|o| o.name())
-        .collect();
-    let none = text!("no {text}", "{text}");
-    Err(there_is(&none, ns, &did_you_mean(name, &names)))
-}
-
-/// `there is no pod web in namespace shop; did you mean web-1?` of `no pod web`, in Chinese of the
-/// thing alone.
-fn there_is(none: &Text, ns: &str, near: &Text) -> Text {
-    if ns.is_empty() {
-        text!("there is {none}{near}", "没有 {none:#}{near:#}")
-    } else {
-        text!(
-            "there is {none} in namespace {ns}{near}",
-            "命名空间 {ns} 中没有 {none:#}{near:#}"
-        )
-    }
-}
-
-/// Pods of a workload with that name, running ones first, one for each node.
-fn workload(topology: &Topology<'_>, name: &str, ns: &str) -> Vec<ObjectRef> {
-    let mut pods: Vec<&Object> = Vec::new();
-    for kind in [
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-        "ReplicaSet",
-        "Job",
-    ] {
-        for owner in topology
-            .all(kind)
-            .iter()
-            .filter(|o| o.name() == name && (ns.is_empty() || o.namespace() == ns))
-        {
-            pods.extend(topology.pods_of(owner));
-        }
-        if !pods.is_empty() {
-            break;
-        }
-    }
-    one_per_node(pods)
-}
-
-fn one_per_node(mut pods: Vec<&Object>) -> Vec<ObjectRef> {
-    pods.sort_by_key(|p| (!is_running(p), p.name()));
-    let mut nodes: Vec<&str> = Vec::new();
-    let mut out = Vec::new();
-    for pod in pods {
-        let node = pod.str("spec.nodeName");
-        if is_running(pod) && !nodes.contains(&node) && out.len() < 3 {
-            nodes.push(node);
-            out.push(pod.reference());
-        }
-    }
-    out
-}
-
-/// `svc/NAME:PORT`, `pod/NAME:PORT`, `NAME.NAMESPACE:PORT`, a URL, `HOST:PORT`.
-fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<Target, Text> {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let (kind, rest) = match rest.split_once('/') {
-        Some((k, r)) if scheme.is_empty() && words::is_kind(k) => (k, r),
-        _ => ("", rest),
-    };
-    let (authority, path) = match rest.split_once('/') {
-        Some((a, p)) => (a, format!("/{p}")),
-        None => (rest, String::new()),
-    };
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let (host, port) = words::host_port(authority);
-    let port = match port {
-        Some(p) => Some(p.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| {
-            text!(
-                "'{p}' in '{text}' is not a port (1 to 65535)",
-                "“{text}”中的“{p}”不是端口（1 到 65535）"
-            )
-        })?),
-        None => match scheme {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        },
-    };
-    let host = host.trim();
-    if host.is_empty() || authority.starts_with('[') != authority.contains(']') {
-        return Err(text!(
-            "'{text}' names no host; say svc/NAME:PORT, pod/NAME:PORT, HOST:PORT or [IPV6]:PORT",
-            "“{text}”没有指明主机；请写作 svc/NAME:PORT、pod/NAME:PORT、HOST:PORT 或 [IPV6]:PORT"
-        ));
-    }
-    let target = |to: Destination| Target {
-        to,
-        port,
-        scheme: scheme.to_string(),
-        path: path.clone(),
-    };
-    if matches!(kind, "pod" | "pods" | "po") {
-        let found = topology
-            .all("Pod")
-            .iter()
-            .find(|p| match host.strip_prefix(p.name()) {
-                Some("") => namespace.is_empty() || p.namespace() == namespace,
-                Some(tail) => tail.strip_prefix('.') == Some(p.namespace()),
-                None => false,
-            });
-        return found
-            .map(|p| target(Destination::Pod(p.reference())))
-            .ok_or_else(|| {
-                let names: Vec<&str> = topology.all("Pod").iter().map(|p| p.name()).collect();
-                let none = text!("no pod {host}", "Pod {host}");
-                there_is(&none, namespace, &did_you_mean(host, &names))
-            });
-    }
-    if let Some(s) = words::service_named(topology, host, namespace) {
-        return Ok(target(Destination::Service(s)));
-    }
-    // Somebody is configured for it: that it does not exist may be the very trouble.
-    if let Some(s) = clients::missing_named(topology, host, namespace) {
-        return Ok(target(Destination::Service(s)));
-    }
-    if !kind.is_empty() {
-        let names: Vec<&str> = topology.all("Service").iter().map(|p| p.name()).collect();
-        let none = text!("no Service {host}", "Service {host}");
-        return Err(there_is(&none, namespace, &did_you_mean(host, &names)));
-    }
-    if port.is_none() && scheme.is_empty() {
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_string()
-        };
-        return Err(text!(
-            "which port of {host}? say --to {host}:PORT",
-            "{host} 的哪个端口？请指定 --to {host}:PORT"
-        ));
-    }
-    Ok(target(Destination::Host(host.to_string())))
-}
-
 fn from_words(
     topology: &Topology<'_>,
     request: &Request,
@@ -343,44 +145,136 @@ fn from_words(
     to: &mut Vec<Target>,
     u: &mut Understood,
 ) {
-    let all = tokens(topology, &request.said, &request.namespace);
-    let all = roles(&request.said, all);
+    let ns = request.namespace.as_str();
+    let all = roles(&request.said, tokens(topology, &request.said, ns));
+    let anywhere = |own: Text, other: Result<(), Text>| match other {
+        Ok(()) => None,
+        Err(_) => Some(own),
+    };
     for Token {
         role, text, joined, ..
     } in &all
     {
-        match role {
+        let wrong = match role {
             Role::Client if (from.is_empty() || *joined) && request.from.is_empty() => {
-                if let Ok(c) = named_client(topology, text, &request.namespace)
-                    .or_else(|e| named_client(topology, text, "").map_err(|_| e))
-                {
-                    from.extend(c);
+                match named_client(topology, text, ns) {
+                    Ok(c) => {
+                        from.extend(c);
+                        None
+                    }
+                    Err(e) => anywhere(e, named_client(topology, text, "").map(|c| from.extend(c))),
                 }
             }
             Role::Server if (to.is_empty() || *joined) && request.to.is_empty() => {
-                match named_target(topology, text, &request.namespace) {
-                    Ok(t) => to.push(t),
-                    Err(_) => {
-                        if let Ok(t) = named_target(topology, text, "") {
-                            to.push(t);
-                        }
+                match named_target(topology, text, ns) {
+                    Ok(t) => {
+                        to.push(t);
+                        None
                     }
+                    Err(e) => anywhere(e, named_target(topology, text, "").map(|t| to.push(t))),
                 }
             }
-            _ => {}
-        }
+            _ => None,
+        };
+        u.asked_back.extend(wrong);
+    }
+    if all.len() > 1 && all.iter().all(|t| t.role == Role::Open) {
+        u.asked_back.push(who_asks_whom(&all));
     }
     let known = words::known_names(topology);
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    for word in words::strange_names(&request.said, &known, all.len() < 2) {
+    for word in strange::strange_names(&request.said, &known, all.len() < 2) {
         let none = text!("nothing called {word}", "名为 {word} 的对象");
-        let near = did_you_mean(&word, &names);
-        u.asked_back
-            .push(there_is(&none, &request.namespace, &near));
+        let near = or_what_is_there(&word, &names_there(topology, ns, &known, &word));
+        u.asked_back.push(there_is(&none, ns, &near));
     }
-    if from.is_empty() && to.is_empty() && request.namespace.is_empty() && u.asked_back.is_empty() {
+    if u.asked_back.is_empty() {
+        port_of_words(topology, &request.said, to, u);
+    }
+    let nobody = from.is_empty() && to.is_empty() && u.asked_back.is_empty();
+    let says_nothing = u.symptom.is_empty() && !strange::speaks_of_trouble(&request.said);
+    if nobody && (ns.is_empty() || says_nothing) {
         u.asked_back.push(nothing_understood(topology, request));
     }
+}
+
+/// Names to offer for a word: all that are known where one of them is near, else what calls and is called there.
+fn names_there<'k>(
+    topology: &'k Topology<'_>,
+    ns: &str,
+    known: &'k BTreeSet<String>,
+    word: &str,
+) -> Vec<&'k str> {
+    let all: Vec<&str> = known.iter().map(String::as_str).collect();
+    if ns.is_empty() || !nearest(word, &all).is_empty() {
+        return all;
+    }
+    ["Deployment", "StatefulSet", "DaemonSet", "Service"]
+        .into_iter()
+        .flat_map(|k| topology.all(k).iter())
+        .filter(|o| o.namespace() == ns)
+        .map(|o| o.name())
+        .collect()
+}
+
+fn who_asks_whom(all: &[Token]) -> Text {
+    let names: Vec<&str> = all.iter().map(|t| t.text.as_str()).collect();
+    let (first, second) = (
+        names.first().copied().unwrap_or_default(),
+        names.get(1).copied().unwrap_or_default(),
+    );
+    let names = Text::names(&names);
+    text!(
+        "{names}: who asks, and who is asked? say for instance --from deploy/{first} --to svc/{second}",
+        "{names:#}：谁访问谁？例如可指定 --from deploy/{first} --to svc/{second}"
+    )
+}
+
+/// The port that the words give to the one who is asked.
+fn port_of_words(topology: &Topology<'_>, said: &str, to: &mut [Target], u: &mut Understood) {
+    let Some(port) = strange::port_said(said) else {
+        return;
+    };
+    let number = port.parse::<u32>().ok();
+    let [target] = to else {
+        if to.is_empty() && number.is_some() {
+            u.asked_back.push(text!(
+                "port {port} of what? say --to svc/NAME:{port}",
+                "哪个对象的端口 {port}？请指定 --to svc/NAME:{port}"
+            ));
+        }
+        return;
+    };
+    if target.port.is_some() && !target.scheme.is_empty() || target.port.map(u32::from) == number {
+        return;
+    }
+    match (number, &target.to) {
+        (Some(n), _) => match u16::try_from(n).ok().filter(|n| *n > 0) {
+            Some(n) => target.port = Some(n),
+            None => u.asked_back.push(text!(
+                "{port} is not a port (1 to 65535)",
+                "{port} 不是端口（1 到 65535）"
+            )),
+        },
+        (None, Destination::Service(s)) => {
+            let ports = topology.get(s).map(|s| s.list("spec.ports")).unwrap_or(&[]);
+            let found = ports.iter().find(|p| at(p, "name").as_str() == Some(&port));
+            let number = found.and_then(|p| u16::try_from(at(p, "port").as_i64()?).ok());
+            target.port = number.or(target.port);
+        }
+        _ => {}
+    }
+}
+
+/// How many running pods are configured for each Service.
+fn clients_by_service(topology: &Topology<'_>) -> BTreeMap<ObjectRef, usize> {
+    let mut all = BTreeMap::new();
+    for (service, pods) in topology.callers() {
+        let running = pods
+            .iter()
+            .filter(|p| topology.get(p).is_some_and(is_running));
+        all.insert(service.clone(), running.count());
+    }
+    all
 }
 
 fn conversations(
@@ -413,81 +307,140 @@ fn conversations(
                 out.extend(of_client(topology, f));
             }
         }
-        (true, true) => {
-            for pod in workload_pods(topology, namespace) {
-                out.extend(of_client(topology, &pod));
-            }
-            for service in topology.in_namespace("Service", namespace) {
-                let to = Destination::Service(service.reference());
-                if !out.iter().any(|c: &Conversation| c.to == to) {
-                    for f in clients_of(topology, &to).into_iter().take(1) {
-                        out.extend(of_target(
-                            topology,
-                            Some(f),
-                            &Target {
-                                to: to.clone(),
-                                port: None,
-                                scheme: String::new(),
-                                path: String::new(),
-                            },
-                        ));
-                    }
-                }
-            }
+        (true, true) => out = of_namespace(topology, namespace),
+    }
+    out
+}
+
+/// What is called in a namespace, and by it: what most pods have first, and each destination once before any of
+/// them a second time.
+fn of_namespace(topology: &Topology<'_>, namespace: &str) -> Vec<Conversation> {
+    let mut out = Vec::new();
+    for pod in workload_pods(topology, namespace) {
+        out.extend(of_client(topology, &pod));
+    }
+    let called: BTreeSet<Destination> = out.iter().map(|c| c.to.clone()).collect();
+    for service in topology.in_namespace("Service", namespace) {
+        let to = Destination::Service(service.reference());
+        if called.contains(&to) {
+            continue;
+        }
+        for f in clients_of(topology, &to).into_iter().take(1) {
+            out.extend(of_target(topology, Some(f), &Target::any(to.clone())));
+        }
+    }
+    let clients = clients_by_service(topology);
+    let mut times: BTreeMap<(Destination, u16), usize> = BTreeMap::new();
+    let mut keyed: Vec<_> = out
+        .into_iter()
+        .map(|c| {
+            let nth = times.entry((c.to.clone(), c.port)).or_default();
+            *nth += 1;
+            let pods = match &c.to {
+                Destination::Service(s) => clients.get(s).copied().unwrap_or(0),
+                _ => 0,
+            };
+            ((*nth, std::cmp::Reverse(pods)), c)
+        })
+        .collect();
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    keyed.into_iter().map(|(_, c)| c).collect()
+}
+
+/// Pods that nothing was looked at of: they ask nobody that their settings name, and nobody who was looked at
+/// asks them.
+fn uncovered(topology: &Topology<'_>, namespace: &str, all: &[Conversation]) -> Option<Text> {
+    let mut covered: BTreeSet<ObjectRef> = BTreeSet::new();
+    for c in all {
+        let client = c.from.as_ref().and_then(|f| topology.get(f));
+        covered.extend(client.map(|p| topology.owner_of(p)));
+        if let Destination::Service(s) = &c.to
+            && let Some(s) = topology.get(s)
+        {
+            let pods = topology.selected(s.namespace(), s.get("spec.selector"));
+            covered.extend(pods.iter().map(|p| topology.owner_of(p)));
+        }
+    }
+    let mut left: BTreeMap<ObjectRef, usize> = BTreeMap::new();
+    for pod in topology.in_namespace("Pod", namespace) {
+        let owner = topology.owner_of(pod);
+        if !covered.contains(&owner) {
+            *left.entry(owner).or_default() += 1;
+        }
+    }
+    let pods: usize = left.values().sum();
+    let first: Vec<String> = left
+        .keys()
+        .take(4)
+        .map(|o| format!("{}/{}", o.kind, o.name))
+        .collect();
+    let more = if left.len() > first.len() {
+        ", ..."
+    } else {
+        ""
+    };
+    let names = format!("{}{more}", first.join(", "));
+    (pods > 0).then(|| {
+        text!(
+            "{pods} pods ({names}): no setting of theirs names a Service, and no Service that was looked at leads to them; say --from or --to to have them looked at",
+            "{pods} 个 Pod（{names}）：其配置没有提到任何 Service，也没有被检查的 Service 指向它们；可用 --from 或 --to 指定"
+        )
+    })
+}
+
+/// One running pod of each workload and node in a namespace.
+fn workload_pods(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
+    let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
+    let mut out = Vec::new();
+    for pod in topology.in_namespace("Pod", namespace) {
+        let owner = topology.owner_of(pod);
+        if !seen.contains(&owner) {
+            let pods = topology.get(&owner).map(|o| topology.pods_of(o));
+            out.extend(one_per_node(pods.unwrap_or_default()));
+            seen.insert(owner);
         }
     }
     out
 }
 
-/// One running pod of each workload and node in a namespace.
-fn workload_pods(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
-    let mut owners: Vec<ObjectRef> = Vec::new();
-    for pod in topology.in_namespace("Pod", namespace) {
-        let owner = topology.owner_of(pod);
-        if !owners.contains(&owner) {
-            owners.push(owner);
-        }
-    }
-    owners
-        .iter()
-        .flat_map(|o| {
-            topology
-                .get(o)
-                .map(|o| one_per_node(topology.pods_of(o)))
-                .unwrap_or_default()
-        })
-        .collect()
-}
-
 /// What a client's own configuration says it talks to.
 fn of_client(topology: &Topology<'_>, from: &ObjectRef) -> Vec<Conversation> {
-    let Some(pod) = topology.get(from) else {
-        return Vec::new();
-    };
-    references(topology, pod)
-        .into_iter()
+    topology
+        .configured(from)
+        .iter()
         .flat_map(|r| {
-            of_target(
-                topology,
-                Some(from.clone()),
-                &Target {
-                    to: Destination::Service(r.service),
-                    port: r.port,
-                    scheme: r.scheme,
-                    path: r.path,
-                },
-            )
+            let target = Target {
+                port: r.port,
+                scheme: r.scheme.clone(),
+                path: r.path.clone(),
+                ..Target::any(Destination::Service(r.service.clone()))
+            };
+            of_target(topology, Some(from.clone()), &target)
         })
         .collect()
 }
 
 /// A target's ports as conversations.
 fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Vec<Conversation> {
-    let said = from
-        .as_ref()
-        .and_then(|f| topology.get(f))
-        .map(|pod| references(topology, pod))
-        .unwrap_or_default();
+    let mut all = ports_of_target(topology, from, t);
+    for c in all
+        .iter_mut()
+        .filter(|c| !t.protocol.is_empty() && c.protocol != t.protocol)
+    {
+        c.protocol.clone_from(&t.protocol);
+        if c.protocol != "TCP" {
+            (c.tls, c.http) = (false, None);
+        }
+    }
+    all
+}
+
+fn ports_of_target(
+    topology: &Topology<'_>,
+    from: Option<ObjectRef>,
+    t: &Target,
+) -> Vec<Conversation> {
+    let said = from.as_ref().map_or(&[][..], |f| topology.configured(f));
     match &t.to {
         Destination::Service(r) => {
             let own = said.iter().find(|s| s.service == *r);
@@ -495,12 +448,10 @@ fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Ve
             let Some(service) = topology.get(r) else {
                 let scheme = own.map_or(t.scheme.as_str(), |o| o.scheme.as_str());
                 let port = wanted.unwrap_or(if scheme == "https" { 443 } else { 80 });
-                let path = own
-                    .map(|o| o.path.as_str())
-                    .filter(|_| t.path.is_empty())
-                    .unwrap_or(&t.path);
                 let to = r.clone();
-                return vec![clients::missing_conversation(from, to, port, scheme, path)];
+                return vec![clients::missing_conversation(
+                    from, to, port, scheme, &t.path,
+                )];
             };
             let ports: Vec<u16> = service
                 .list("spec.ports")

@@ -85,6 +85,26 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ),
     ("web cannot reach cart", "web > cart:8080", "unreachable"),
     (
+        "frontend cannot reach cart on port 9201",
+        "frontend > cart:9201",
+        "unreachable",
+    ),
+    (
+        "frontend 访问不了 cart 的 9201 端口",
+        "frontend > cart:9201",
+        "unreachable",
+    ),
+    (
+        "shop/frontend cannot reach warehouse/stock",
+        "frontend > stock.warehouse:5432",
+        "unreachable",
+    ),
+    (
+        "frontend cannot connect to the cart since this morning",
+        "frontend > cart:8080",
+        "unreachable",
+    ),
+    (
         "frontend can't connect to cart",
         "frontend > cart:8080",
         "unreachable",
@@ -460,6 +480,75 @@ fn what_is_not_understood_is_asked_back() {
             "there is no node node-b; did you mean node-a",
         ),
         ("shop", "", "", "example.com", "which port of example.com"),
+        (
+            "shop",
+            "frontend to banana fails",
+            "",
+            "",
+            "nothing called banana in namespace shop; there are api, ",
+        ),
+        ("shop", "foo cannot reach bar", "", "", "nothing called foo"),
+        ("shop", "foo cannot reach bar", "", "", "nothing called bar"),
+        ("shop", "foo 访问不了 cart", "", "", "nothing called foo"),
+        ("shop", "hello", "", "", "which conversation is meant"),
+        (
+            "shop",
+            "cart cannot reach worker",
+            "",
+            "",
+            "no Service leads to Deployment worker",
+        ),
+        ("shop", "cart and api", "", "", "who asks, and who is asked"),
+        (
+            "shop",
+            "web 和 cart 超时",
+            "",
+            "",
+            "who asks, and who is asked",
+        ),
+        ("shop", "", "banana/frontend", "svc/cart", "neither a kind"),
+        (
+            "shop",
+            "",
+            "sts/frontend",
+            "svc/cart",
+            "there is no sts/frontend in namespace shop",
+        ),
+        (
+            "shop",
+            "",
+            "deploy/frontend",
+            "deploy/cart:8080",
+            "Deployment cart has no address of its own: say --to svc/cart",
+        ),
+        (
+            "shop",
+            "",
+            "deploy/frontend",
+            "svc/cart:metrics",
+            "Service cart has no port named metrics; it has 8080",
+        ),
+        (
+            "shop",
+            "",
+            "deploy/frontend",
+            "cart:8080/sctp",
+            "SCTP, which is not asked",
+        ),
+        (
+            "shop",
+            "frontend cannot reach cart on port 99999",
+            "",
+            "",
+            "99999 is not a port",
+        ),
+        (
+            "shop",
+            "frontend fails on port 9201",
+            "",
+            "",
+            "port 9201 of what",
+        ),
     ] {
         let request = Request {
             said: said.into(),
@@ -477,6 +566,67 @@ fn what_is_not_understood_is_asked_back() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn ends_are_taken_as_they_are_written() {
+    let mut snapshot = shop();
+    let ports =
+        json!([{"name": "http", "port": 80}, {"name": "stats", "port": 9102, "protocol": "UDP"}]);
+    snapshot.objects.push(Object(
+        json!({"kind": "Service", "metadata": {"name": "named", "namespace": "shop"},
+        "spec": {"selector": {"app": "cart"}, "ports": ports}}),
+    ));
+    let topology = Topology::new(&snapshot);
+    for (namespace, to, expected) in [
+        ("shop", "svc/named:http", "named:80 TCP"),
+        ("shop", "svc/named:stats", "named:9102 UDP"),
+        ("shop", "named:9102/udp", "named:9102 UDP"),
+        ("shop", "named:80/udp", "named:80 UDP"),
+        ("", "shop/named:80", "named:80 TCP"),
+        ("", "warehouse/stock", "stock.warehouse:5432 TCP"),
+        ("", "udp://192.0.2.1:53", "192.0.2.1:53 UDP"),
+    ] {
+        let request = Request {
+            namespace: namespace.into(),
+            from: "shop/frontend".into(),
+            to: to.into(),
+            ..Request::default()
+        };
+        let (u, all) = understand(&topology, &request);
+        let got = all.first().map_or_else(
+            || asked_back(&u),
+            |c| format!("{} {}", words(c), c.protocol),
+        );
+        assert_eq!(got, format!("frontend > {expected}"), "{to}");
+    }
+}
+
+#[test]
+fn what_is_not_looked_at_is_said() {
+    let snapshot = shop();
+    let topology = Topology::new(&snapshot);
+    let request = Request {
+        namespace: "shop".into(),
+        ..Request::default()
+    };
+    let (u, all) = understand(&topology, &request);
+    // Two workloads are configured for cart; nobody is for the others.
+    assert_eq!(
+        all.first().map(words).unwrap_or_default(),
+        "web > cart:8080/x"
+    );
+    assert!(all.len() > 5, "{all:?}");
+    let left: Vec<String> = u.left_out.iter().map(|t| t.to_string()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let (u, _) = understand(
+        &topology,
+        &Request {
+            namespace: "warehouse".into(),
+            ..Request::default()
+        },
+    );
+    assert!(u.left_out.is_empty(), "{:?}", u.left_out);
 }
 
 fn asked_back(u: &crate::report::Understood) -> String {

@@ -1,6 +1,6 @@
 //! Words: symptoms, names of things, and who of two is the client.
 
-use crate::object::ObjectRef;
+use crate::object::{Object, ObjectRef};
 use crate::topology::Topology;
 use std::collections::BTreeSet;
 
@@ -104,16 +104,20 @@ pub struct Token {
     pub text: String,
     /// Byte offset.
     pub at: usize,
+    /// Byte offset of what follows.
+    pub end: usize,
     /// Its part.
     pub role: Role,
     /// It is a Service's name (a workload's only, otherwise).
     pub service: bool,
     /// It plays the part of the name before: `cart and api`.
     pub joined: bool,
+    /// A verb right before it says that it is asked.
+    pub sure: bool,
 }
 
 /// Words of a text that may be names, with their offsets.
-fn words(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn words(text: &str) -> Vec<(usize, &str)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-./:_@".contains(c);
     let mut out = Vec::new();
     let mut start = None;
@@ -140,14 +144,19 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
     let mut out: Vec<Token> = Vec::new();
     let missing = super::clients::missing_services(topology, namespace);
     for (at, written) in words(text) {
-        let word = &as_named(written);
+        let word = &with_namespace_behind(topology, as_named(written));
         let bare = bare_name(word);
         let named = bare.split('.').next().unwrap_or(bare);
         let service = service_named(topology, bare, namespace)
             .or_else(|| service_named(topology, bare, ""))
             .is_some()
             || missing.iter().any(|s| s.name == named);
-        let exists = |kind: &str| topology.all(kind).iter().any(|o| o.name() == bare);
+        let (own, ns) = match bare.split_once('.') {
+            Some((n, ns)) if topology.has_namespace(ns) => (n, ns),
+            _ => (bare, ""),
+        };
+        let is_it = |o: &Object| o.name() == own && (ns.is_empty() || o.namespace() == ns);
+        let exists = |kind: &str| topology.all(kind).iter().any(|o| is_it(o));
         let other = ["Deployment", "StatefulSet", "DaemonSet", "Pod"]
             .into_iter()
             .any(exists)
@@ -158,9 +167,11 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
             out.push(Token {
                 text: word.to_string(),
                 at,
+                end: at + written.len(),
                 role: Role::Open,
                 service: service || host,
                 joined: false,
+                sure: false,
             });
         }
     }
@@ -171,6 +182,20 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
         out.retain(|t| !may_be_a_word(t));
     }
     out
+}
+
+/// `shop/cart:80` as `cart.shop:80`, where `shop` is a namespace.
+fn with_namespace_behind(topology: &Topology<'_>, word: String) -> String {
+    match word.split_once('/') {
+        Some((ns, rest))
+            if kind_of(ns).is_none() && topology.has_namespace(ns) && !rest.contains('/') =>
+        {
+            let (name, port) = rest.split_once(':').unwrap_or((rest, ""));
+            let colon = if port.is_empty() { "" } else { ":" };
+            format!("{name}.{ns}{colon}{port}")
+        }
+        _ => word,
+    }
 }
 
 /// The word with the capital of a sentence's first word taken back: names have none.
@@ -188,7 +213,7 @@ fn as_named(word: &str) -> String {
 }
 
 /// A quotation mark stands right before.
-fn quoted(text: &str, at: usize) -> bool {
+pub(super) fn quoted(text: &str, at: usize) -> bool {
     at.checked_sub(1)
         .and_then(|i| text.as_bytes().get(i))
         .is_some_and(|c| matches!(c, b'`' | b'\'' | b'"'))
@@ -225,7 +250,11 @@ const SOMETIMES: &[&str] = &[
 const ASKED: &[&str] = &[
     " to",
     "reach",
+    "reaches",
     "reaching",
+    "contact",
+    "access",
+    "resolve",
     "calling",
     "call",
     "calls",
@@ -240,6 +269,28 @@ const ASKED: &[&str] = &[
     "解析",
 ];
 
+/// Of these, what says so beyond doubt: a name behind "to" may also be the one who gets answers.
+const SURELY_ASKED: &[&str] = &[
+    "reach",
+    "reaches",
+    "reaching",
+    "contact",
+    "access",
+    "calling",
+    "call",
+    "calls",
+    "connect to",
+    "connecting to",
+    "talk to",
+    "talking to",
+    "访问",
+    "调用",
+    "连接",
+    "请求",
+    "访问不了",
+    "连不上",
+];
+
 /// What the one who is asked does: the answer goes *to* the client.
 const ANSWERS: &[&str] = &["returns", "answers", "replies", "responds"];
 /// What the client does with answers: they come *from* the one who is asked.
@@ -248,7 +299,7 @@ const RECEIVES: &[&str] = &["gets", "get", "got", "receives", "received", "sees"
 const ASKING: &[&str] = &["request", "call", "traffic", "connections"];
 
 /// The name in `svc/cart.shop:80` or `http://cart:80/x`: `cart.shop`, `cart`.
-fn bare_name(word: &str) -> &str {
+pub(super) fn bare_name(word: &str) -> &str {
     let rest = word.split_once("://").map_or(word, |(_, r)| r);
     let rest = match rest.split_once('/') {
         Some((k, r)) if is_kind(k) => r,
@@ -258,29 +309,27 @@ fn bare_name(word: &str) -> &str {
     host_port(rest).0
 }
 
-/// Kind words of kubectl that name an end.
-pub fn is_kind(word: &str) -> bool {
-    const KINDS: &[&str] = &[
-        "svc",
-        "service",
-        "services",
-        "pod",
-        "pods",
-        "po",
-        "deploy",
-        "deployment",
-        "deployments",
-        "sts",
-        "statefulset",
-        "ds",
-        "daemonset",
-        "node",
-        "no",
-    ];
-    KINDS.contains(&word)
+/// The kind that a word of kubectl means, of those that name an end.
+pub fn kind_of(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "svc" | "service" | "services" => "Service",
+        "pod" | "pods" | "po" => "Pod",
+        "deploy" | "deployment" | "deployments" => "Deployment",
+        "sts" | "statefulset" | "statefulsets" => "StatefulSet",
+        "ds" | "daemonset" | "daemonsets" => "DaemonSet",
+        "rs" | "replicaset" | "replicasets" => "ReplicaSet",
+        "job" | "jobs" => "Job",
+        "node" | "nodes" | "no" => "Node",
+        _ => return None,
+    })
 }
 
-fn is_host_port(word: &str) -> bool {
+/// Such a word.
+pub fn is_kind(word: &str) -> bool {
+    kind_of(word).is_some()
+}
+
+pub(super) fn is_host_port(word: &str) -> bool {
     let (host, port) = host_port(word);
     port.is_some_and(|p| p.parse::<u16>().is_ok())
         && host.contains(|c: char| c.is_ascii_alphabetic() || c == '.')
@@ -311,13 +360,14 @@ pub fn service_named(topology: &Topology<'_>, host: &str, namespace: &str) -> Op
     if tail.is_some_and(|t| t != "svc" && !t.starts_with("svc.")) {
         return None;
     }
-    let found = topology.all("Service").iter().find(|s| {
-        s.name() == name
-            && match ns {
-                Some(ns) => s.namespace() == ns,
-                None => namespace.is_empty() || s.namespace() == namespace,
-            }
-    });
+    let found = match ns.unwrap_or(namespace) {
+        "" => topology
+            .all("Service")
+            .iter()
+            .find(|s| s.name() == name)
+            .copied(),
+        ns => topology.find("Service", ns, name),
+    };
     found.map(|s| s.reference())
 }
 
@@ -328,7 +378,7 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
     let mut last = 0;
     for (i, t) in all.iter_mut().enumerate() {
         let between = lower.get(last..t.at).unwrap_or("");
-        last = t.at + t.text.len();
+        last = t.end;
         let verb = |all: &[&str]| {
             i > 0
                 && between
@@ -342,7 +392,7 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
             .unwrap_or("")
             .trim_end_matches(['`', '\'', '"', ' ']);
         let after = lower
-            .get(t.at + t.text.len()..)
+            .get(t.end..)
             .unwrap_or("")
             .trim_start_matches(['`', '\'', '"', ' ']);
         let said = |w: &&str| before.ends_with(*w) && boundary(before, w);
@@ -362,7 +412,11 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
             || after.starts_with("cannot be reached")
         {
             t.role = Role::Server;
+            t.sure = SURELY_ASKED.iter().any(said);
         }
+    }
+    if undirected(&lower, &all) {
+        return all;
     }
     let named = |all: &[Token], r: Role| all.iter().any(|t| t.role == r);
     let two = all.len() > 1;
@@ -385,9 +439,10 @@ pub fn roles(text: &str, mut all: Vec<Token>) -> Vec<Token> {
     {
         t.role = Role::Server;
     }
-    // What has no Service cannot be asked: then it asks, whatever the words around it say.
+    // What has no Service cannot be asked: then it asks, unless the words plainly say otherwise.
     if let [a, b] = all.as_mut_slice()
         && a.service != b.service
+        && ![&*a, &*b].iter().any(|t| t.sure && !t.service)
     {
         (a.role, b.role) = if b.service {
             (Role::Client, Role::Server)
@@ -417,14 +472,38 @@ fn join(text: &str, all: &mut [Token]) {
             && t.role == Role::Open
             && role != Role::Open
             && let Some(between) = text.get(end..t.at)
-            && ["and", "or", "和", "与", "及", "或", "、", "&"]
-                .contains(&between.trim_matches([' ', '`', '\'', '"']))
+            && is_and(between)
         {
             t.role = role;
             t.joined = true;
         }
-        before = Some((t.at + t.text.len(), t.role));
+        before = Some((t.end, t.role));
     }
+}
+
+fn is_and(between: &str) -> bool {
+    let word = between.trim_matches([' ', '`', '\'', '"']);
+    ["and", "or", "和", "与", "及", "或", "、", "&"].contains(&word)
+}
+
+/// Names in a row and nothing that says who asks whom: `alpha and beta`. "Between" says it well enough.
+fn undirected(text: &str, all: &[Token]) -> bool {
+    let (Some(first), Some(last)) = (all.first(), all.last()) else {
+        return false;
+    };
+    let in_a_row = all.windows(2).all(|w| match w {
+        [a, b] => text
+            .get(a.end..b.at)
+            .is_some_and(|t| is_and(t) || t.trim() == ","),
+        _ => true,
+    });
+    let between = text.get(..first.at).unwrap_or("").contains("between")
+        || text
+            .get(last.end..)
+            .unwrap_or("")
+            .trim_start()
+            .starts_with("之间");
+    all.len() > 1 && in_a_row && !between && all.iter().all(|t| t.role == Role::Open)
 }
 
 /// An ASCII word must not be the tail of a longer word.
@@ -461,51 +540,6 @@ pub fn known_names(topology: &Topology<'_>) -> BTreeSet<String> {
             .map(|s| s.name),
     )
     .collect()
-}
-
-/// Words that look like an object's name and are none: two parts joined by a dash, quoted, with a
-/// kind before them (`svc/x`), or, with `asked`, almost a name where the one who is asked stands.
-pub fn strange_names(text: &str, known: &BTreeSet<String>, asked: bool) -> Vec<String> {
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    let mut out = Vec::new();
-    for (at, word) in words(text) {
-        let quoted = quoted(text, at);
-        let explicit = word.split_once('/').is_some_and(|(k, _)| is_kind(k));
-        let before = text.get(..at).unwrap_or("").to_lowercase();
-        let before = before.trim_end();
-        let almost = asked
-            && ASKED
-                .iter()
-                .any(|w| before.ends_with(w) && boundary(before, w))
-            && word.len() > 3
-            && word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-            && !nearest(word, &names).is_empty();
-        let bare = bare_name(word);
-        let looks = bare.contains('-')
-            && bare.split('-').all(|p| !p.is_empty())
-            && bare
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        let plain = bare.split('.').next().unwrap_or(bare);
-        let usual = [
-            "time-out",
-            "end-to-end",
-            "cross-node",
-            "pod-to-pod",
-            "e-mail",
-            "in-cluster",
-        ]
-        .contains(&bare);
-        let plainly_none = !word.contains("://") && !is_host_port(word);
-        let suspicious =
-            explicit || (plainly_none && (looks || almost || quoted && bare.len() > 2));
-        if suspicious && !usual && !known.contains(plain) && !known.contains(bare) {
-            out.push(bare.to_string());
-        }
-    }
-    out
 }
 
 /// The names nearest to a word: at most two, within a third of its length (Levenshtein distance,
