@@ -135,8 +135,66 @@ fn collect(value: Value, out: &mut Vec<Object>) -> Result<(), String> {
             {
                 return Err(format!("a {kind} has no metadata.name"));
             }
+            shaped(&kind, &value)?;
             out.push(Object(value));
         }
+    }
+    Ok(())
+}
+
+/// Fields that checks read as lists or maps: kind, field, whether it is a list.
+const SHAPES: &[(&str, &str, bool)] = &[
+    ("Service", "/spec/ports", true),
+    ("Service", "/spec/selector", false),
+    ("Service", "/spec/clusterIPs", true),
+    ("Pod", "/spec/containers", true),
+    ("Pod", "/status/podIPs", true),
+    ("Pod", "/status/conditions", true),
+    ("Pod", "/status/containerStatuses", true),
+    ("EndpointSlice", "/endpoints", true),
+    ("EndpointSlice", "/ports", true),
+    ("NetworkPolicy", "/spec/podSelector", false),
+    ("NetworkPolicy", "/spec/policyTypes", true),
+    ("NetworkPolicy", "/spec/ingress", true),
+    ("NetworkPolicy", "/spec/egress", true),
+    ("Node", "/status/addresses", true),
+    ("Node", "/status/conditions", true),
+    ("Deployment", "/spec/template", false),
+    ("StatefulSet", "/spec/template", false),
+    ("DaemonSet", "/spec/template", false),
+    ("", "/metadata/labels", false),
+    ("", "/metadata/annotations", false),
+    ("", "/metadata/ownerReferences", true),
+    ("", "/spec", false),
+    ("", "/status", false),
+];
+
+/// A field of another shape would read as if it were not there: it is named instead.
+fn shaped(kind: &str, value: &Value) -> Result<(), String> {
+    for (of, field, list) in SHAPES {
+        // Only kinds of SHAPES are known to have a map there.
+        let known = SHAPES.iter().any(|(k, ..)| *k == kind);
+        let concerned = *of == kind || (of.is_empty() && (known || field.starts_with("/metadata")));
+        let Some(there) = value.pointer(field).filter(|v| concerned && !v.is_null()) else {
+            continue;
+        };
+        if there.is_array() == *list && there.is_object() != *list {
+            continue;
+        }
+        let word = |p: &str| value.pointer(p).and_then(Value::as_str).unwrap_or("");
+        let (ns, name) = (word("/metadata/namespace"), word("/metadata/name"));
+        let slash = if ns.is_empty() { "" } else { "/" };
+        let path = field.trim_start_matches('/').replace('/', ".");
+        let wanted = if *list { "a list" } else { "a map" };
+        let is = match there {
+            Value::String(_) => "text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "a map",
+            _ => "a single value",
+        };
+        return Err(format!(
+            "{kind} {ns}{slash}{name}: {path} is {is}, not {wanted}"
+        ));
     }
     Ok(())
 }
@@ -263,6 +321,18 @@ mod tests {
             ("a: [", "line"),
             ("foo: 1", "no kind"),
             ("kind: Pod", "no metadata.name"),
+            (
+                "{kind: Service, metadata: {name: cart, namespace: shop}, spec: {ports: oops}}",
+                "Service shop/cart: spec.ports is text, not a list",
+            ),
+            (
+                "{kind: Pod, metadata: {name: a, labels: [x]}}",
+                "Pod a: metadata.labels is a list, not a map",
+            ),
+            (
+                "{kind: Node, metadata: {name: a}, status: down}",
+                "Node a: status is text, not a map",
+            ),
         ] {
             let e = parse("f.yaml", text).unwrap_err().to_string();
             assert!(e.contains("f.yaml") && e.contains(says), "{e}");

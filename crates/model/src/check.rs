@@ -356,8 +356,9 @@ fn describe_sent(q: &Question) -> Text {
             over,
             ..
         } => text!(
-            "{record} {name} at {server} over {over:?}",
-            "向 {server} 查询 {record} {name}（{over:?}）"
+            "{record} {name} at {server} over {}",
+            "向 {server} 查询 {record} {name}（{}）",
+            over.word()
         ),
         Question::Lookup { name, .. } => text!("lookup of {name}", "解析 {name}"),
         Question::TcpConnect { to, tries, .. } => {

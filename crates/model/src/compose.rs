@@ -11,8 +11,8 @@ use crate::path::{Destination, HopKind, Path};
 use crate::probe::{Answer, Outcome};
 use crate::remedy::{Remedy, quote};
 use crate::report::{
-    AuditLine, CauseReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA, Understood, Verdict,
-    Verify,
+    AuditLine, CauseReport, ConversationReport, HopReport, RemedyReport, Report, RuledOut, SCHEMA,
+    Understood, Verdict, Verify,
 };
 use crate::snapshot::Gap;
 use crate::text;
@@ -239,6 +239,9 @@ pub fn report(
     }
     let mut unknown: BTreeSet<Gap> = snapshot.gaps.iter().cloned().collect();
     unknown.extend(walks.iter().flat_map(|w| w.gaps.iter().cloned()));
+    if verdict == Verdict::Unknown && unknown.is_empty() {
+        unknown.extend(first.filter(|w| w.hurts == Some(true)).map(unexplained));
+    }
     let remedy = root.and_then(|(w, c)| {
         c.root
             .remedy
@@ -255,7 +258,14 @@ pub fn report(
         schema: SCHEMA.into(),
         verdict,
         summary,
-        understood: settled(&case.understood, lang),
+        understood: Understood {
+            conversations: walks
+                .iter()
+                .map(|w| w.path.describe().settle(lang))
+                .collect(),
+            ..settled(&case.understood, lang)
+        },
+        conversations: walks.iter().map(|w| walked(w, lang)).collect(),
         conversation: first.map(|w| w.path.conversation.clone()),
         cause,
         also,
@@ -297,6 +307,63 @@ fn summarise(
             "没有理解到要检查的连接"
         ),
         _ => text!("nothing could be told", "无法判断"),
+    }
+}
+
+/// Why a failure has no cause: nothing was missing, and no check knows what was seen.
+fn unexplained(w: &Walked<'_>) -> Gap {
+    let way = w.path.describe();
+    let what = text!("why {way} fails", "{way:#} 为何不通");
+    let seen = w.symptom.last().cloned().unwrap_or_default();
+    if let Some(s) = w.path.service.filter(|_| w.path.backends.is_empty()) {
+        let (ns, name) = (s.namespace(), s.name());
+        return Gap {
+            what,
+            missing: text!(
+                "Service {name} has no endpoints, and nothing tells who should keep them ({seen})",
+                "Service {name} 没有端点，也无从得知应由谁维护（{seen:#}）"
+            ),
+            how_to_get: Text::same(format!(
+                "kubectl get endpointslices -n {} -l kubernetes.io/service-name={} -o yaml",
+                quote(ns),
+                quote(name)
+            )),
+        };
+    }
+    Gap {
+        what,
+        missing: text!(
+            "no check explains what was seen ({seen})",
+            "没有检查能解释所见（{seen:#}）"
+        ),
+        how_to_get: text!(
+            "look at it by hand: the same command with --runbook",
+            "手工查看：同一命令加 --runbook"
+        ),
+    }
+}
+
+/// One conversation of the case in a line: whether it works, and why not.
+fn walked(w: &Walked<'_>, lang: Lang) -> ConversationReport {
+    let cause = w
+        .causes
+        .iter()
+        .find(|c| c.root.state == State::Broken && w.hurts != Some(false));
+    let state = match (w.hurts, cause) {
+        (Some(false), _) => "works",
+        (_, Some(_)) => "broken",
+        (Some(true), None) => "fails",
+        (None, None) => "unknown",
+    };
+    let says = cause.map(|c| c.root.says.clone());
+    let says = says
+        .or_else(|| w.symptom.last().cloned())
+        .unwrap_or_default();
+    ConversationReport {
+        conversation: w.path.describe().settle(lang),
+        state: state.into(),
+        says: says.in_lang(lang).into(),
+        pods: w.pods,
     }
 }
 
@@ -427,10 +494,17 @@ fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<HopReport> {
                 || w.seen.iter().any(|s| s.hop == *k && went_well(s))
                 || (w.got_through && *k <= HopKind::Listener);
             let weak = w.causes.iter().any(|c| c.root.hop == *k);
+            // The Service's own tries fail with whatever is behind it; these hops were seen to fail themselves.
+            let echoes = w.causes.iter().flat_map(|c| &c.echoes);
+            let hurt = (*k != HopKind::Service
+                && w.seen.iter().any(|s| s.hop == *k && !went_well(s)))
+                || echoes.into_iter().any(|e| e.hop == *k);
             let state = if broken == Some(*k) {
                 "broken"
             } else if weak {
                 "at_risk"
+            } else if hurt && w.hurts != Some(false) {
+                "fails"
             } else if w.hurts == Some(false) || looked {
                 "ok"
             } else {

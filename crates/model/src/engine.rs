@@ -7,15 +7,17 @@ use crate::checks;
 use crate::compose;
 use crate::evidence::EvidenceSet;
 use crate::finding::{Finding, State};
+use crate::object::ObjectRef;
 use crate::path::{Conversation, Path};
 use crate::probe::{Harm, Probe};
 use crate::report::{Report, Understood};
 use crate::snapshot::Gap;
 use crate::text;
 use crate::text::{Lang, Text};
-use crate::topology::Topology;
+use crate::topology::{Topology, is_running};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be found out, and how far one may go for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,8 @@ pub struct Walked<'a> {
     pub hurts: Option<bool>,
     /// Failed and tried.
     pub share: (usize, usize),
+    /// Pods that the client stands for: those of its workload on its node.
+    pub pods: usize,
     /// At least one try came through to the listener: everything before it can be passed.
     pub got_through: bool,
     /// What the client sees, in sentences.
@@ -122,23 +126,51 @@ fn settled(w: &Walked<'_>) -> bool {
     proven && w.wants.iter().all(|p| p.question.harm() >= Harm::Series)
 }
 
-/// Who is hurt comes first, the worst first; then who may be; the order of the case decides ties.
+/// Running pods of the client's workload on its node: what the client sees, they see.
+fn stands_for(topology: &Topology<'_>, path: &Path<'_>) -> usize {
+    let Some(client) = path.client else { return 1 };
+    let owner = topology.owner_of(client);
+    let node = client.str("spec.nodeName");
+    let pods = topology
+        .get(&owner)
+        .map(|o| topology.pods_of(o))
+        .unwrap_or_default();
+    let same = |p: &&&crate::object::Object| p.str("spec.nodeName") == node && is_running(p);
+    pods.iter().filter(same).count().max(1)
+}
+
+/// Who is hurt comes first: those whose cause hurts the most pods, then the worst hurt; then who may be; the order of
+/// the case decides ties.
 fn rank(walks: &mut [Walked<'_>]) {
+    let root = |w: &Walked<'_>| {
+        let c = w.causes.first()?;
+        (c.root.state == State::Broken).then(|| (c.root.check, c.root.subject.clone()))
+    };
+    let mut hurt: BTreeMap<(&str, ObjectRef), BTreeMap<Option<ObjectRef>, usize>> = BTreeMap::new();
+    for w in walks.iter().filter(|w| w.hurts == Some(true)) {
+        if let Some(cause) = root(w) {
+            let by_client = hurt.entry(cause).or_default();
+            by_client.insert(w.path.conversation.from.clone(), w.pods);
+        }
+    }
     let key = |w: &Walked<'_>| {
         let broken = w
             .causes
             .first()
             .is_some_and(|c| c.root.state == State::Broken);
         let share = (1000 * w.share.0).checked_div(w.share.1).unwrap_or(0);
+        let pods: usize = root(w)
+            .and_then(|r| hurt.get(&r))
+            .map_or(w.pods, |by_client| by_client.values().sum());
         match (w.hurts, broken) {
-            (Some(true), true) => (0, 1000 - share),
-            (Some(true), false) => (1, 1000 - share),
-            (None, true) => (2, 0),
-            (None, false) => (3, 0),
-            (Some(false), _) => (4, 0),
+            (Some(true), true) => (0, Reverse(pods), 1000 - share),
+            (Some(true), false) => (1, Reverse(pods), 1000 - share),
+            (None, true) => (2, Reverse(0), 0),
+            (None, false) => (3, Reverse(0), 0),
+            (Some(false), _) => (4, Reverse(0), 0),
         }
     };
-    walks.sort_by_key(key);
+    walks.sort_by_cached_key(key);
 }
 
 /// Runs every check on one conversation.
@@ -185,6 +217,7 @@ pub fn walk<'a>(
     Walked {
         hurts,
         share,
+        pods: stands_for(topology, &path),
         got_through,
         symptom,
         seen,

@@ -38,6 +38,9 @@ pub struct Report {
     /// The conversation that is reported, as a value; none where none was understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<Conversation>,
+    /// Every conversation that was looked at, who is hurt first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversations: Vec<ConversationReport>,
     /// The root cause.
     pub cause: Option<CauseReport>,
     /// Other independent causes.
@@ -109,6 +112,19 @@ pub struct Understood {
     /// What the question is about too and was not looked at, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Text>,
+}
+
+/// One conversation that was looked at, in a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationReport {
+    /// Who asks whom.
+    pub conversation: Text,
+    /// `works`, `broken` (with a cause), `fails` (without), `unknown`.
+    pub state: String,
+    /// The cause, or what the client saw.
+    pub says: String,
+    /// Pods that the asking one stands for: those of its workload on its node, itself among them.
+    pub pods: usize,
 }
 
 /// One cause.

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use crate::io::Lang;
-use netshoot_model::report::{CauseReport, Report};
+use netshoot_model::report::{AuditLine, CauseReport, ConversationReport, Report};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -51,6 +51,7 @@ pub fn render(r: &Report, lang: Lang) -> String {
                 "ok" => "✓",
                 "broken" => "**✗**",
                 "at_risk" => "!",
+                "fails" => "×",
                 _ => "·",
             };
             let _ = writeln!(
@@ -99,6 +100,27 @@ pub fn render(r: &Report, lang: Lang) -> String {
             );
         }
     }
+    if r.conversations.len() > 1 {
+        let line = |c: &ConversationReport| {
+            format!(
+                "{}: {} ({})",
+                escape(c.conversation.as_str()),
+                escape(&c.says),
+                escape(w.state(&c.state))
+            )
+        };
+        bullets(
+            &mut b,
+            w.looked_at,
+            r.conversations.iter().map(line).collect(),
+        );
+    }
+    let left = r.understood.left_out.iter();
+    bullets(
+        &mut b,
+        w.left_out,
+        left.map(|l| escape(l.as_str())).collect(),
+    );
     bullets(
         &mut b,
         w.symptom,
@@ -120,11 +142,12 @@ pub fn render(r: &Report, lang: Lang) -> String {
         for e in &r.evidence {
             let _ = writeln!(
                 b,
-                "| {} | {} | {} | {} |",
+                "| {} | {} | {} | {}, {} |",
                 e.id,
                 escape(&e.value),
                 escape(&e.source),
-                escape(&e.seen_from)
+                escape(&e.seen_from),
+                escape(&e.seen_at)
             );
         }
         b.push('\n');
@@ -148,6 +171,12 @@ pub fn render(r: &Report, lang: Lang) -> String {
             })
             .collect(),
     );
+    let line = |a: &AuditLine| {
+        let [when, from, what, outcome] =
+            [&a.when, &a.from, &a.what, &a.outcome].map(|t| escape(t));
+        format!("{when} {from}: {what}; {outcome}")
+    };
+    bullets(&mut b, w.audit, r.audit.iter().map(line).collect());
     let _ = writeln!(
         b,
         "{} {}, {} ms, {}, {}",

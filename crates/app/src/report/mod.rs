@@ -46,12 +46,30 @@ pub fn write(report: &Report, format: Format, io: &mut Io<'_>) -> Result<()> {
     match format {
         Format::Text => text::write(report, io),
         Format::Json => {
-            writeln!(io.out, "{}", serde_json::to_string_pretty(report)?)?;
+            writeln!(io.out, "{}", json(report)?)?;
             Ok(())
         }
         Format::Markdown => Ok(write!(io.out, "{}", markdown::render(report, io.lang))?),
         Format::Html => Ok(write!(io.out, "{}", html::render(report, io.lang))?),
     }
+}
+
+/// JSON without raw control characters: DEL and those above it need no escape there, but move a terminal.
+fn json(report: &Report) -> Result<String> {
+    let raw = serde_json::to_string_pretty(report)?;
+    let moves = |c: char| c.is_control() && c != '\n';
+    if !raw.contains(moves) {
+        return Ok(raw);
+    }
+    let mut out = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        if moves(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    Ok(out)
 }
 
 /// Text from the cluster or the network, made harmless for a terminal: control characters become

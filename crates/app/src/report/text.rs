@@ -52,6 +52,7 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
         writeln!(io.out, "? {}", safe(q.as_str()))?;
     }
     path(r, &w, &p, io)?;
+    looked_at(r, &w, &p, io)?;
     if let Some(c) = &r.cause {
         cause(c, r, &w, &p, io)?;
     }
@@ -102,6 +103,19 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
             }
         }
     }
+    if !r.audit.is_empty() {
+        heading(w.audit, &p, io)?;
+    }
+    for a in &r.audit {
+        let at = a.when.get(11..23).unwrap_or(&a.when);
+        let line = format!(
+            "{at} {}: {}; {}",
+            safe(&a.from),
+            safe(&a.what),
+            safe(&a.outcome)
+        );
+        writeln!(io.out, "  {}", p.with("2", &line))?;
+    }
     writeln!(io.out)?;
     writeln!(
         io.out,
@@ -140,6 +154,7 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
                 "ok" => ("✓", "32"),
                 "broken" => ("✗", "1;31"),
                 "at_risk" => ("!", "33"),
+                "fails" => ("×", "31"),
                 _ => ("·", "2"),
             };
             p.with(code, &format!("{sign} {}", w.hop(&h.hop)))
@@ -165,9 +180,11 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
         }
     }
     writeln!(io.out, "  {line}")?;
-    if r.path.iter().any(|h| h.state == "not_looked_at") {
-        let legend = format!("· {}", w.state("not_looked_at"));
-        writeln!(io.out, "  {}", p.with("2", &legend))?;
+    for (sign, state) in [("·", "not_looked_at"), ("×", "fails")] {
+        if r.path.iter().any(|h| h.state == state) {
+            let legend = format!("{sign} {}", w.state(state));
+            writeln!(io.out, "  {}", p.with("2", &legend))?;
+        }
     }
     if let Some(h) = r.path.iter().find(|h| h.state == "broken") {
         writeln!(
@@ -177,6 +194,31 @@ fn path(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
             w.hop(&h.hop),
             safe(&h.label)
         )?;
+    }
+    Ok(())
+}
+
+/// Where there are several: which work and which do not, and what was left out.
+fn looked_at(r: &Report, w: &Words, p: &Paint, io: &mut Io<'_>) -> Result<()> {
+    if r.conversations.len() > 1 {
+        let title = format!("{} ({})", w.looked_at, r.conversations.len());
+        heading(&title, p, io)?;
+        for c in &r.conversations {
+            let sign = match c.state.as_str() {
+                "works" => "✓",
+                "broken" => "✗",
+                "fails" => "×",
+                _ => "·",
+            };
+            let way = safe(c.conversation.as_str());
+            writeln!(io.out, "  {sign} {way}: {}", safe(&c.says))?;
+        }
+    }
+    if !r.understood.left_out.is_empty() {
+        heading(w.left_out, p, io)?;
+        for l in &r.understood.left_out {
+            writeln!(io.out, "  {}", safe(l.as_str()))?;
+        }
     }
     Ok(())
 }

@@ -36,6 +36,8 @@ pub struct Words {
     pub what: &'static str,
     pub outcome: &'static str,
     pub understood: &'static str,
+    pub looked_at: &'static str,
+    pub left_out: &'static str,
     pub sends_nothing: &'static str,
     pub few_packets: &'static str,
     pub series: &'static str,
@@ -77,6 +79,8 @@ impl Words {
             what: p("What", "内容"),
             outcome: p("Outcome", "结果"),
             understood: p("Understood", "理解为"),
+            looked_at: p("Conversations looked at", "已检查的会话"),
+            left_out: p("Not looked at", "未检查"),
             sends_nothing: p("sends nothing", "不发包"),
             few_packets: p("a few packets", "少量报文"),
             series: p("tens of packets", "数十报文"),
@@ -104,6 +108,11 @@ impl Words {
             "ok" => self.lang.pick("ok", "正常"),
             "broken" => self.lang.pick("broken", "故障"),
             "at_risk" => self.lang.pick("at risk", "有风险"),
+            "fails" => self
+                .lang
+                .pick("fails here, cause elsewhere", "此处失败，根因在别处"),
+            "works" => self.lang.pick("works", "正常"),
+            "unknown" => self.lang.pick("unknown", "未知"),
             "not_looked_at" => self.lang.pick("not looked at", "未检查"),
             other => other,
         }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # 用常用工具完成的同一排查。不做修改，但每次 in_pod 会增加一个临时容器。
 # "gallery gets connection errors from thumbnails"
-# media/Pod/gallery-fbcd8bd4f-s2phc to media/Service/thumbnails:80 (TCP)
+# media/Pod/gallery-fbcd8bd4f-s2phc 到 media/Service/thumbnails:80（TCP）
 # netshoot 0.1.0, world, 2026-11-26T14:56:26.541Z
 set -u
 IMAGE=${IMAGE:-nicolaka/netshoot}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # 用常用工具完成的同一排查。不做修改，但每次 in_pod 会增加一个临时容器。
 # "dialer cannot connect to contacts"
-# crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP)
+# crm/Pod/dialer-79989b968d-5g5vq 到 crm/Service/contacts:8080（TCP）
 # netshoot 0.1.0, world, 2026-11-26T14:55:57.064Z
 set -u
 IMAGE=${IMAGE:-nicolaka/netshoot}

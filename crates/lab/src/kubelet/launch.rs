@@ -50,7 +50,7 @@ pub(crate) fn behaviour(
         && container == "coredns"
     {
         let health = |port: u16| json!({"port": port, "serve": "http"});
-        return json!({"dns": true, "listen": [health(8080), health(8181)]});
+        return json!({"dns": true, "listen": [health(8080), health(8181), health(9153)]});
     }
     json!({})
 }

@@ -81,9 +81,9 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
             container = kill.container
         ),
         text!(
-            "{killed} of {pods} pods OOMKilled, the last one {} ago",
-            "{pods} 个 Pod 中 {killed} 个被 OOMKilled，最近一次在 {} 前",
-            time::age(kill.ago_ms),
+            "{killed} of {pods} pods OOMKilled, the last one {ago}",
+            "{pods} 个 Pod 中 {killed} 个被 OOMKilled，最近一次在{ago:#}",
+            ago = ago(kill.ago_ms),
             killed = kills.len(),
             pods = pods.len()
         ),
@@ -157,11 +157,11 @@ pub fn suspect(view: &View<'_>, out: &mut Findings) {
     let field = "status.containerStatuses.lastState";
     let seen = |p: &Object, k: &Kill| {
         let text = text!(
-            "pod {}: OOMKilled {} ago, {} restarts",
-            "pod {}：{} 前 OOMKilled，重启 {} 次",
+            "pod {}: OOMKilled {ago}, {since}",
+            "pod {}：{ago:#} OOMKilled，{since:#}",
             p.name(),
-            time::age(k.ago_ms),
-            k.restarts
+            ago = ago(k.ago_ms),
+            since = k.since()
         );
         view.fact(HopKind::Backend, p, field, text)
     };
@@ -169,11 +169,11 @@ pub fn suspect(view: &View<'_>, out: &mut Findings) {
         owner.clone(),
         HopKind::Backend,
         text!(
-            "{hit} of {all} pods of {owner} were OOMKilled{limit}, the last one {ago} ago: each time they are away, and stall before",
-            "{owner} 的 {all} 个 Pod 中 {hit} 个被 OOMKilled{limit:#}，最近一次在 {ago} 前：每次都会离线，并在此之前停顿",
+            "{hit} of {all} pods of {owner} were OOMKilled{limit}, the last one {ago}: each time they are away, and stall before",
+            "{owner} 的 {all} 个 Pod 中 {hit} 个被 OOMKilled{limit:#}，最近一次在{ago:#}：每次都会离线，并在此之前停顿",
             hit = killed.len(),
             all = pods.len(),
-            ago = time::age(last.ago_ms)
+            ago = ago(last.ago_ms)
         ),
         seen(pod, last),
     );
@@ -240,13 +240,30 @@ struct Kill {
     away: bool,
 }
 
+/// How long ago, in words: a kill of this very second is no "0s".
+fn ago(ms: i64) -> Text {
+    if ms < 1000 {
+        return text!("just now", "刚刚");
+    }
+    let age = time::age(ms);
+    text!("{age} ago", " {age} 前")
+}
+
 impl Kill {
+    /// What came of it: a container that has not been started again counts no restart yet.
+    fn since(&self) -> Text {
+        match self.restarts {
+            0 if self.away => text!("not started again yet", "尚未重新启动"),
+            n => text!("{n} restarts", "重启 {n} 次"),
+        }
+    }
+
     fn seen(&self, view: &View<'_>, pod: &Object) -> Seen {
         let text = text!(
-            "OOMKilled (exit code 137) {} ago, {} restarts",
-            "{} 前 OOMKilled（退出码 137），重启 {} 次",
-            time::age(self.ago_ms),
-            self.restarts
+            "OOMKilled (exit code 137) {ago}, {since}",
+            "{ago:#} OOMKilled（退出码 137），{since:#}",
+            ago = ago(self.ago_ms),
+            since = self.since()
         );
         let field = "status.containerStatuses.lastState";
         view.fact(HopKind::Backend, pod, field, text)

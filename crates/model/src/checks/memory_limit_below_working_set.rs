@@ -51,13 +51,15 @@ fn run(view: &View<'_>, out: &mut Findings) {
 fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
     let (at_least, proposed, because) = match bound {
         Some(b) => {
+            // They were seen to use all of the limit: what they need is not below it, whatever the fit says.
+            let b = b.max(p.limit);
             let proposed = memory::round_up(b + b / 2);
             (
                 b,
                 proposed,
                 text!(
-                    "the growth bends towards {}; half as much again, since processes stall long before their limit",
-                    "增长趋向于 {}；再加一半，因为进程在到达上限之前很久就会停顿",
+                    "the growth bends towards about {}; half as much again, since processes stall long before their limit",
+                    "增长趋向于约 {}；再加一半，因为进程在到达上限之前很久就会停顿",
                     mebibytes(b)
                 ),
             )

@@ -42,6 +42,7 @@ mod pod_route_missing;
 mod policies;
 mod policy_blocks_dns;
 mod policy_denies_by_default;
+mod port_does_not_speak_tls;
 mod port_is_silent;
 mod port_refuses;
 mod readiness_probe_fails;
@@ -101,6 +102,7 @@ pub const ALL: &[&Check] = &[
     &nothing_listens_on_port::CHECK,
     &port_refuses::CHECK,
     &accept_queue_overflows::CHECK,
+    &port_does_not_speak_tls::CHECK,
     &certificate_expired::CHECK,
     &certificate_name_wrong::CHECK,
     &certificate_not_trusted::CHECK,

@@ -42,6 +42,16 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    /// As people write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        }
+    }
+}
+
 /// What is asked. Times are milliseconds, sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -301,6 +301,12 @@ fn port_named(
 /// `/udp` behind the port where it is not TCP.
 pub fn named_target(topology: &Topology<'_>, text: &str, namespace: &str) -> Result<Target, Text> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    if !scheme.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(text!(
+            "'{scheme}' in '{text}' is no scheme of a URL; say http://HOST/, https://HOST/, svc/NAME:PORT or HOST:PORT",
+            "“{text}”中的“{scheme}”不是 URL 协议；请写作 http://HOST/、https://HOST/、svc/NAME:PORT 或 HOST:PORT"
+        ));
+    }
     let (ns, rest) = match scheme {
         "" => namespaced(topology, rest, namespace),
         _ => (namespace, rest),
@@ -407,7 +413,7 @@ fn of_object(
     for kind in ["Deployment", "StatefulSet", "DaemonSet", "Pod"] {
         let (name, ns) = dotted(topology, host, ns);
         let here = |o: &&Object| o.name() == name && (ns.is_empty() || o.namespace() == ns);
-        if target.scheme.is_empty() && topology.all(kind).iter().any(|o| here(o)) {
+        if topology.all(kind).iter().any(here) {
             return Err(no_address(topology, kind, name, ns, text));
         }
     }

@@ -343,7 +343,7 @@ fn of_namespace(topology: &Topology<'_>, namespace: &str) -> Vec<Conversation> {
             ((*nth, std::cmp::Reverse(pods)), c)
         })
         .collect();
-    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, c)| c).collect()
 }
 

@@ -393,7 +393,7 @@ pub fn strange_names(text: &str, known: &BTreeSet<String>, asked: bool) -> Vec<S
             && bare.contains('-')
             && !bare.split('-').any(str::is_empty);
         let place = end_stands_here(text, &all, i);
-        let common = COMMON.contains(&bare);
+        let common = COMMON.contains(&bare) || FILLERS.contains(&bare);
         let almost = asked
             && place.is_some_and(|p| p == Place::After)
             && word.len() > 3

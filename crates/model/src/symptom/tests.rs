@@ -544,7 +544,7 @@ fn what_is_not_understood_is_asked_back() {
         ),
         (
             "shop",
-            "frontend fails on port 9201",
+            "worker fails on port 9201",
             "",
             "",
             "port 9201 of what",

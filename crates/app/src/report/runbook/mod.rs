@@ -89,7 +89,7 @@ pub fn script(r: &Report, lang: Lang) -> String {
         if step == Step::Deeper {
             deeper::commands(&mut body, r, lang);
         }
-        if step == Step::Inside {
+        if step == Step::Inside && of_a_cluster(r) {
             number += 1;
             let _ = writeln!(b, "\nstep {number} {}", word(objects_title(lang)));
             b.push_str(&objects(r));
@@ -107,10 +107,17 @@ pub fn script(r: &Report, lang: Lang) -> String {
 
 fn head(b: &mut String, r: &Report, lang: Lang) {
     let _ = writeln!(b, "#!/bin/sh");
-    let title = lang.pick(
-        "The same investigation with ordinary tools. It changes nothing, but each in_pod adds an ephemeral container.",
-        "用常用工具完成的同一排查。不做修改，但每次 in_pod 会增加一个临时容器。",
-    );
+    let title = if of_a_cluster(r) {
+        lang.pick(
+            "The same investigation with ordinary tools. It changes nothing, but each in_pod adds an ephemeral container.",
+            "用常用工具完成的同一排查。不做修改，但每次 in_pod 会增加一个临时容器。",
+        )
+    } else {
+        lang.pick(
+            "The same investigation with ordinary tools. It changes nothing.",
+            "用常用工具完成的同一排查。不做修改。",
+        )
+    };
     let _ = writeln!(b, "{}", comment(title));
     if !r.understood.said.is_empty() {
         let _ = writeln!(b, "{}", comment(&format!("\"{}\"", r.understood.said)));
@@ -125,6 +132,10 @@ fn head(b: &mut String, r: &Report, lang: Lang) {
         r.taken_at
     );
     let _ = writeln!(b, "{}", comment(&when));
+    if !of_a_cluster(r) {
+        b.push_str("set -u\n\nstep() { printf '\\n==== %s. %s\\n' \"$1\" \"$2\"; }\n");
+        return;
+    }
     b.push_str(
         r#"set -u
 IMAGE=${IMAGE:-nicolaka/netshoot}
@@ -142,6 +153,15 @@ on_node() {
 }
 "#,
     );
+}
+
+/// A cluster is concerned: an object at one of the ends, or a place in one that was asked from.
+fn of_a_cluster(r: &Report) -> bool {
+    let ends = r
+        .conversation
+        .as_ref()
+        .is_some_and(|c| c.from.is_some() || !matches!(c.to, Destination::Host(_)));
+    ends || r.audit.iter().any(|a| a.probe.from != Vantage::Here)
 }
 
 /// The commands of one step, each with what was seen.

@@ -95,7 +95,8 @@ fn queues(view: &View<'_>, pods: &[&Object], more: &mut Vec<Seen>, chain: &mut V
         ));
     }
     let (lost, of) = view.observed().share();
-    if of > 0 {
+    // Where every request of the last step came back, the losses are told above.
+    if lost > 0 {
         chain.push(text!(
             "{lost} of {of} tries through the Service fail",
             "经 Service 的 {of} 次尝试中 {lost} 次失败"
