@@ -207,6 +207,7 @@ fn in_an_empty_root_every_word_is_there() {
             "find / -maxdepth 1 -type f; echo x > f; gzip f; zcat f.gz; rm f.gz",
             "/n\nx\n",
         ),
+        ("sleep 5 & kill $!; wait $!; echo $?", "143\n"),
         ("exec echo gone", "gone\n"),
         ("sh -c 'ls -d /'; bash -c 'echo $0'", "/\nbash\n"),
         (

@@ -199,7 +199,7 @@ pub fn start(
     if interactive {
         command.process_group(0);
     } else {
-        command.stdin(Stdio::null());
+        command.stdin(nothing()?);
     }
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).unwrap_or(0);
@@ -236,6 +236,14 @@ pub fn start(
     let last = ShellVariable::new(pid.to_string());
     context.shell.set_env_global(LAST, last)?;
     Ok(ExecutionResult::success())
+}
+
+/// Nothing to read: `/dev/null`, and in a root without it a pipe that nobody writes to.
+fn nothing() -> Result<Stdio, std::io::Error> {
+    match File::open("/dev/null") {
+        Ok(file) => Ok(file.into()),
+        Err(_) => Ok(std::io::pipe()?.0.into()),
+    }
 }
 
 fn handing(shell: &Shell<Kind>, source: String, fds: Vec<i32>) -> Result<File, Error> {
