@@ -370,6 +370,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn what_nobody_read_is_known_as_such() {
+        let mut snapshot = ClusterSnapshot::new("dump", "test", 0);
+        for what in ["objects of kind EndpointSlice", "Nodes"] {
+            snapshot.gaps.push(crate::snapshot::Gap {
+                what: Text::same(what),
+                missing: Text::default(),
+                how_to_get: Text::default(),
+            });
+        }
+        let topology = Topology::new(&snapshot);
+        let unread = ["EndpointSlice", "Node", "Pod", "Endpoint"].map(|k| topology.unread(k));
+        assert_eq!(unread, [true, true, false, false]);
+    }
+
+    #[test]
     fn the_domain_is_the_one_that_dns_is_told() {
         for (corefile, domain) in [
             (

@@ -84,8 +84,12 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
         return (u, Vec::new());
     }
     let mut all = conversations(topology, &request.namespace, &from, &to);
-    all.dedup();
+    let mut met = BTreeSet::new();
+    all.retain(|c| met.insert(c.clone()));
     let found = all.len();
+    let whole = from.is_empty() && to.is_empty() && found > 0;
+    let alone = whole.then(|| uncovered(topology, &request.namespace, &all));
+    u.left_out.extend(alone.flatten());
     all.truncate(MOST);
     if found > MOST {
         u.left_out.push(text!(
@@ -93,10 +97,6 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
             "{found} 个会话中的 {} 个：一次最多检查 {MOST} 个，先查涉及 Pod 最多的；可用 --from 或 --to 指定其他会话",
             found - MOST
         ));
-    }
-    if from.is_empty() && to.is_empty() && !all.is_empty() {
-        u.left_out
-            .extend(uncovered(topology, &request.namespace, &all));
     }
     if all.is_empty() {
         u.asked_back.push(nothing_understood(topology, request));
@@ -347,8 +347,8 @@ fn of_namespace(topology: &Topology<'_>, namespace: &str) -> Vec<Conversation> {
     keyed.into_iter().map(|(_, c)| c).collect()
 }
 
-/// Pods that nothing was looked at of: they ask nobody that their settings name, and nobody who was looked at
-/// asks them.
+/// Pods that no conversation concerns: they ask nobody that their settings name, and no Service leads to
+/// them.
 fn uncovered(topology: &Topology<'_>, namespace: &str, all: &[Conversation]) -> Option<Text> {
     let mut covered: BTreeSet<ObjectRef> = BTreeSet::new();
     for c in all {
@@ -382,8 +382,8 @@ fn uncovered(topology: &Topology<'_>, namespace: &str, all: &[Conversation]) -> 
     let names = format!("{}{more}", first.join(", "));
     (pods > 0).then(|| {
         text!(
-            "{pods} pods ({names}): no setting of theirs names a Service, and no Service that was looked at leads to them; say --from or --to to have them looked at",
-            "{pods} 个 Pod（{names}）：其配置没有提到任何 Service，也没有被检查的 Service 指向它们；可用 --from 或 --to 指定"
+            "{pods} pods ({names}): no setting of theirs names a Service, and no Service leads to them; say --from or --to to have them looked at",
+            "{pods} 个 Pod（{names}）：其配置没有提到任何 Service，也没有 Service 指向它们；可用 --from 或 --to 指定"
         )
     })
 }

@@ -627,6 +627,30 @@ fn what_is_not_looked_at_is_said() {
         },
     );
     assert!(u.left_out.is_empty(), "{:?}", u.left_out);
+    // More than fit: how many are left is said, and that pods which only do not fit name nobody is not.
+    let mut snapshot = shop();
+    let urls = (0..30).map(|i| json!({"name": "URL", "value": format!("http://s{i}:80/")}));
+    let mut all = deployment("quiet", "caller", Value::Array(urls.collect()));
+    all.extend((0..30).map(|i| service("quiet", &format!("s{i}"), 80)));
+    all.extend(deployment("quiet", "alone", json!([])));
+    snapshot.objects.extend(all.into_iter().map(Object));
+    let topology = Topology::new(&snapshot);
+    let request = Request {
+        namespace: "quiet".into(),
+        ..Request::default()
+    };
+    let (u, all) = understand(&topology, &request);
+    let left: Vec<String> = u.left_out.iter().map(|t| t.to_string()).collect();
+    assert_eq!((all.len(), left.len()), (24, 2), "{left:?}");
+    assert!(
+        left.iter().any(|l| l.starts_with("6 of 30 conversations")),
+        "{left:?}"
+    );
+    assert!(
+        left.iter()
+            .any(|l| l.starts_with("1 pods (Deployment/alone)")),
+        "{left:?}"
+    );
 }
 
 fn asked_back(u: &crate::report::Understood) -> String {
