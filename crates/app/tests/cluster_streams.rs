@@ -293,6 +293,9 @@ fn kubectl_completes_names_through_us() {
     );
 }
 
+/// Words before `--`, the command of the issue, one that looks at the same, its exit code, what it must show.
+type Line<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str], i32, &'a str);
+
 /// The lines of the issue; a word that is not there yet says so, and another one looks at the same.
 #[test]
 fn the_lines_that_the_plugin_was_made_for() {
@@ -300,7 +303,7 @@ fn the_lines_that_the_plugin_was_made_for() {
     let space = cluster.namespace("lines");
     let pod = web(&space);
     let address = space.field(&format!("pod/{pod}"), "{.status.podIP}");
-    let lines: [(&[&str], &[&str], &[&str], i32, &str); 4] = [
+    let lines: [Line<'_>; 4] = [
         (
             &["run", "tmp-shell"],
             &[
