@@ -184,7 +184,8 @@ fn tracked<'a>(
                 && e.reply_source.ip() == local.address
                 && client.contains(&e.source.ip())
         })
-        .max_by_key(|e| !e.unreplied)
+        // Connections from before the setting changed keep their replies for minutes: what has none decides.
+        .max_by_key(|e| e.unreplied)
         .map(|e| (answered, e))
 }
 
@@ -219,8 +220,8 @@ A Service whose address fails for a client while an endpoint on the client's own
 
 ## What proves it
 
-Client and endpoint are behind one bridge, the setting is 0 or does not exist, and conntrack has seen no reply to the connection that
-it sent to that endpoint. Where pods are routed and not bridged the setting means nothing.
+Client and endpoint are behind one bridge, the setting is 0 or does not exist, and conntrack has seen no reply to a connection that
+it sent to that endpoint; older connections, from before the setting changed, may have theirs. Where pods are routed and not bridged the setting means nothing.
 
 ## What to do
 
@@ -242,6 +243,29 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
 - {from: {node: {name: a}}, question: links, answer: {links: [{index: 3, name: cni0, kind: bridge, up: true, carrier: true, addresses: [10.244.1.1/24]}]}}
 - {from: {node: {name: a}}, question: {sysctls: {names: [net.bridge.bridge-nf-call-iptables, net.bridge.bridge-nf-call-ip6tables]}}, answer: {sysctls: {net.bridge.bridge-nf-call-iptables: "0", net.bridge.bridge-nf-call-ip6tables: "0"}}}
+```
+```finding
+bridge-skips-filter Node/a
+  because on node a packets between pods skip the packet filter (net.bridge.bridge-nf-call-iptables = 0 on node a): answers come from the pod's own address
+```
+
+A connection from before has its replies, the new one has none:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+- {from: {node: {name: a}}, question: links, answer: {links: [{index: 3, name: cni0, kind: bridge, up: true, carrier: true, addresses: [10.244.1.1/24]}]}}
+- {from: {node: {name: a}}, question: {sysctls: {names: [net.bridge.bridge-nf-call-iptables, net.bridge.bridge-nf-call-ip6tables]}}, answer: {sysctls: {net.bridge.bridge-nf-call-iptables: "0", net.bridge.bridge-nf-call-ip6tables: "0"}}}
+- {from: {node: {name: a}}, question: {conntrack: {to: 10.96.0.9}}, answer: {conntrack: {count: 2, max: 65536, stats: {}, entries: [{protocol: tcp, state: TIME_WAIT, source: "10.244.1.2:40000", destination: "10.96.0.9:80", reply_source: "10.244.1.3:8080", reply_destination: "10.244.1.2:40000", unreplied: false}, {protocol: tcp, state: SYN_SENT, source: "10.244.1.2:40004", destination: "10.96.0.9:80", reply_source: "10.244.1.3:8080", reply_destination: "10.244.1.2:40004", unreplied: true}]}}}
 ```
 ```finding
 bridge-skips-filter Node/a
@@ -298,7 +322,7 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-客户端与端点在同一网桥之后；该参数为 0 或不存在；且 conntrack 没有看到发往该端点的连接的应答。若 Pod 经路由而非网桥相连，该参数没有意义。
+客户端与端点在同一网桥之后；该参数为 0 或不存在；且 conntrack 没有看到某条发往该端点的连接的应答；参数改变之前的旧连接可能有应答。若 Pod 经路由而非网桥相连，该参数没有意义。
 
 ## 怎么办
 
