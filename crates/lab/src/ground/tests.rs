@@ -291,12 +291,15 @@ fn cables_do_what_they_are_told() {
         assert!(reaches(1));
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(40), "{network}: {took:?}");
-        // A third of the packets: some get through, some do not.
+        // A third of the packets: some get through, some do not. TCP sends again, so two of three exchanges work; that
+        // forty end the same way is out of question.
         cable(&|c| c.loss_percent = 34);
-        let got = (0..12).filter(|_| reaches(1)).count();
+        let mut ends = (0..40).map(|_| reaches(1));
+        let first = ends.next();
+        let other = ends.find(|end| Some(*end) != first);
         assert!(
-            (1..12).contains(&got),
-            "{network}: {got} of 12 over a lossy cable"
+            other.is_some(),
+            "{network}: all of 40 {first:?} over a lossy cable"
         );
     }
 }
