@@ -29,7 +29,20 @@ impl Drop for Folder {
     }
 }
 
+/// Two worlds at a time are well, but a remedy that is verified by the silence of its world has the machine for itself.
+static MACHINE: std::sync::RwLock<()> = std::sync::RwLock::new(());
+
 fn run(words: &[&str]) -> Output {
+    let _shared = MACHINE.read();
+    start(words)
+}
+
+fn run_alone(words: &[&str]) -> Output {
+    let _alone = MACHINE.write();
+    start(words)
+}
+
+fn start(words: &[&str]) -> Output {
     Command::new(PROGRAM)
         .args(words)
         .env("LC_ALL", "C")
@@ -82,7 +95,11 @@ fn ask(world: &str, more: &[&str]) -> Value {
         "json",
     ];
     words.extend(more);
-    json_of(&run(&words))
+    if more.contains(&"--verify") {
+        json_of(&run_alone(&words))
+    } else {
+        json_of(&run(&words))
+    }
 }
 
 /// One of each layer; the bench runs all of them.
@@ -413,6 +430,7 @@ fn worlds_stand_without_root_too() {
         .args(["-R", "a+rX", dir.0.to_str().unwrap()])
         .status()
         .unwrap();
+    let _shared = MACHINE.read();
     let only = "listens-on-loopback,node-does-not-forward,default-deny-without-allow";
     let out = Command::new("setpriv")
         .args([
