@@ -76,9 +76,10 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
         _ if call.body_bytes > 0 => "POST",
         _ => "GET",
     };
-    // Replicas do not call in step.
-    let phase = Random::new(hash(&shared.name)).below(call.every_ms.clamp(1, 1000));
-    std::thread::sleep(Duration::from_millis(phase));
+    // Callers do not call in step: not at first, and not after they have all waited for the same answer.
+    let mut random = Random::new(hash(&shared.name));
+    let every = call.every_ms.max(1);
+    std::thread::sleep(Duration::from_millis(random.below(every.min(1000))));
     let mut fine = None;
     loop {
         shared.gate.pass();
@@ -94,7 +95,7 @@ pub(super) fn again_and_again(call: &Call, shared: &Arc<Shared>) {
             Ok(_) => {}
         }
         fine = Some(now.is_ok());
-        std::thread::sleep(Duration::from_millis(call.every_ms.max(1)));
+        std::thread::sleep(Duration::from_millis(every / 2 + random.below(every + 1)));
     }
 }
 
