@@ -13,6 +13,7 @@ mod io;
 #[cfg(test)]
 mod laws;
 mod report;
+mod tools;
 mod version;
 mod words;
 mod wrong;
@@ -62,8 +63,13 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
 }
 
-/// Runs the shell or a small tool where the command line names one: they read their own arguments, of any bytes.
+/// Runs a network tool, the shell or a small tool where the command line names one: they read their own arguments, of any bytes.
 fn small_tool(given: &[OsString]) -> Option<ExitCode> {
+    if let Some((tool, args)) = tools::called(given) {
+        return Some(ExitCode::from(
+            u8::try_from(tool.start(args) & 0xff).unwrap_or(255),
+        ));
+    }
     let (word, by, args) = netshoot_shell::called(given)?;
     // A first word that is ours first: `netshoot install` makes links, a link called `install` copies files.
     if by == By::FirstWord && applets::named(word.name).is_some() {
@@ -106,6 +112,9 @@ fn start(args: &[String]) -> i32 {
         )
         .map(OsString::from)
         .collect();
+    if let Some((tool, args)) = tools::called(&given) {
+        return tool.start(args);
+    }
     if let Some((word, by, args)) = netshoot_shell::called(&given)
         && applets::named(word.name).is_none()
     {
@@ -277,6 +286,7 @@ fn complain(e: &clap::Error, io: &mut Io<'_>) -> i32 {
 fn unknown(word: &str, e: &clap::Error, lang: Lang) -> String {
     let own = applets::ALL.iter().map(|a| a.name);
     let all: Vec<&str> = own
+        .chain(tools::ALL.iter().map(|t| t.name))
         .chain(netshoot_shell::ALL.iter().map(|w| w.name))
         .collect();
     let near = match e.get(ContextKind::SuggestedSubcommand) {
@@ -343,7 +353,7 @@ pub fn command(lang: Lang) -> Command {
         .arg_required_else_help(true)
         .arg(lang_arg)
         .arg(version)
-        .after_help(applets::tools(lang))
+        .after_help(applets::tool_names(lang))
         .subcommands(words);
     in_language(whole, lang)
 }

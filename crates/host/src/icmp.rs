@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Pause between the echo requests of a series.
-const INTERVAL: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A socket that sends echo requests to one address.
 pub struct Echo {
@@ -247,7 +247,7 @@ fn denied(error: Error) -> Error {
     }
 }
 
-/// Sends `count` requests, 50 ms apart, each with its own patience. The error is a gap.
+/// Sends `count` requests, 20 ms apart, each with its own patience. The error is a gap.
 pub fn series(to: IpAddr, count: u32, timeout_ms: u32) -> Result<Vec<Attempt>, Error> {
     let count = usize::from(u16::try_from(count).unwrap_or(u16::MAX));
     let echo = match Echo::open(to)? {

@@ -11,7 +11,7 @@ mod rewrite;
 mod signals;
 
 use crate::own;
-use crate::shelf::ALL;
+use crate::shelf::{ALL, NEIGHBOURS};
 use brush_core::openfiles::OpenFile;
 use brush_core::{ProfileLoadBehavior, RcLoadBehavior, Shell, ShellVariable};
 use brush_interactive::{
@@ -363,11 +363,9 @@ fn know_own_words(shell: &mut Shell<Kind>) {
     let Some(file) = own::file() else {
         return;
     };
-    for word in ALL {
-        if shell.find_first_executable_in_path(word.name).is_none() {
-            shell
-                .program_location_cache_mut()
-                .set(word.name, file.clone());
+    for name in ALL.iter().map(|w| w.name).chain(NEIGHBOURS.iter().copied()) {
+        if shell.find_first_executable_in_path(name).is_none() {
+            shell.program_location_cache_mut().set(name, file.clone());
         }
     }
 }

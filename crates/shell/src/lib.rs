@@ -27,5 +27,5 @@ mod term;
 mod vi;
 pub mod word;
 
-pub use shelf::{ALL, called, named};
+pub use shelf::{ALL, NEIGHBOURS, called, named};
 pub use word::{By, Word};

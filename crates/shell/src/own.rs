@@ -29,7 +29,8 @@ pub fn in_path(name: &str) -> bool {
 
 /// A command by name: where `PATH` has none, this program under that name.
 pub fn command(name: &str) -> Command {
-    let own = crate::named(OsStr::new(name)).is_some() && !in_path(name);
+    let known = crate::named(OsStr::new(name)).is_some() || crate::NEIGHBOURS.contains(&name);
+    let own = known && !in_path(name);
     match file().filter(|_| own) {
         Some(file) => {
             let mut c = Command::new(file);

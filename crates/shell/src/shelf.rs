@@ -41,6 +41,10 @@ pub fn called(args: &[OsString]) -> Option<(&'static Word, By, Vec<OsString>)> {
     Some((w, By::FirstWord, args.get(1..).unwrap_or_default().to_vec()))
 }
 
+/// Names that the program answers to beside these: tools that live in another room. The shell finds them as it
+/// finds its own.
+pub const NEIGHBOURS: &[&str] = &["whois"];
+
 const COREUTILS: &str = "GNU coreutils";
 
 /// All words.

@@ -1,8 +1,9 @@
 //! Laws of the shelf: unique, in both languages, reachable by every way, documented.
 
-use super::{ALL, Applet, completion, explain};
+use super::{ALL, Applet, completion, explain, toolbox};
 use crate::golden;
 use crate::io::Lang;
+use crate::tools;
 use netshoot_host::probes;
 use netshoot_lab::labs::LABS;
 use netshoot_model::checks;
@@ -183,6 +184,16 @@ fn pages_in(lang: Lang) -> BTreeMap<String, String> {
         let about = lang.pick(a.about, a.about_zh);
         let _ = writeln!(index, "- [{0}](commands/{0}.md): {about}", a.name);
         pages.insert(format!("commands/{}.md", a.name), help_page(a, lang));
+    }
+    let _ = writeln!(index, "\n## {}\n", lang.pick("Network tools", "网络工具"));
+    for t in tools::ALL {
+        let about = lang.pick(t.about, t.about_zh);
+        let _ = writeln!(
+            index,
+            "- [{0}](applets/{0}.md): {about} ({1})",
+            t.name, t.stands_for
+        );
+        pages.insert(format!("applets/{}.md", t.name), toolbox::page(t, lang));
     }
     let _ = writeln!(
         index,

@@ -23,12 +23,14 @@ mod laws;
 mod man;
 mod probes;
 mod run;
+mod toolbox;
 mod undeploy;
 mod version;
 
 pub use probes::harm;
 
 use crate::io::{Io, Lang};
+use crate::tools;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 
@@ -64,6 +66,7 @@ pub const ALL: &[&Applet] = &[
     &probes::APPLET,
     &explain::APPLET,
     &here::APPLET,
+    &toolbox::APPLET,
     &completion::APPLET,
     &man::APPLET,
     &image::APPLET,
@@ -81,7 +84,8 @@ pub fn named(word: &str) -> Option<&'static Applet> {
 pub fn links() -> Vec<&'static str> {
     // kubectl runs kubectl-NAME as `kubectl NAME`.
     let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
-    let tools = netshoot_shell::ALL.iter().map(|w| w.name);
+    let own = tools::ALL.iter().map(|t| t.name);
+    let tools = own.chain(netshoot_shell::ALL.iter().map(|w| w.name));
     [
         "netshoot",
         "kubectl-netshoot",
@@ -97,38 +101,52 @@ pub fn links() -> Vec<&'static str> {
 
 /// The parser with the shell and its tools as words too, for those who list words: they read their own arguments.
 fn with_tools(whole: Command, lang: Lang) -> Command {
-    let tools = netshoot_shell::ALL
+    let small = netshoot_shell::ALL
         .iter()
-        .filter(|w| named(w.name).is_none() && w.name != "[");
-    whole.subcommands(tools.map(|w| {
-        Command::new(w.name)
-            .about(lang.pick(w.about, w.about_zh))
-            .override_usage(format!("{} [ARGUMENTS]", w.name))
+        .filter(|w| named(w.name).is_none() && w.name != "[")
+        .map(|w| (w.name, w.about, w.about_zh, w.stands_for));
+    let own = tools::ALL.iter();
+    let own = own.map(|t| (t.name, t.about, t.about_zh, t.stands_for));
+    whole.subcommands(own.chain(small).map(|(name, en, zh, stands_for)| {
+        Command::new(name)
+            .about(lang.pick(en, zh))
+            .override_usage(format!("{name} [ARGUMENTS]"))
             .after_help(format!(
-                "{} {}",
+                "{} {stands_for}",
                 lang.pick(
                     "Its options, output and exit codes are those of",
                     "选项、输出与退出码同"
                 ),
-                w.stands_for
             ))
     }))
 }
 
-/// The names of the shell and its tools, for the end of the help.
-pub fn tools(lang: Lang) -> String {
-    let mut text = lang
-        .pick("The shell and its tools:", "命令解释器与小工具：")
-        .to_string();
+/// The names of the tools, and of the shell and its own, for the end of the help.
+pub fn tool_names(lang: Lang) -> String {
+    let network = tools::ALL.iter().map(|t| t.name);
+    let small = netshoot_shell::ALL.iter().map(|w| w.name);
+    format!(
+        "{}\n\n{}",
+        filled(lang.pick("Network tools:", "网络工具："), network),
+        filled(
+            lang.pick("The shell and its tools:", "命令解释器与小工具："),
+            small
+        ),
+    )
+}
+
+/// A heading and words, in lines of 90 letters.
+fn filled(heading: &str, words: impl Iterator<Item = &'static str>) -> String {
+    let mut text = heading.to_string();
     let mut width = usize::MAX;
-    for w in netshoot_shell::ALL {
-        if width.saturating_add(w.name.len()) > 90 {
+    for word in words {
+        if width.saturating_add(word.len()) > 90 {
             text.push_str("\n ");
             width = 1;
         }
         text.push(' ');
-        text.push_str(w.name);
-        width += w.name.len() + 1;
+        text.push_str(word);
+        width += word.len() + 1;
     }
     text
 }
@@ -137,12 +155,16 @@ pub fn tools(lang: Lang) -> String {
 fn at_hand(lang: Lang) -> String {
     let own = ALL.iter().filter(|a| a.link).map(|a| a.name);
     let own = own.collect::<Vec<_>>().join(", ");
-    let (tools, number) = (
+    let own = tools::ALL
+        .iter()
+        .map(|t| t.name)
+        .fold(own, |line, name| line + ", " + name);
+    let (small, number) = (
         lang.pick("bash and small tools", "bash 与小工具"),
         netshoot_shell::ALL.len(),
     );
     let rest = lang.pick("all words: netshoot --help", "全部子命令：netshoot --help");
-    format!("{own}, {tools} ({number}); {rest}")
+    format!("{own}, {small} ({number}); {rest}")
 }
 
 /// `-o text|json`, as every list has it.

@@ -33,6 +33,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("app/src/faces/verify.rs", "remedy_in", "app/src/fuzz.rs"),
     ("app/src/main.rs", "command", "app/src/fuzz.rs"),
+    ("app/src/tools/getopt.rs", "read", "app/src/fuzz.rs"),
     (
         "host/src/authorities.rs",
         "given",

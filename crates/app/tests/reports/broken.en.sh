@@ -55,6 +55,14 @@ in_pod production user-service-65b6d4db96-9sg4m mtr --tcp --port 8080 -Z 1 -f 10
 # while this listens, send a request from another terminal; repeated sequence numbers are retransmissions
 in_pod production user-service-65b6d4db96-9sg4m timeout 10 tcpdump -ni any -c 200 'host 10.96.85.7 and port 8080'
 # could not be asked: not in the recording
+on_node node-b ping -c 40 -i 0.2 -W 1 10.90.0.11
+# could not be asked: not in the recording
+on_node node-b ping -c 40 -i 0.2 -W 1 10.90.0.13
+# could not be asked: not in the recording
+on_node node-c ping -c 40 -i 0.2 -W 1 10.90.0.11
+# could not be asked: not in the recording
+on_node node-c ping -c 40 -i 0.2 -W 1 10.90.0.12
+# could not be asked: not in the recording
 in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.3
 # could not be asked: not in the recording
 in_pod production user-service-65b6d4db96-9sg4m ping -c 40 -i 0.2 -W 1 10.244.1.4
@@ -180,6 +188,10 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 # Could not be checked: ICMP echo to 10.244.2.3, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
 # Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
 # Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.90.0.11, 40 times from node node-b: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.90.0.11, 40 times from node node-c: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.90.0.12, 40 times from node node-c: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.90.0.13, 40 times from node node-b: the answer is not in the recording
 # Could not be checked: conntrack table from node node-b: the answer is not in the recording
 # Could not be checked: conntrack table from node node-c: the answer is not in the recording
 # Could not be checked: routes from node node-b: the answer is not in the recording

@@ -70,6 +70,14 @@ in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.1.
 in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.2.3
 # 未能探测： not in the recording
 in_pod production user-service-65b6d4db96-w9fts ping -c 40 -i 0.2 -W 1 10.244.3.2
+# 未能探测： not in the recording
+on_node node-b ping -c 40 -i 0.2 -W 1 10.90.0.11
+# 未能探测： not in the recording
+on_node node-b ping -c 40 -i 0.2 -W 1 10.90.0.13
+# 未能探测： not in the recording
+on_node node-c ping -c 40 -i 0.2 -W 1 10.90.0.11
+# 未能探测： not in the recording
+on_node node-c ping -c 40 -i 0.2 -W 1 10.90.0.12
 # 所见： 客户端抓包 1500 毫秒：87 个连接中有 3 个共 3 次 TCP 重传，14 次握手毫无应答
 in_pod production user-service-65b6d4db96-w9fts timeout 2 tcpdump -ni any 'port 8080'
 in_pod production user-service-65b6d4db96-w9fts ping -c 3 -i 0.2 -W 1 10.244.1.3
@@ -180,6 +188,10 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 # 未能检查： ICMP echo 到 10.244.2.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
 # 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
 # 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.90.0.11，40 次（自 节点 node-b）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.90.0.11，40 次（自 节点 node-c）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.90.0.12，40 次（自 节点 node-c）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.90.0.13，40 次（自 节点 node-b）: 录制文件中没有该答案
 # 未能检查： conntrack 表（自 节点 node-b）: 录制文件中没有该答案
 # 未能检查： conntrack 表（自 节点 node-c）: 录制文件中没有该答案
 # 未能检查： 路由表（自 节点 node-b）: 录制文件中没有该答案

@@ -58,13 +58,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
     if client.is_empty() || view.path.service.is_none() || !now_and_then(view) {
         return;
     }
-    // ICMP takes the same way and meets no listener: whoever loses echoes loses them on the way.
-    let Some((server, first)) = lossy_endpoint(view) else {
-        return;
-    };
-    if server == *client {
-        return;
-    }
+    // Both series in one batch: whoever loses packets is asked for long enough as it is.
     let peers: Vec<(String, Tally<'_>)> = view
         .topology
         .all("Node")
@@ -78,6 +72,13 @@ fn run(view: &View<'_>, out: &mut Findings) {
             Some((n, t))
         })
         .collect();
+    // ICMP takes the same way and meets no listener: whoever loses echoes loses them on the way.
+    let Some((server, first)) = lossy_endpoint(view) else {
+        return;
+    };
+    if server == *client {
+        return;
+    }
     let at_server = peers.iter().find(|(n, t)| *n == server && t.lossy());
     let Some((_, between)) = at_server else {
         return;

@@ -160,7 +160,7 @@ pub enum Question {
     Echo {
         /// Destination.
         to: IpAddr,
-        /// How many, 50 ms apart.
+        /// How many, 20 ms apart.
         count: u32,
         /// Patience for each.
         timeout_ms: u32,

@@ -1,0 +1,121 @@
+//! The shelf of tools: network tools under their usual names, each a file with a `pub const TOOL`. A tool reads its own
+//! command line, prints what the original prints and exits with its codes; where it must differ, its page says so.
+//!
+//! To add one: a file, its `mod` line, its line in [`ALL`], its name in `netshoot_shell::NEIGHBOURS`, its page
+//! (`pages/NAME.md`) and its cases (`cases/NAME.txt`); the laws say what is missing.
+//!
+//! A tool and a probe share one function: what asks the network lives in `host`, what reads its answer in `wire`.
+
+pub mod getopt;
+#[cfg(test)]
+mod laws;
+mod whois;
+
+use crate::io::{Io, Lang};
+use crate::{NOBODY_READS, nobody_reads, report};
+use anyhow::Result;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// What a tool is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Names and addresses.
+    Names,
+}
+
+impl Group {
+    /// For tables.
+    pub fn title(self, lang: Lang) -> &'static str {
+        match self {
+            Group::Names => lang.pick("names", "名称解析"),
+        }
+    }
+}
+
+/// One tool.
+pub struct Tool {
+    /// What people type.
+    pub name: &'static str,
+    /// The original whose flags, output and exit codes it has, as Debian 12 has it.
+    pub stands_for: &'static str,
+    /// What it is for.
+    pub group: Group,
+    /// Named by the mission: 15 cases against the original, else 8.
+    pub tier: u8,
+    /// One line, English.
+    pub about: &'static str,
+    /// One line, Chinese.
+    pub about_zh: &'static str,
+    /// Its page: what it is in both languages, `## Examples`, `## Differences`.
+    pub page: &'static str,
+    /// Command lines that were run by ours and by the original in the same network with the same result, one a line.
+    /// `[PLACE]` says where the next ones run, `#` begins a remark.
+    pub cases: &'static str,
+    /// Does it with the arguments behind its name; gives the exit code.
+    pub run: fn(&[OsString], &mut Io<'_>) -> Result<i32>,
+}
+
+/// All tools, by group.
+pub const ALL: &[&Tool] = &[&whois::TOOL];
+
+/// The tool of that name.
+pub fn named(name: &OsStr) -> Option<&'static Tool> {
+    ALL.iter().copied().find(|t| name == t.name)
+}
+
+/// The tool that a command line asks for, by a link or by its first word, and what is behind its name.
+pub fn called(args: &[OsString]) -> Option<(&'static Tool, &[OsString])> {
+    let own = Path::new(args.first()?).file_name()?;
+    if let Some(tool) = named(own) {
+        return Some((tool, args.get(1..)?));
+    }
+    Some((named(args.get(1)?)?, args.get(2..)?))
+}
+
+impl Tool {
+    /// Runs it with the process's streams; gives the exit code.
+    pub fn start(&self, args: &[OsString]) -> i32 {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let lang = crate::io::choose_lang(None);
+        Io::standard(lang, |io| {
+            let result = (self.run)(args, io).and_then(|code| {
+                io.out.flush()?;
+                Ok(code)
+            });
+            match result {
+                Ok(code) => code,
+                Err(e) if nobody_reads(&e) => NOBODY_READS,
+                Err(e) => {
+                    let said = report::safe(&format!("{e:#}"));
+                    let _ = writeln!(io.err, "{}: {said}", self.name);
+                    crate::COULD_NOT
+                }
+            }
+        })
+    }
+
+    /// What differs from the original on purpose, one sentence each, as the page has it.
+    pub fn differences(&self) -> Vec<&'static str> {
+        let behind = self
+            .page
+            .split_once("\n## Differences\n")
+            .map_or("", |p| p.1);
+        let own = behind.split("\n## ").next().unwrap_or_default();
+        own.lines().filter_map(|l| l.strip_prefix("- ")).collect()
+    }
+
+    /// Its cases: where, and the command line.
+    pub fn lines(&self) -> Vec<(&'static str, &'static str)> {
+        let mut place = "";
+        let mut lines = Vec::new();
+        for line in self.cases.lines().map(str::trim) {
+            match line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+                Some(at) => place = at,
+                None if line.is_empty() || line.starts_with('#') => {}
+                None => lines.push((place, line)),
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,90 @@
+//! Network tools against the originals: every line of `src/tools/cases/NAME.txt` is run by ours and by Debian's in the
+//! same network; standard output, standard error and exit code are compared after what must vary was masked.
+//!
+//! A place (`[PLACE]` in those files) is a network namespace with what answers there: `oracle/ground.rs`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "oracle/ground.rs"]
+mod ground;
+#[path = "oracle/masks.rs"]
+mod masks;
+
+use ground::Ground;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Of one case: place, line.
+type Case = (String, String);
+
+fn cases(tool: &str) -> Vec<Case> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tools/cases/{tool}.txt"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut place = String::new();
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        match line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            Some(at) => place = at.to_string(),
+            None if line.is_empty() || line.starts_with('#') => {}
+            None => found.push((place.clone(), line.to_string())),
+        }
+    }
+    found
+}
+
+/// Runs all cases of a tool; the test of its name.
+fn prove(tool: &str) {
+    if let Some(missing) = ground::missing(tool) {
+        println!("SKIPPED: {tool} against the original: {missing}");
+        return;
+    }
+    let mut by_place: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (place, line) in cases(tool) {
+        by_place.entry(place).or_default().push(line);
+    }
+    let (mut proved, mut wrong) = (0, Vec::new());
+    for (place, lines) in by_place {
+        let ground = Ground::of(&place);
+        for line in lines {
+            let theirs = masks::masked(tool, &ground.original(&line));
+            let ours = masks::masked(tool, &ground.ours(&line));
+            if theirs == ours {
+                proved += 1;
+            } else {
+                wrong.push(format!(
+                    "---- [{place}] {line}\n{}",
+                    difference(&theirs, &ours)
+                ));
+            }
+        }
+    }
+    println!("oracle: {tool}: {proved} cases proved");
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// What the one has and the other has not.
+fn difference(theirs: &ground::Said, ours: &ground::Said) -> String {
+    let mut text = String::new();
+    if theirs.code != ours.code {
+        text += &format!("exit code: original {}, ours {}\n", theirs.code, ours.code);
+    }
+    for (what, a, b) in [
+        ("out", &theirs.out, &ours.out),
+        ("err", &theirs.err, &ours.err),
+    ] {
+        if a != b {
+            text += &format!("original {what}:\n{a}\nour {what}:\n{b}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn whois() {
+    prove("whois");
+}
