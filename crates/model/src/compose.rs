@@ -443,6 +443,12 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy, lang: Lang) -> RemedyReport {
         Destination::Host(h) if h.contains(':') => format!("[{h}]:{}", c.port),
         Destination::Host(h) => format!("{h}:{}", c.port),
     };
+    // What was asked as a URL is asked as one again.
+    let to = match (&c.to, &c.http) {
+        (Destination::Host(_), Some(path)) if c.tls => format!("https://{to}{path}"),
+        (Destination::Host(_), Some(path)) => format!("http://{to}{path}"),
+        _ => to,
+    };
     let to = quote(&to);
     let way = path.describe();
     RemedyReport {

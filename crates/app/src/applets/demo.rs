@@ -45,8 +45,8 @@ fn run(_: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     }
     writeln!(io.out)?;
     io.out.flush()?;
-    let worlds = lab::worlds(None)?;
-    let world = lab::named(&worlds, WORLD)?;
+    let worlds = lab::worlds(None, io.lang)?;
+    let world = lab::named(&worlds, WORLD, io.lang)?;
     let chosen = lab::Chosen {
         world,
         seed: 0,

@@ -246,7 +246,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         };
         return cluster::run(&options, io);
     }
-    let worlds = lab::worlds(labs.as_deref())?;
+    let worlds = lab::worlds(labs.as_deref(), io.lang)?;
     if word == "list" {
         return lab::list(&worlds, json, io);
     }
@@ -264,7 +264,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         return bench::run(&worlds, &options, io);
     }
     let chosen = lab::Chosen {
-        world: lab::named(&worlds, &text("name"))?,
+        world: lab::named(&worlds, &text("name"), io.lang)?,
         seed: number("seed"),
         hashed: ["run", "ask"].contains(&word) && m.get_flag("hashed"),
         twin: text("twin"),

@@ -41,17 +41,22 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         let Some(below) = command.find_subcommand(word) else {
             let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
             let near = nearest(word, &names);
-            let known = if near.is_empty() {
-                names.join(", ")
-            } else {
-                near.join(", ")
+            let there = io.lang.pick("there is", "可用：");
+            let hint = match (near.is_empty(), called.as_str()) {
+                (true, "netshoot") => {
+                    format!(
+                        "{} netshoot --help",
+                        io.lang.pick("all words:", "全部子命令：")
+                    )
+                }
+                (true, _) => format!("{there} {}", names.join(", ")),
+                (false, _) => format!("{there} {}", near.join(", ")),
             };
             writeln!(
                 io.err,
-                "netshoot man: {} {}; {} {known}",
+                "netshoot man: {} {}; {hint}",
                 io.lang.pick("there is no word", "没有子命令"),
-                safe(word),
-                io.lang.pick("there is", "可用：")
+                safe(word)
             )?;
             return Ok(USAGE);
         };

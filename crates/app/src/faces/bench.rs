@@ -3,7 +3,7 @@
 //! user would start it.
 
 use super::lab::{NOT_CARRIED_OUT, STATS};
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use netshoot_lab::vary;
@@ -113,8 +113,11 @@ pub fn run(worlds: &[World], options: &Options, io: &mut Io<'_>) -> Result<i32> 
         .collect();
     if chosen.is_empty() {
         return Err(Wrong::usage(format!(
-            "no world is called {}; see netshoot lab list",
-            options.only
+            "{} {}; {}",
+            io.lang.pick("no world is called", "没有此场景："),
+            options.only,
+            io.lang
+                .pick("see netshoot lab list", "参见 netshoot lab list")
         )));
     }
     let runs = plan(&chosen, worlds, options);
@@ -441,6 +444,10 @@ fn print(f: &Figures, io: &mut Io<'_>) -> Result<()> {
         "{:<6} {:<36} {:>5} {:>6} {:>6} {:>6} {:>8} {:>8} {:>8} {:>7}",
         "kind", "world", "runs", "first", "top3", "wrong", "unknown", "p50 ms", "p95 ms", "probes"
     )?;
+    if io.lang == Lang::Zh {
+        let says = "列：故障编号、场景、次数、首位正确、前三含正确、错误、无法判断、耗时中位数与 95 分位（毫秒）、探测次数";
+        writeln!(io.out, "{says}")?;
+    }
     for k in &f.kinds {
         writeln!(
             io.out,
@@ -458,25 +465,27 @@ fn print(f: &Figures, io: &mut Io<'_>) -> Result<()> {
         )?;
     }
     let t = &f.total;
-    writeln!(
-        io.out,
-        "twins: {} runs, {} false alarms, {} said healthy",
-        f.twins.runs, f.twins.false_alarms, f.twins.healthy_said
-    )?;
-    writeln!(
-        io.out,
-        "total: right first {:.1} %, p50 {} ms, p95 {} ms, peak memory {:.1} MiB",
-        t.first_share * 100.0,
-        t.p50_ms,
-        t.p95_ms,
-        t.peak_rss_mib
-    )?;
-    if t.errors > 0 {
-        writeln!(
-            io.out,
-            "errors: {} runs gave no result and are in none of these figures",
-            t.errors
-        )?;
+    let (runs, alarms, healthy) = (f.twins.runs, f.twins.false_alarms, f.twins.healthy_said);
+    let (first, p50, p95) = (t.first_share * 100.0, t.p50_ms, t.p95_ms);
+    let (memory, errors) = (t.peak_rss_mib, t.errors);
+    let lines = match io.lang {
+        Lang::En => [
+            format!("twins: {runs} runs, {alarms} false alarms, {healthy} said healthy"),
+            format!(
+                "total: right first {first:.1} %, p50 {p50} ms, p95 {p95} ms, peak memory {memory:.1} MiB"
+            ),
+            format!("errors: {errors} runs gave no result and are in none of these figures"),
+        ],
+        Lang::Zh => [
+            format!("对照场景：{runs} 次，误报 {alarms} 次，判定健康 {healthy} 次"),
+            format!(
+                "合计：首位正确 {first:.1} %，耗时中位数 {p50} 毫秒，95 分位 {p95} 毫秒，内存峰值 {memory:.1} MiB"
+            ),
+            format!("出错：{errors} 次没有结果，未计入以上数字"),
+        ],
+    };
+    for line in lines.iter().take(if errors > 0 { 3 } else { 2 }) {
+        writeln!(io.out, "{line}")?;
     }
     Ok(())
 }

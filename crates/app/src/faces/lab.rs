@@ -42,15 +42,23 @@ impl Chosen<'_> {
 }
 
 /// The built-in worlds, or those of a folder.
-pub fn worlds(dir: Option<&Path>) -> Result<Vec<World>> {
+pub fn worlds(dir: Option<&Path>, lang: Lang) -> Result<Vec<World>> {
     match dir {
         Some(dir) => {
             let found = netshoot_lab::world::load::all_in(dir)
-                .with_context(|| format!("read worlds in {}", dir.display()))
+                .with_context(|| {
+                    let said = lang.pick("read worlds in", "读取场景目录");
+                    format!("{said} {}", dir.display())
+                })
                 .map_err(Wrong::input)?;
             if found.is_empty() {
                 let dir = dir.display();
-                let says = format!("no world in {dir}: none of its folders has a world.yaml");
+                let says = match lang {
+                    Lang::En => {
+                        format!("no world in {dir}: none of its folders has a world.yaml")
+                    }
+                    Lang::Zh => format!("{dir} 中没有场景：其子目录都没有 world.yaml"),
+                };
                 return Err(Wrong::input(anyhow::anyhow!(says)));
             }
             Ok(found)
@@ -60,20 +68,25 @@ pub fn worlds(dir: Option<&Path>) -> Result<Vec<World>> {
 }
 
 /// The world of a name.
-pub fn named<'a>(worlds: &'a [World], name: &str) -> Result<&'a World> {
+pub fn named<'a>(worlds: &'a [World], name: &str, lang: Lang) -> Result<&'a World> {
     if let Some(w) = worlds.iter().find(|w| w.name == name) {
         return Ok(w);
     }
     let names: Vec<&str> = worlds.iter().map(|w| w.name.as_str()).collect();
     let near = nearest(name, &names);
     let hint = if near.is_empty() {
-        "see netshoot lab list".to_string()
+        lang.pick("see netshoot lab list", "参见 netshoot lab list")
+            .to_string()
     } else {
-        format!("did you mean {}?", near.join(" or "))
+        let or = lang.pick(" or ", " 或 ");
+        format!(
+            "{} {}",
+            lang.pick("did you mean", "您是否想找"),
+            near.join(or)
+        )
     };
-    Err(Wrong::usage(format!(
-        "there is no world called {name}; {hint}"
-    )))
+    let said = lang.pick("there is no world called", "没有此场景：");
+    Err(Wrong::usage(format!("{said} {name}; {hint}")))
 }
 
 /// What this machine lacks for a world: `(state, why)`.

@@ -105,7 +105,7 @@ mod tests {
                         let began = Instant::now();
                         assert_eq!(climb(to, 1500, 600).unwrap(), expected, "{narrow:?} {to}");
                         assert!(
-                            began.elapsed() < Duration::from_millis(750),
+                            began.elapsed() < Duration::from_millis(1200),
                             "{narrow:?} {to} {:?}",
                             began.elapsed()
                         );
@@ -120,13 +120,14 @@ mod tests {
         narrowed(Narrow::Here(1500), |far| {
             for to in far.dead {
                 let began = Instant::now();
-                let found = climb(to, 1500, 300).unwrap();
+                let found = climb(to, 1500, 800).unwrap();
                 assert_eq!(
                     (found.largest_answered, found.announced),
                     (0, None),
                     "{found:?}"
                 );
-                assert!(began.elapsed() < Duration::from_millis(400));
+                // A second timeout would end at 1600.
+                assert!(began.elapsed() < Duration::from_millis(1600));
             }
         });
     }

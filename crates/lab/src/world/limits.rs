@@ -21,6 +21,11 @@ const MTU: (u64, u64) = (68, 65_535);
 /// A century, seconds: certificates live that long at most, before or after now.
 const CENTURY: i64 = 100 * 365 * 86_400;
 
+/// Where a fault may lie.
+const LAYERS: &[&str] = &["L1", "L2", "L3", "L4", "L5", "L6", "L7", "policy", "host"];
+/// What a listener may speak.
+const SPOKEN: &[&str] = &["http", "https", "tcp", "udp", "grpc-health"];
+
 /// What is out of range: where it stands in the file, what it is, what it may be.
 type Wrong = Result<(), String>;
 
@@ -30,6 +35,16 @@ fn within<T: PartialOrd + Display>(place: &str, n: T, least: T, most: T) -> Wron
     } else {
         Err(format!("{place}: {n} is not between {least} and {most}"))
     }
+}
+
+fn one_of(place: &str, word: &str, known: &[&str]) -> Wrong {
+    if known.contains(&word) {
+        return Ok(());
+    }
+    Err(format!(
+        "{place}: {word:?} is not one of {}",
+        known.join(", ")
+    ))
 }
 
 /// An MTU, or 0 for none.
@@ -50,6 +65,7 @@ pub fn check(world: &World) -> Result<(), Error> {
 
 /// What is out of range in a plan, without the name of its file.
 pub(super) fn plan(plan: &Plan) -> Result<(), String> {
+    one_of("layer", &plan.layer, LAYERS)?;
     within("settle_ms", plan.settle_ms, 0, TEN_MINUTES)?;
     within("server.port", plan.server.port, 1, u16::MAX)?;
     pace(&plan.pace)?;
@@ -136,6 +152,7 @@ fn listen(place: &str, l: &Listen) -> Wrong {
             ));
         }
     }
+    one_of(&format!("{place}.serve"), &l.serve, SPOKEN)?;
     within(&format!("{place}.slow_ms"), l.slow_ms, 0, TEN_MINUTES)?;
     if let Some(status) = l.status {
         within(&format!("{place}.status"), status, 100, 599)?;
@@ -287,6 +304,16 @@ twins:
                 "wiring.mtu: 20 is not between 68 and 65535",
             ),
             ("mtu: 1400", "mtu: 1", "wiring.cables[0].mtu: 1 is not"),
+            (
+                "layer: L4",
+                "layer: L9",
+                "layer: \"L9\" is not one of L1, L2",
+            ),
+            (
+                "serve: http",
+                "serve: gopher",
+                "behaviour[0].does.listen[0].serve: \"gopher\" is not one of http",
+            ),
             (
                 "loss_percent: 5",
                 "loss_percent: 101",

@@ -475,6 +475,15 @@ fn pod_target(
 
 /// What has no address of its own is not taken for something that has one.
 fn no_address(topology: &Topology<'_>, kind: &str, name: &str, ns: &str, text: &str) -> Text {
+    let nodes = topology.all("Node");
+    if kind == "Node" && !nodes.is_empty() && !nodes.iter().any(|n| n.name() == name) {
+        let names: Vec<&str> = nodes.iter().map(|n| n.name()).take(8).collect();
+        let there = names.join(", ");
+        return text!(
+            "there is no Node {name}; there is {there}",
+            "没有节点 {name}；现有：{there}"
+        );
+    }
     if kind == "Node" {
         return text!(
             "'{text}' is a node: say --to ADDRESS:PORT",

@@ -549,7 +549,9 @@ pub fn nearest(word: &str, names: &[&str]) -> Vec<String> {
         .iter()
         .map(|n| (distance(word, n), *n))
         .filter(|(d, n)| {
-            *d <= (word.len().max(n.len()) / 3).max(1) || (word.len() > 2 && n.starts_with(word))
+            *d <= (word.len().max(n.len()) / 3).max(1)
+                || (word.len() > 2
+                    && (n.starts_with(word) || n.split('-').any(|part| part == word)))
         })
         .collect();
     scored.sort();
