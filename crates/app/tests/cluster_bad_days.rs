@@ -404,12 +404,20 @@ fn an_api_server_that_goes_in_the_middle_leaves_nothing_that_runs() {
         .unwrap()
         .read_exact(&mut [0; 6])
         .unwrap();
+    // Where kubelet sleeps nothing that is made starts: the diagnosis is in the middle until the server is gone.
+    let kubelets = |sign: &str| {
+        for node in ["node-a", "node-b"] {
+            let pid = cluster.state().join(node).join("kubelet.pid");
+            let pid = std::fs::read_to_string(pid).unwrap();
+            cluster.on(node, &["kill", "-s", sign, pid.trim()]).ok();
+        }
+    };
+    kubelets("STOP");
     let asks = diagnosis(&space, &pod, &["--access=node"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Held until the server is gone: it is in the middle.
     until("the diagnosis has made something", 30, || {
         match agents(&space, &[]) {
             none if none.is_empty() => {
@@ -423,11 +431,10 @@ fn an_api_server_that_goes_in_the_middle_leaves_nothing_that_runs() {
             _ => Ok(()),
         }
     });
-    signal(&asks, "STOP");
     cluster
         .script(&["daemon", "kill", "control", "kube-apiserver"])
         .ok();
-    signal(&asks, "CONT");
+    kubelets("CONT");
     let began = Instant::now();
     let said = text(&run.wait_with_output().unwrap());
     fails(began, &said, 1, "lost the stream");

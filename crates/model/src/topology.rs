@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// A snapshot and its indexes: a pass over the objects each, so that a namespace of thousands of pods
 /// costs a few passes and not their square.
@@ -178,11 +179,11 @@ impl<'a> Topology<'a> {
 
     /// The Services that a pod's settings name.
     pub fn configured(&self, pod: &ObjectRef) -> &[Reference] {
-        self.settings().by_pod.get(pod).map_or(&[], Vec::as_slice)
+        self.settings().by_pod.get(pod).map_or(&[], |named| named)
     }
 
     /// Every Service that settings name, there or not, with the pods whose settings do, by name.
-    pub fn callers(&self) -> &BTreeMap<ObjectRef, Vec<ObjectRef>> {
+    pub fn callers(&self) -> &BTreeMap<ObjectRef, Vec<Rc<ObjectRef>>> {
         &self.settings().by_service
     }
 

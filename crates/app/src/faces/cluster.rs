@@ -14,10 +14,12 @@ use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use asked::Asker;
-use figures::{Figures, System};
+use figures::{Figures, Outcome, System};
 use kubernetes::Kubernetes;
 use netshoot_lab::scenario::{self, Scenario, Shape};
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 /// What to run.
@@ -33,7 +35,9 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
-/// Plays the scenarios, one after the other; 0 when every symptom was proven and the diagnosis is good enough.
+/// Plays the scenarios; 0 when every symptom was proven and the diagnosis is good enough. Those that share a cluster are
+/// played one after the other, and beside them those that want one of their own: both wait for most of their time. While
+/// a diagnosis is timed nothing is begun beside it.
 pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let folder = match &options.folder {
         Some(folder) => folder.clone(),
@@ -45,12 +49,12 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         options.only.is_empty()
             || words.any(|o| s.name == o || s.plan.catalogue.iter().any(|c| c == o))
     };
-    // Those that share a cluster come first: it is healthy and warm while they last.
-    let (fresh, mut chosen): (Vec<&Scenario>, Vec<&Scenario>) =
+    let (mut fresh, shared): (Vec<&Scenario>, Vec<&Scenario>) =
         all.iter().filter(wanted).partition(|s| s.plan.fresh);
-    chosen.extend(fresh);
-    chosen.sort_by_key(|s| (s.plan.fresh, s.plan.cluster.network.clone()));
-    if chosen.is_empty() {
+    // Those of one shape can take the same cluster.
+    fresh.sort_by_key(|s| s.plan.cluster.network.clone());
+    let of = fresh.len() + shared.len();
+    if of == 0 {
         return Err(Wrong::usage(format!(
             "no scenario in {} is called {}",
             folder.display(),
@@ -59,45 +63,84 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     }
     let script = script_above(&folder)?;
     let asker = Asker::new(options.keep.clone())?;
-    let (mut shared, mut own): (Option<Kubernetes>, Option<Kubernetes>) = (None, None);
-    let mut figures = Figures::default();
-    for (number, scenario) in chosen.iter().enumerate() {
-        let (number, of, name) = (number + 1, chosen.len(), &scenario.name);
-        io.progress(&format!("{number}/{of} {name}"));
-        let begun = Instant::now();
-        let mut outcome = if scenario.plan.fresh {
-            // One that is as it was is as good as new.
-            own = own.filter(|kubernetes| kubernetes.is(&scenario.plan.cluster));
-            let kubernetes = match own.take() {
-                Some(kubernetes) => kubernetes,
-                None => Kubernetes::start(&script, Some("scenario"), &scenario.plan.cluster)?,
-            };
-            let outcome = play::play(&kubernetes, scenario, &asker);
-            own = Some(kubernetes).filter(|_| outcome.is_mended());
-            outcome
-        } else {
-            let kubernetes = match &shared {
-                Some(kubernetes) => kubernetes,
-                None => shared.insert(Kubernetes::start(&script, None, &Shape::default())?),
-            };
-            if figures.system.is_none() {
-                figures.system = Some(system(kubernetes, &asker)?);
-            }
-            play::play(kubernetes, scenario, &asker)
-        };
-        outcome.seconds = begun.elapsed().as_secs();
-        figures.scenarios.push(outcome);
-    }
-    if let Some(kubernetes) = &shared {
-        let all = chosen.iter().filter(|s| !s.plan.fresh);
-        let all: Vec<String> = all.flat_map(|s| s.plan.namespaces.clone()).collect();
-        kubernetes.clear(&all, true)?;
-    }
+    let (tell, told) = channel();
+    let (of_shared, of_fresh) = std::thread::scope(|scope| {
+        let (script, asker, tell_too) = (&script, &asker, tell.clone());
+        let beside = scope.spawn(move || play_fresh(script, &fresh, asker, &tell_too));
+        let first = scope.spawn(move || play_shared(script, &shared, asker, &tell));
+        for (number, name) in told.iter().enumerate() {
+            io.progress(&format!("{}/{of} {name}", number + 1));
+        }
+        (first.join(), beside.join())
+    });
     io.progress_done();
+    let panicked = |_| anyhow::anyhow!("playing the scenarios ended in a panic");
+    let mut figures = Figures::default();
+    (figures.system, figures.scenarios) = of_shared.map_err(panicked)??;
+    figures.scenarios.extend(of_fresh.map_err(panicked)??);
     figures.count();
     figures::print(&figures, options.json, io)?;
     Ok(i32::from(!figures.good()))
 }
+
+/// Scenarios that leave nodes and control plane alone, in the cluster that everybody shares.
+fn play_shared(
+    script: &Path,
+    all: &[&Scenario],
+    asker: &Asker,
+    tell: &Sender<String>,
+) -> Result<(Option<System>, Vec<Outcome>)> {
+    if all.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    let kubernetes = Kubernetes::start(script, None, &Shape::default())?;
+    let system = system(&kubernetes, asker)?;
+    let mut outcomes = Vec::new();
+    for scenario in all {
+        let _ = tell.send(scenario.name.clone());
+        outcomes.push(timed(&kubernetes, scenario, asker));
+    }
+    let names: Vec<String> = all
+        .iter()
+        .flat_map(|s| s.plan.namespaces.clone())
+        .collect();
+    kubernetes.clear(&names, true)?;
+    Ok((Some(system), outcomes))
+}
+
+/// Scenarios that break a node or the control plane.
+fn play_fresh(
+    script: &Path,
+    all: &[&Scenario],
+    asker: &Asker,
+    tell: &Sender<String>,
+) -> Result<Vec<Outcome>> {
+    let mut own: Option<Kubernetes> = None;
+    let mut outcomes = Vec::new();
+    for scenario in all {
+        let _ = tell.send(scenario.name.clone());
+        // One that is as it was is as good as new.
+        own = own.filter(|kubernetes| kubernetes.is(&scenario.plan.cluster));
+        let kubernetes = match own.take() {
+            Some(kubernetes) => kubernetes,
+            None => Kubernetes::start(script, Some("scenario"), &scenario.plan.cluster)?,
+        };
+        let outcome = timed(&kubernetes, scenario, asker);
+        own = Some(kubernetes).filter(|_| outcome.is_mended());
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+fn timed(kubernetes: &Kubernetes, scenario: &Scenario, asker: &Asker) -> Outcome {
+    let begun = Instant::now();
+    let mut outcome = play::play(kubernetes, scenario, asker);
+    outcome.seconds = begun.elapsed().as_secs();
+    outcome
+}
+
+/// Held for reading by whatever is begun, for writing while a diagnosis is timed.
+static BEGUN: RwLock<()> = RwLock::new(());
 
 /// The healthy cluster as a whole, its own programs included: nobody asks for anything in particular.
 fn system(kubernetes: &Kubernetes, asker: &Asker) -> Result<System> {

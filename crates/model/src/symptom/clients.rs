@@ -5,10 +5,11 @@ use crate::object::{Object, ObjectRef, at};
 use crate::path::{Conversation, Destination};
 use crate::topology::{Topology, is_running};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 /// A Service named in a pod's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The Service.
     pub service: ObjectRef,
@@ -20,28 +21,42 @@ pub struct Reference {
     pub path: String,
 }
 
-/// What the settings of all pods name: a pass over them, made once.
+/// What the settings of all pods name: a pass over them, made once. Replicas name the same, and each pod is named by
+/// many: of thousands of pods each list and each name is held once.
 #[derive(Debug, Default)]
 pub struct Configured {
     /// By pod.
-    pub by_pod: HashMap<ObjectRef, Vec<Reference>>,
+    pub by_pod: HashMap<Rc<ObjectRef>, Rc<[Reference]>>,
     /// The pods that name a Service, by name.
-    pub by_service: BTreeMap<ObjectRef, Vec<ObjectRef>>,
+    pub by_service: BTreeMap<ObjectRef, Vec<Rc<ObjectRef>>>,
 }
 
 impl Configured {
     /// Reads the settings of all pods.
     pub fn of(topology: &Topology<'_>) -> Configured {
         let mut all = Configured::default();
+        let mut lists: HashSet<Rc<[Reference]>> = HashSet::new();
         for pod in topology.all("Pod") {
             let named = references(topology, pod);
+            let own = Rc::new(pod.reference());
             for r in &named {
-                let callers = all.by_service.entry(r.service.clone()).or_default();
-                if callers.last() != Some(&pod.reference()) {
-                    callers.push(pod.reference());
+                if !all.by_service.contains_key(&r.service) {
+                    all.by_service.insert(r.service.clone(), Vec::new());
+                }
+                let callers = all.by_service.get_mut(&r.service);
+                if let Some(callers) = callers.filter(|c| c.last() != Some(&own)) {
+                    callers.push(Rc::clone(&own));
                 }
             }
-            all.by_pod.insert(pod.reference(), named);
+            let list = match lists.get(named.as_slice()) {
+                Some(same) => Rc::clone(same),
+                None => {
+                    let list: Rc<[Reference]> = named.into();
+                    lists.insert(Rc::clone(&list));
+                    list
+                }
+            };
+            all.by_pod.insert(own, list);
         }
         all
     }
@@ -150,7 +165,7 @@ fn missing(topology: &Topology<'_>, word: &str, pod: &Object, whole: bool) -> Op
 
 /// The Services that clients in a namespace (empty: any) are configured for and that do not exist.
 pub fn missing_services(topology: &Topology<'_>, namespace: &str) -> Vec<ObjectRef> {
-    let here = |p: &ObjectRef| namespace.is_empty() || p.namespace == namespace;
+    let here = |p: &Rc<ObjectRef>| namespace.is_empty() || p.namespace == namespace;
     topology
         .callers()
         .iter()

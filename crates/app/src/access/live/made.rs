@@ -7,14 +7,28 @@ use netshoot_host::clock;
 use netshoot_model::object::{Object, at};
 use netshoot_model::time;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long an image may take to be pulled and started.
 const START: Duration = Duration::from_secs(60);
+/// A kubelet tells within a second or two that it has begun; one that says nothing for so long cannot be heard.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Everything made here has ended after so many seconds, whatever became of this program.
 const DEADLINE: &str = "600";
 /// Beginning of the names of everything that is made.
 pub const PREFIX: &str = "netshoot-";
+
+/// What was to run on a node, and its kubelet said nothing of it.
+#[derive(Debug)]
+pub struct Silent(String);
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Silent {}
 
 /// A pod that was made and must be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,7 +190,12 @@ pub fn on_node(
         },
     });
     cluster.create(&Resource::pods(), namespace, &pod, false)?;
-    let started = runs(cluster, namespace, name, "agent");
+    Ok(())
+}
+
+/// Waits until the pod that was made on a node runs; deletes it where it does not.
+pub fn starts(cluster: &Cluster, made: &MadePod) -> Result<()> {
+    let started = runs(cluster, &made.namespace, &made.name, "agent");
     if started.is_err() {
         let _ = made.delete(cluster);
     }
@@ -195,10 +214,13 @@ pub fn named(namespace: &str, node: &str, letters: &str) -> MadePod {
 /// Waits until a container runs; says why it does not.
 fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<()> {
     let mut why = String::new();
+    let (began, mut heard) = (Instant::now(), false);
+    let silence = || format!("its kubelet says nothing of it within {} s", SILENCE.as_secs());
     let seen = cluster.wait_for_one(&Resource::pods(), namespace, pod, START, &mut |change| {
         let object = match change {
             Change::Now(object) => object,
             Change::Gone(_) => return Some(Err("it was deleted".to_string())),
+            Change::Tick if !heard && began.elapsed() >= SILENCE => return Some(Err(silence())),
             Change::Tick => return None,
         };
         let lists = ["containerStatuses", "ephemeralContainerStatuses"];
@@ -208,6 +230,7 @@ fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Resul
             .find(|s| at(s, "name").as_str() == Some(container))
             .map(|s| at(s, "state").clone())
             .unwrap_or_default();
+        heard |= !state.is_null();
         if !at(&state, "running").is_null() {
             return Some(Ok(()));
         }
@@ -231,6 +254,11 @@ fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Resul
     })?;
     match seen {
         Some(Ok(())) => Ok(()),
+        Some(Err(_)) if !heard && began.elapsed() >= SILENCE => Err(Silent(format!(
+            "container {container} of pod {namespace}/{pod} does not start: {}",
+            silence()
+        ))
+        .into()),
         Some(Err(why)) => bail!(
             "container {container} of pod {namespace}/{pod} does not start: {}",
             why.trim()

@@ -102,6 +102,8 @@ pub struct Live {
     hands: BTreeMap<Stand, Mutex<Hand>>,
     /// Why there is no agent there: `(why, missing, how to get it)`.
     without: BTreeMap<Stand, (String, Text, Text)>,
+    /// Nodes whose kubelet was waited for in vain.
+    silent: Mutex<BTreeSet<String>>,
     /// What must be deleted at the end, also when the end is Ctrl-C.
     made: Arc<Mutex<Vec<MadePod>>>,
     _owed: Option<Owed>,
@@ -140,6 +142,7 @@ impl Live {
             snapshot: None,
             hands: BTreeMap::new(),
             without: BTreeMap::new(),
+            silent: Mutex::default(),
             made,
             _owed: owed.ok(),
             most,

@@ -1,7 +1,7 @@
 //! Agents at the places where questions are asked: found in what runs, else made.
 
 use super::hand::{Hand, OtherVersion};
-use super::made::{self, MadePod};
+use super::made::{self, MadePod, Silent};
 use super::{Level, Live, Stand};
 use anyhow::Result;
 use netshoot_api::live::{Resource, Selection};
@@ -62,13 +62,15 @@ impl Live {
                 let pod = self.find("Pod", namespace, name);
                 let pod =
                     pod.ok_or_else(|| anyhow::anyhow!("pod {namespace}/{name} is not known"))?;
+                let node = pod.str("spec.nodeName").to_string();
+                self.is_heard(&node)?;
                 let made = made::ephemeral(&self.cluster, pod, &self.how.image, &letters(name))
                     .and_then(|c| Hand::reach(&self.cluster, namespace, name, &c, false));
                 match made {
                     Ok(hand) => Ok(Some((hand, None))),
+                    Err(e) if e.is::<Silent>() => Err(self.unheard(&node, e)),
                     // From its node one can enter it all the same.
                     Err(e) if self.most >= Level::Node => {
-                        let node = pod.str("spec.nodeName").to_string();
                         self.on_node(&node, true)
                             .map_err(|other| e.context(format!("and from node {node}: {other:#}")))
                     }
@@ -79,7 +81,25 @@ impl Live {
         }
     }
 
+    /// Nothing more is made where the kubelet was waited for in vain: it would be waited for again.
+    fn is_heard(&self, node: &str) -> Result<()> {
+        match self.silent.lock() {
+            Ok(silent) if silent.contains(node) => {
+                anyhow::bail!("nothing more is made on node {node}, its kubelet was silent before")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unheard(&self, node: &str, e: anyhow::Error) -> anyhow::Error {
+        if let Ok(mut silent) = self.silent.lock() {
+            silent.insert(node.into());
+        }
+        e
+    }
+
     fn on_node(&self, node: &str, sees: bool) -> Result<Option<(Hand, Option<MadePod>)>> {
+        self.is_heard(node)?;
         let mut last = None;
         // The namespace in question may admit no such pod; the system's own usually does.
         for namespace in [self.request.namespace.as_str(), netshoot_api::facts::SYSTEM] {
@@ -92,6 +112,11 @@ impl Live {
             if let Err(e) = done {
                 last = last.or(Some(e));
                 continue;
+            }
+            // One that was admitted and does not start would not start elsewhere either.
+            match made::starts(&self.cluster, &made) {
+                Err(e) if e.is::<Silent>() => return Err(self.unheard(node, e)),
+                started => started?,
             }
             match Hand::reach(&self.cluster, namespace, &made.name, "agent", false) {
                 Ok(mut hand) => {

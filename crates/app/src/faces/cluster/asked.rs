@@ -109,7 +109,7 @@ impl Asker {
         outcome: &mut Outcome,
     ) -> Result<()> {
         let [most, fewer @ ..] = Rights::ALL;
-        let first = self.rung(kubernetes, scenario, most)?;
+        let first = self.rung(kubernetes, scenario, most, true)?;
         outcome.diagnosis.clone_from(&first.answer);
         outcome.diagnosis_ms = first.ms;
         grant(kubernetes, scenario)?;
@@ -118,7 +118,7 @@ impl Asker {
         let climb = || {
             let mut rungs = Vec::new();
             while let Some(rights) = next() {
-                rungs.push(self.rung(kubernetes, scenario, rights)?);
+                rungs.push(self.rung(kubernetes, scenario, rights, false)?);
             }
             Ok::<_, anyhow::Error>(rungs)
         };
@@ -138,7 +138,14 @@ impl Asker {
         Ok(())
     }
 
-    fn rung(&self, kubernetes: &Kubernetes, scenario: &Scenario, rights: Rights) -> Result<Rung> {
+    /// `timed`: nothing of ours is begun beside it.
+    fn rung(
+        &self,
+        kubernetes: &Kubernetes,
+        scenario: &Scenario,
+        rights: Rights,
+        timed: bool,
+    ) -> Result<Rung> {
         let ask = &scenario.plan.ask;
         let mut words = vec!["-n", &ask.namespace, "--symptom", &ask.en, "--as", USER];
         let (pod, group) = (client(kubernetes, scenario)?, group(rights));
@@ -148,7 +155,9 @@ impl Asker {
             // Who may see one pod only knows which.
             words.extend(["--from", &from]);
         }
+        let alone = timed.then(|| super::BEGUN.write());
         let answer = self.ask(kubernetes, &words)?;
+        drop(alone);
         let mut word = answer.judged(&scenario.plan.expect);
         if let (Some(subject), true) = (&scenario.plan.unread, rights < Rights::ClusterAdmin) {
             let expect = Expect {

@@ -100,6 +100,7 @@ impl Kubernetes {
 
     /// What `scripts/cluster` or another program says, well or not.
     pub fn output(&self, name: &str, words: &[&str]) -> Result<Output> {
+        let _begun = super::BEGUN.read();
         self.command(&self.program(name))
             .args(words)
             .output()
