@@ -1,5 +1,5 @@
-//! Streams into pods: a connection that breaks under a shell, stock kubectl with our image, an agent of another version,
-//! completion as kubectl asks for it, and the lines that the plugin was made for.
+//! Streams into pods: a connection that breaks under a shell, an agent of another version, completion as kubectl asks for
+//! it, and the lines that the plugin was made for.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -8,7 +8,7 @@ mod ring5;
 mod screen;
 
 use ours::{IMAGE, PROGRAM, command, has_word, nothing_is_left, ready, say, text, web};
-use ring5::{Cluster, Space, until};
+use ring5::{Cluster, Space};
 use screen::Terminal;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
@@ -99,67 +99,6 @@ fn a_shell_whose_stream_broke_is_the_same_shell_afterwards() {
     way.cut();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     nothing_is_left(&space);
-}
-
-#[test]
-fn stock_kubectl_debugs_with_our_image_under_every_profile() {
-    let Some(cluster) = ready() else { return };
-    let space = cluster.namespace("stock");
-    let pod = web(&space);
-    for profile in ["general", "baseline", "restricted", "netadmin", "sysadmin"] {
-        // The image's user is root, which restricted does not admit: that is what the second tag is for.
-        let image = match profile {
-            "restricted" => format!("{IMAGE}-nonroot"),
-            _ => IMAGE.to_string(),
-        };
-        let container = format!("by-{profile}");
-        let words = [
-            "debug",
-            &pod,
-            &format!("--image={image}"),
-            "--target=web",
-            &format!("--profile={profile}"),
-            "-c",
-            &container,
-            "--",
-            "bash",
-            "-c",
-            "id -u; cat /proc/net/dev; ls /proc/1/ns >/dev/null; exit 5",
-        ];
-        space.kubectl(&words).ok();
-        let state = |field: &str| {
-            let path = format!(
-                "{{.status.ephemeralContainerStatuses[?(@.name==\"{container}\")].state.terminated.{field}}}"
-            );
-            space.field(&format!("pod/{pod}"), &path)
-        };
-        until("the container has ended", 30, || match state("exitCode") {
-            none if none.is_empty() => Err(space.kubectl(&["get", "events"]).out),
-            code => Ok(code),
-        });
-        let log = space.kubectl(&["logs", &pod, "-c", &container]).ok();
-        assert_eq!(state("exitCode"), "5", "{profile}: {log}");
-        let user = if profile == "restricted" {
-            "65532"
-        } else {
-            "0"
-        };
-        assert!(
-            log.starts_with(&format!("{user}\n")) && log.contains("eth0:"),
-            "{profile}: {log}"
-        );
-    }
-    // It does not tell the exit code of what it ran.
-    let line = format!(
-        "kubectl -n {} debug -it {pod} --image={IMAGE} --target=web -- bash -c 'read -r word; echo got=$word'",
-        space.name
-    );
-    let Some(mut terminal) = Terminal::start(&line, &cluster.command("kubectl")) else {
-        return;
-    };
-    terminal.types("here\r");
-    terminal.shows("got=here");
-    assert_eq!(terminal.ends().0, Some(0));
 }
 
 /// A pod whose netshoot is of another version: it greets with another protocol.

@@ -100,10 +100,7 @@ fn play_shared(
         let _ = tell.send(scenario.name.clone());
         outcomes.push(timed(&kubernetes, scenario, asker));
     }
-    let names: Vec<String> = all
-        .iter()
-        .flat_map(|s| s.plan.namespaces.clone())
-        .collect();
+    let names: Vec<String> = all.iter().flat_map(|s| s.plan.namespaces.clone()).collect();
     kubernetes.clear(&names, true)?;
     Ok((Some(system), outcomes))
 }

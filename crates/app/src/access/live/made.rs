@@ -215,7 +215,12 @@ pub fn named(namespace: &str, node: &str, letters: &str) -> MadePod {
 fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<()> {
     let mut why = String::new();
     let (began, mut heard) = (Instant::now(), false);
-    let silence = || format!("its kubelet says nothing of it within {} s", SILENCE.as_secs());
+    let silence = || {
+        format!(
+            "its kubelet says nothing of it within {} s",
+            SILENCE.as_secs()
+        )
+    };
     let seen = cluster.wait_for_one(&Resource::pods(), namespace, pod, START, &mut |change| {
         let object = match change {
             Change::Now(object) => object,

@@ -70,10 +70,9 @@ impl Live {
                     Ok(hand) => Ok(Some((hand, None))),
                     Err(e) if e.is::<Silent>() => Err(self.unheard(&node, e)),
                     // From its node one can enter it all the same.
-                    Err(e) if self.most >= Level::Node => {
-                        self.on_node(&node, true)
-                            .map_err(|other| e.context(format!("and from node {node}: {other:#}")))
-                    }
+                    Err(e) if self.most >= Level::Node => self
+                        .on_node(&node, true)
+                        .map_err(|other| e.context(format!("and from node {node}: {other:#}"))),
                     Err(e) => Err(e),
                 }
             }
