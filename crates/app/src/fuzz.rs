@@ -5,6 +5,7 @@ use crate::faces::{diagnose, verify};
 use crate::golden::root;
 use crate::io::{Io, Lang};
 use crate::report::{self, Format};
+#[cfg(feature = "node")]
 use crate::tools::getopt::{self, Order, Takes};
 use netshoot_model::probe::Probe;
 use netshoot_model::report::Report;
@@ -12,6 +13,7 @@ use netshoot_model::topology::Topology;
 use netshoot_wire::fuzz;
 use serde_json::Value;
 use std::collections::BTreeSet;
+#[cfg(feature = "node")]
 use std::ffi::OsString;
 
 fn quiet<T>(work: impl FnOnce(&mut Io<'_>) -> T) -> (T, String) {
@@ -148,13 +150,16 @@ fn a_damaged_command_line_is_understood_or_explained() {
         let words: Vec<String> = text.split(' ').map(String::from).collect();
         let words = crate::by_first_word(&words);
         crate::asked_lang(&words);
-        let args: Vec<OsString> = words.iter().map(OsString::from).collect();
-        getopt::read(
-            &args,
-            "o:n::q",
-            &[("symptom", Takes::Value, 's')],
-            Order::Anywhere,
-        );
+        #[cfg(feature = "node")]
+        {
+            let args: Vec<OsString> = words.iter().map(OsString::from).collect();
+            getopt::read(
+                &args,
+                "o:n::q",
+                &[("symptom", Takes::Value, 's')],
+                Order::Anywhere,
+            );
+        }
         if let Err(e) = command.clone().try_get_matches_from(&words) {
             let (code, _) = quiet(|io| crate::complain(&e, io));
             assert!([0, crate::USAGE].contains(&code), "{text:?} {code}");

@@ -19,6 +19,7 @@ pub fn root() -> PathBuf {
 }
 
 /// Every file below a folder, by its path from there.
+#[cfg(feature = "node")]
 pub fn files_below(folder: &Path) -> Vec<String> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

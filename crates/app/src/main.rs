@@ -3,29 +3,41 @@
 mod access;
 mod agent;
 mod applets;
+mod clock;
 mod connection;
 mod faces;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;
+#[cfg(not(feature = "node"))]
+mod interrupt;
 mod io;
+#[cfg(feature = "node")]
 #[cfg(test)]
 mod laws;
+#[cfg(feature = "node")]
+mod node;
+mod own_line;
 mod report;
+#[cfg(feature = "node")]
 mod tools;
 mod version;
 mod words;
 mod wrong;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ColorChoice, Command};
+use clap::{Arg, ArgAction, Command};
 use io::{Io, Lang, choose_lang};
+#[cfg(feature = "node")]
+use netshoot_host::interrupt;
 use netshoot_model::symptom::nearest;
-use netshoot_shell::By;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use wrong::{USAGE, Wrong};
+
+#[cfg(all(feature = "node", not(target_os = "linux")))]
+compile_error!("the half for pods and nodes is for Linux: build with --no-default-features");
 
 /// Exit code when something could not be done, or not be told.
 const COULD_NOT: i32 = 2;
@@ -33,18 +45,9 @@ const COULD_NOT: i32 = 2;
 const NOBODY_READS: i32 = 141;
 
 fn main() -> ExitCode {
-    netshoot_host::nss::pin();
     let given: Vec<OsString> = std::env::args_os().collect();
-    // The processes of a world look after their own children.
-    let part = |word: &OsString| netshoot_lab::own::WORDS.iter().any(|w| word == w);
-    if !given.get(1).is_some_and(part)
-        && let Some(code) = netshoot_host::init::first_process()
-    {
-        return ExitCode::from(u8::try_from(code).unwrap_or(255));
-    }
-    // Where it cannot be had, what needs it says so.
-    let _ = netshoot_host::privileges::take_up();
-    if let Some(code) = small_tool(&given) {
+    #[cfg(feature = "node")]
+    if let Some(code) = node::begin(&given) {
         return code;
     }
     let (mut args, mut strange) = (Vec::new(), Vec::new());
@@ -63,22 +66,6 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(start(&args)).unwrap_or(255))
 }
 
-/// Runs a network tool, the shell or a small tool where the command line names one: they read their own arguments, of any bytes.
-fn small_tool(given: &[OsString]) -> Option<ExitCode> {
-    if let Some((tool, args)) = tools::called(given) {
-        return Some(ExitCode::from(
-            u8::try_from(tool.start(args) & 0xff).unwrap_or(255),
-        ));
-    }
-    let (word, by, args) = netshoot_shell::called(given)?;
-    // A first word that is ours first: `netshoot install` makes links, a link called `install` copies files.
-    if by == By::FirstWord && applets::named(word.name).is_some() {
-        return None;
-    }
-    let code = word.start(by, args);
-    Some(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(255)))
-}
-
 /// Says which word of the command line is not UTF-8.
 fn not_text(word: &str, io: &mut Io<'_>) -> u8 {
     let said = io
@@ -90,11 +77,8 @@ fn not_text(word: &str, io: &mut Io<'_>) -> u8 {
 
 fn start(args: &[String]) -> i32 {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Words that the program calls itself with: the processes of a world.
-    if let Some(code) = netshoot_lab::own::internal(args.get(1..).unwrap_or_default()) {
-        return code;
-    }
-    if let Some(code) = faces::plugin::inside::internal(args.get(1..).unwrap_or_default()) {
+    #[cfg(feature = "node")]
+    if let Some(code) = node::internal(args.get(1..).unwrap_or_default()) {
         return code;
     }
     let called = called(args);
@@ -103,22 +87,15 @@ fn start(args: &[String]) -> i32 {
     }
     let by_kubectl = called.starts_with("kubectl-");
     let args = by_first_word(args);
-    // `help ls` has become `ls --help`; `--lang zh ls` is `ls`, which speaks as Debian's does.
-    let own = args.iter().take(1);
-    let given: Vec<OsString> = own
-        .chain(
-            args.iter()
-                .skip(1 + global_words(args.get(1..).unwrap_or_default())),
-        )
-        .map(OsString::from)
-        .collect();
-    if let Some((tool, args)) = tools::called(&given) {
-        return tool.start(args);
-    }
-    if let Some((word, by, args)) = netshoot_shell::called(&given)
-        && applets::named(word.name).is_none()
+    #[cfg(feature = "node")]
     {
-        return word.start(by, args);
+        // `help ls` has become `ls --help`; `--lang zh ls` is `ls`, which speaks as Debian's does.
+        let behind = 1 + global_words(args.get(1..).unwrap_or_default());
+        let words = args.iter().take(1).chain(args.iter().skip(behind));
+        let given: Vec<OsString> = words.map(OsString::from).collect();
+        if let Some(code) = node::tool(&given) {
+            return code;
+        }
     }
     // Known before anything is parsed: the help is written in it.
     let lang = choose_lang(asked_lang(&args));
@@ -285,10 +262,8 @@ fn complain(e: &clap::Error, io: &mut Io<'_>) -> i32 {
 
 fn unknown(word: &str, e: &clap::Error, lang: Lang) -> String {
     let own = applets::ALL.iter().map(|a| a.name);
-    let all: Vec<&str> = own
-        .chain(tools::ALL.iter().map(|t| t.name))
-        .chain(netshoot_shell::ALL.iter().map(|w| w.name))
-        .collect();
+    let tools = own_line::network().into_iter().chain(own_line::small());
+    let all: Vec<&str> = own.chain(tools.map(|w| w.name)).collect();
     let near = match e.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::String(s)) => vec![s.clone()],
         Some(ContextValue::Strings(s)) if !s.is_empty() => s.clone(),
@@ -346,15 +321,15 @@ pub fn command(lang: Lang) -> Command {
             "找出 Kubernetes 中访问失败的原因",
         ))
         .disable_version_flag(true)
-        // The shell's libraries switch wrapping and colours on.
-        .term_width(0)
-        .color(ColorChoice::Never)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(lang_arg)
         .arg(version)
         .after_help(applets::tool_names(lang))
         .subcommands(words);
+    // The shell's libraries switch wrapping and colours on.
+    #[cfg(feature = "node")]
+    let whole = whole.term_width(0).color(clap::ColorChoice::Never);
     in_language(whole, lang)
 }
 

@@ -122,7 +122,7 @@ mod tests {
             (&["diagnose", "-o", "pdf"], "pdf 不在可选值之中：text"),
             (&["diagnose", "--max-probes", "many"], "many 不合法"),
             (&["diagnose", "--max-probes"], "需要一个值"),
-            (&["lab", "run"], "缺少必需的参数：<NAME>"),
+            (&["explain"], "缺少必需的参数：<ID>"),
             (&["diagnose", "--help"], "[缺省: text] [可选值: text"),
         ];
         for (words, wanted) in cases {

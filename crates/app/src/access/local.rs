@@ -1,8 +1,8 @@
 //! This host, without any Kubernetes: link, route, name, port, TLS, HTTP.
 
 use super::Access;
+use crate::clock;
 use anyhow::Result;
-use netshoot_host::clock;
 use netshoot_host::probes::{self, Place};
 use netshoot_model::probe::{Answered, Probe};
 use netshoot_model::snapshot::ClusterSnapshot;

@@ -2,17 +2,27 @@
 
 mod dump;
 mod live;
+#[cfg(feature = "node")]
 mod local;
+#[cfg(not(feature = "node"))]
+mod nobody;
 mod recording;
+#[cfg(feature = "node")]
 mod world;
 
 pub use dump::Dump;
 pub use live::{How, Live, flags};
+#[cfg(feature = "node")]
 pub use local::Local;
+#[cfg(not(feature = "node"))]
+pub use nobody::Local;
 pub use recording::{Batch, Recording, Replay, SCHEMA as RECORDING_SCHEMA};
+#[cfg(feature = "node")]
 pub use world::World;
 
 use crate::io::Io;
+#[cfg(not(feature = "node"))]
+use crate::wrong::Wrong;
 use anyhow::Result;
 use netshoot_model::probe::{Answered, Probe};
 use netshoot_model::remedy::Step;
@@ -37,4 +47,29 @@ pub trait Access {
         let what = step.command().unwrap_or_default();
         anyhow::bail!("apply: {what}: only a world can be changed from here; see netshoot lab list")
     }
+}
+
+/// A world runs around this process.
+pub fn in_a_world() -> bool {
+    #[cfg(feature = "node")]
+    return World::around().is_some();
+    #[cfg(not(feature = "node"))]
+    false
+}
+
+/// The world around this process, else this host.
+#[cfg(feature = "node")]
+pub fn around() -> Result<Box<dyn Access>> {
+    Ok(match World::around() {
+        Some(w) => Box::new(w),
+        None => Box::new(Local),
+    })
+}
+
+/// Nothing: a laptop's half asks in clusters.
+#[cfg(not(feature = "node"))]
+pub fn around() -> Result<Box<dyn Access>> {
+    Err(Wrong::usage(
+        "there is no kubeconfig, and this build for laptops asks nothing from its own machine: name one with --kubeconfig or KUBECONFIG, or give --dump or --snapshot",
+    ))
 }

@@ -167,6 +167,7 @@ impl Access for Replay {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

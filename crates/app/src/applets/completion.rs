@@ -7,9 +7,10 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::Shell;
-use netshoot_host::probes;
+#[cfg(feature = "node")]
 use netshoot_lab::labs::LABS;
 use netshoot_model::checks;
+use netshoot_model::probe::kinds;
 
 /// The word.
 pub const APPLET: Applet = Applet {
@@ -83,18 +84,20 @@ complete -F _netshoot_names -o bashdefault -o default netshoot
 /// folder of one's own worlds), and answers typos itself.
 fn with_names(whole: Command) -> Command {
     let ids = checks::ALL.iter().map(|c| c.id);
-    let ids: Vec<&str> = ids.chain(probes::ALL.iter().map(|k| k.id)).collect();
+    let ids: Vec<&str> = ids.chain(kinds::ALL.iter().map(|k| k.id)).collect();
     let words: Vec<&str> = ALL.iter().map(|a| a.name).collect();
-    let worlds: Vec<&str> = LABS.iter().map(|(name, ..)| *name).collect();
-    let world = |c: Command| offer(c, "name", &worlds);
-    whole
+    let whole = whole
         .mut_subcommand("explain", |c| offer(c, "id", &ids))
-        .mut_subcommand("man", |c| offer(c, "word", &words))
-        .mut_subcommand("lab", |c| {
-            c.mut_subcommand("up", world)
-                .mut_subcommand("run", world)
-                .mut_subcommand("solve", world)
-        })
+        .mut_subcommand("man", |c| offer(c, "word", &words));
+    #[cfg(feature = "node")]
+    let whole = whole.mut_subcommand("lab", |c| {
+        let worlds: Vec<&str> = LABS.iter().map(|(name, ..)| *name).collect();
+        let world = |c: Command| offer(c, "name", &worlds);
+        c.mut_subcommand("up", world)
+            .mut_subcommand("run", world)
+            .mut_subcommand("solve", world)
+    });
+    whole
 }
 
 fn offer(c: Command, argument: &str, names: &[&'static str]) -> Command {

@@ -1,7 +1,7 @@
 //! `netshoot diagnose`.
 
 use super::Applet;
-use crate::access::{World, flags};
+use crate::access::{flags, in_a_world};
 use crate::faces::diagnose::{Options, Source, run as diagnose};
 use crate::io::{Io, Lang};
 use crate::report::Format;
@@ -216,7 +216,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let source = match (path("snapshot"), path("dump")) {
         (Some(f), _) => Source::Recording(f),
         (None, Some(d)) => Source::Dump(d),
-        (None, None) if World::around().is_some() => Source::Around,
+        (None, None) if in_a_world() => Source::Around,
         (None, None) => match flags::how(m, asks_this_host(m))? {
             Some(how) => Source::Cluster(Box::new(how)),
             None => Source::Around,

@@ -6,8 +6,8 @@ use crate::report::safe;
 use crate::wrong::USAGE;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
-use netshoot_host::probes::{self, Kind};
 use netshoot_model::check::Check;
+use netshoot_model::probe::kinds::{self, Kind};
 use netshoot_model::symptom::nearest;
 use netshoot_model::{checks, rights};
 use std::fmt::Write;
@@ -48,14 +48,14 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         }
         return Ok(0);
     }
-    if let Some(k) = probes::ALL.iter().find(|k| k.id == id) {
+    if let Some(k) = kinds::ALL.iter().find(|k| k.id == id) {
         write!(io.out, "{}", probe_page(k, io.lang))?;
         return Ok(0);
     }
     let ids: Vec<&str> = checks::ALL
         .iter()
         .map(|c| c.id)
-        .chain(probes::ALL.iter().map(|k| k.id))
+        .chain(kinds::ALL.iter().map(|k| k.id))
         .collect();
     let near = nearest(id, &ids);
     let hint = if near.is_empty() {
@@ -91,6 +91,7 @@ fn split(page: &str) -> (&str, &str) {
 }
 
 /// The page of a check, Markdown, with its examples, as the docs hold it.
+#[cfg(feature = "node")]
 #[cfg(test)]
 pub fn check_page(c: &Check, lang: Lang) -> String {
     let (about, examples) = split(c.page);

@@ -5,8 +5,7 @@ use crate::io::{Io, Lang};
 use crate::report::safe;
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command};
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The word.
 pub const APPLET: Applet = Applet {
@@ -35,9 +34,9 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     }
     let mut refused = 0;
     for word in links() {
-        let at = dir.join(word);
+        let at = named(dir, word);
         let shown = safe(&at.display().to_string());
-        if std::fs::canonicalize(&at).is_ok_and(|p| p == program) {
+        if is_there(&at, &program) {
             writeln!(
                 io.out,
                 "{shown}: {}",
@@ -57,8 +56,34 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             )?;
             continue;
         }
-        symlink(&program, &at).with_context(|| format!("link {}", at.display()))?;
+        link(&program, &at).with_context(|| format!("link {}", at.display()))?;
         writeln!(io.out, "{shown}")?;
     }
     Ok(i32::from(refused > 0))
+}
+
+fn named(dir: &Path, word: &str) -> PathBuf {
+    dir.join(format!("{word}{}", std::env::consts::EXE_SUFFIX))
+}
+
+#[cfg(unix)]
+fn is_there(at: &Path, program: &Path) -> bool {
+    std::fs::canonicalize(at).is_ok_and(|p| p == program)
+}
+
+#[cfg(unix)]
+fn link(program: &Path, at: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(program, at)
+}
+
+/// A second name of one file has no place of its own: it is known by what is in it.
+#[cfg(windows)]
+fn is_there(at: &Path, program: &Path) -> bool {
+    matches!((std::fs::read(at), std::fs::read(program)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Symbolic links take a right there that people do not have.
+#[cfg(windows)]
+fn link(program: &Path, at: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(program, at)
 }

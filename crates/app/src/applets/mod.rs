@@ -3,26 +3,32 @@
 //!
 //! To add one: a file, its `mod` line, its line in [`ALL`]; the laws say what is missing.
 
+#[cfg(feature = "node")]
 mod agent;
 mod attach;
 mod checks;
 mod clean;
 mod completion;
 mod debug;
+#[cfg(feature = "node")]
 mod demo;
 mod deploy;
 mod diagnose;
 mod exec_in;
 mod explain;
+#[cfg(feature = "node")]
 mod here;
+#[cfg(feature = "node")]
 mod image;
 mod install;
+#[cfg(feature = "node")]
 mod lab;
 #[cfg(test)]
 mod laws;
 mod man;
 mod probes;
 mod run;
+#[cfg(feature = "node")]
 mod toolbox;
 mod undeploy;
 mod version;
@@ -30,7 +36,7 @@ mod version;
 pub use probes::harm;
 
 use crate::io::{Io, Lang};
-use crate::tools;
+use crate::own_line;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 
@@ -50,10 +56,12 @@ pub struct Applet {
     pub run: fn(&ArgMatches, &mut Io<'_>) -> Result<i32>,
 }
 
-/// All words, in the order of the help.
+/// All words, in the order of the help; on laptops those that need no Linux.
 pub const ALL: &[&Applet] = &[
     &diagnose::APPLET,
+    #[cfg(feature = "node")]
     &lab::APPLET,
+    #[cfg(feature = "node")]
     &demo::APPLET,
     &run::APPLET,
     &debug::APPLET,
@@ -65,12 +73,16 @@ pub const ALL: &[&Applet] = &[
     &checks::APPLET,
     &probes::APPLET,
     &explain::APPLET,
+    #[cfg(feature = "node")]
     &here::APPLET,
+    #[cfg(feature = "node")]
     &toolbox::APPLET,
     &completion::APPLET,
     &man::APPLET,
+    #[cfg(feature = "node")]
     &image::APPLET,
     &install::APPLET,
+    #[cfg(feature = "node")]
     &agent::APPLET,
     &version::APPLET,
 ];
@@ -84,8 +96,7 @@ pub fn named(word: &str) -> Option<&'static Applet> {
 pub fn links() -> Vec<&'static str> {
     // kubectl runs kubectl-NAME as `kubectl NAME`.
     let words = ALL.iter().filter(|a| a.link).map(|a| a.name);
-    let own = tools::ALL.iter().map(|t| t.name);
-    let tools = own.chain(netshoot_shell::ALL.iter().map(|w| w.name));
+    let tools = own_line::network().into_iter().chain(own_line::small());
     [
         "netshoot",
         "kubectl-netshoot",
@@ -95,36 +106,37 @@ pub fn links() -> Vec<&'static str> {
     ]
     .into_iter()
     .chain(words)
-    .chain(tools)
+    .chain(tools.map(|w| w.name))
     .collect()
 }
 
 /// The parser with the shell and its tools as words too, for those who list words: they read their own arguments.
 fn with_tools(whole: Command, lang: Lang) -> Command {
-    let small = netshoot_shell::ALL
-        .iter()
-        .filter(|w| named(w.name).is_none() && w.name != "[")
-        .map(|w| (w.name, w.about, w.about_zh, w.stands_for));
-    let own = tools::ALL.iter();
-    let own = own.map(|t| (t.name, t.about, t.about_zh, t.stands_for));
-    whole.subcommands(own.chain(small).map(|(name, en, zh, stands_for)| {
-        Command::new(name)
-            .about(lang.pick(en, zh))
-            .override_usage(format!("{name} [ARGUMENTS]"))
+    let small = own_line::small().into_iter();
+    let small = small.filter(|w| named(w.name).is_none() && w.name != "[");
+    let all = own_line::network().into_iter().chain(small);
+    whole.subcommands(all.map(|w| {
+        Command::new(w.name)
+            .about(lang.pick(w.about, w.about_zh))
+            .override_usage(format!("{} [ARGUMENTS]", w.name))
             .after_help(format!(
-                "{} {stands_for}",
+                "{} {}",
                 lang.pick(
                     "Its options, output and exit codes are those of",
                     "选项、输出与退出码同"
                 ),
+                w.stands_for
             ))
     }))
 }
 
 /// The names of the tools, and of the shell and its own, for the end of the help.
 pub fn tool_names(lang: Lang) -> String {
-    let network = tools::ALL.iter().map(|t| t.name);
-    let small = netshoot_shell::ALL.iter().map(|w| w.name);
+    let network = own_line::network().into_iter().map(|w| w.name);
+    let mut small = own_line::small().into_iter().map(|w| w.name).peekable();
+    if small.peek().is_none() {
+        return String::new();
+    }
     format!(
         "{}\n\n{}",
         filled(lang.pick("Network tools:", "网络工具："), network),
@@ -152,16 +164,17 @@ fn filled(heading: &str, words: impl Iterator<Item = &'static str>) -> String {
 }
 
 /// What a person can type in the image, in one line.
+#[cfg(feature = "node")]
 fn at_hand(lang: Lang) -> String {
     let own = ALL.iter().filter(|a| a.link).map(|a| a.name);
     let own = own.collect::<Vec<_>>().join(", ");
-    let own = tools::ALL
+    let own = own_line::network()
         .iter()
-        .map(|t| t.name)
+        .map(|w| w.name)
         .fold(own, |line, name| line + ", " + name);
     let (small, number) = (
         lang.pick("bash and small tools", "bash 与小工具"),
-        netshoot_shell::ALL.len(),
+        own_line::small().len(),
     );
     let rest = lang.pick("all words: netshoot --help", "全部子命令：netshoot --help");
     format!("{own}, {small} ({number}); {rest}")

@@ -4,8 +4,8 @@ use super::{Applet, output, wants_json};
 use crate::io::{Io, Lang};
 use anyhow::Result;
 use clap::{ArgMatches, Command};
-use netshoot_host::probes::{self, Kind};
 use netshoot_model::probe::Harm;
+use netshoot_model::probe::kinds::{self, Kind};
 use serde_json::json;
 
 /// The word.
@@ -42,15 +42,15 @@ pub fn harm(h: Harm, lang: Lang) -> &'static str {
 
 fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     if wants_json(m) {
-        let rows: Vec<_> = probes::ALL
+        let rows: Vec<_> = kinds::ALL
             .iter()
             .map(|k| json!({"id": k.id, "asks": k.asks, "asks_zh": k.asks_zh, "needs": needs(k), "harm": k.harm}))
             .collect();
         writeln!(io.out, "{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(0);
     }
-    let width = probes::ALL.iter().map(|k| k.id.len()).max().unwrap_or(0);
-    for k in probes::ALL {
+    let width = kinds::ALL.iter().map(|k| k.id.len()).max().unwrap_or(0);
+    for k in kinds::ALL {
         let needs = needs(k).join(",");
         writeln!(
             io.out,

@@ -1,12 +1,12 @@
 //! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
 
 use super::steps::Steps;
-use crate::access::{Access, Batch, Dump, How, Live, Local, Recording, Replay, World};
+use crate::access::{self, Access, Batch, Dump, How, Live, Recording, Replay};
+use crate::interrupt::{self, Owed};
 use crate::io::{Io, Lang};
 use crate::report::{self, Format};
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
-use netshoot_host::interrupt::{self, Owed};
 use netshoot_model::check::{describe, place};
 use netshoot_model::engine::{self, Case, Next};
 use netshoot_model::evidence::EvidenceSet;
@@ -75,10 +75,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
             taken_at_ms: 0,
         }),
         (Source::Cluster(how), _) => Box::new(Live::new((**how).clone(), &mut options.request)?),
-        _ => match World::around() {
-            Some(w) => Box::new(w),
-            None => Box::new(Local),
-        },
+        _ => access::around()?,
     };
     io.progress(io.lang.pick("reading objects ...", "读取对象……"));
     let snapshot = access.snapshot()?;
@@ -146,6 +143,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     }
     io.out.flush()?;
     kept?;
+    #[cfg(feature = "node")]
     if std::env::var_os("NETSHOOT_STATS").is_some() {
         writeln!(
             io.err,

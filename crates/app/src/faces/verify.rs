@@ -274,7 +274,7 @@ fn hold(
         from: path.vantage(),
         question,
     };
-    let (start, begun_ms) = (Instant::now(), netshoot_host::clock::now_ms());
+    let (start, begun_ms) = (Instant::now(), crate::clock::now_ms());
     for i in 0..BATCHES {
         io.progress(&format!(
             "{} {}/{REQUESTS}",

@@ -1,7 +1,8 @@
-//! The shelf of probes: one file each, run in the namespace of the calling thread.
+//! The shelf of probes: one file each, run in the namespace of the calling thread. What they ask and need, and
+//! their pages, are data, which is read where nothing can be asked, too: `netshoot_model::probe::kinds`.
 //!
-//! To add one: a file with a `pub const PROBE: Kind`, a `mod` line, a line in [`ALL`]; a law test
-//! says what is missing.
+//! To add one: its kind there; here a file with a `pub const PROBE: Runs`, a `mod` line, a line in [`ALL`]; a law
+//! test says what is missing.
 //!
 //! What a probe does on the network is a plain function beside its `PROBE`, so that an applet and
 //! a check ask in the same way.
@@ -27,14 +28,16 @@ mod tls_handshake;
 mod udp_exchange;
 
 use crate::clock;
-use netshoot_model::probe::{Answer, Answered, Harm, Probe, Question};
+use netshoot_model::probe::kinds::Kind;
+pub use netshoot_model::probe::kinds::Need;
+use netshoot_model::probe::{Answer, Answered, Probe, Question};
 use netshoot_model::text::Text;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// All probes that are answered here.
-pub const ALL: &[&Kind] = &[
+pub const ALL: &[&Runs] = &[
     &tcp_connect::PROBE,
     &http_get::PROBE,
     &tls_handshake::PROBE,
@@ -59,64 +62,12 @@ pub const ALL: &[&Kind] = &[
 /// Probes of one batch in flight at the same time: a capture must see what the others send.
 const AT_ONCE: usize = 16;
 
-/// A kind of question this machine can answer.
-pub struct Kind {
-    /// Verb and noun, the file's name, [`Question::id`].
-    pub id: &'static str,
-    /// What it asks, one line.
-    pub asks: &'static str,
-    /// The same in Chinese.
-    pub asks_zh: &'static str,
-    /// The rights it needs; an entry that is missing makes it [`Answer::CouldNotAsk`].
-    pub needs: &'static [Need],
-    /// What it does to the network at most.
-    pub harm: Harm,
+/// A kind of question, and what asks it here.
+pub struct Runs {
+    /// What is known of it wherever it is asked.
+    pub kind: &'static Kind,
     /// Asks, in the namespace of the calling thread.
     pub run: fn(&Question, &Place) -> Answer,
-    /// Markdown: what it asks, what it sends, what the answers mean.
-    pub page: &'static str,
-    /// The same in Chinese.
-    pub page_zh: &'static str,
-}
-
-/// A right a probe needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing beyond an ordinary process.
-    None,
-    /// Raw and packet sockets.
-    NetRaw,
-    /// Reading rules, conntrack and other settings of the network.
-    NetAdmin,
-}
-
-impl Need {
-    /// The capability's name; empty for [`Need::None`].
-    pub fn word(self) -> &'static str {
-        match self {
-            Need::None => "",
-            Need::NetRaw => "CAP_NET_RAW",
-            Need::NetAdmin => "CAP_NET_ADMIN",
-        }
-    }
-
-    /// The command that gives it; empty for [`Need::None`].
-    pub fn how_to_get(self) -> &'static str {
-        match self {
-            Need::None => "",
-            Need::NetRaw => "sudo setcap cap_net_raw+ep \"$(command -v netshoot)\"",
-            Need::NetAdmin => "sudo setcap cap_net_admin+ep \"$(command -v netshoot)\"",
-        }
-    }
-
-    /// The gap that the lack of this right makes. `why` says what was tried and what came back.
-    pub fn missing(self, why: impl Into<String>) -> Answer {
-        Answer::CouldNotAsk {
-            why: why.into(),
-            missing: Text::same(self.word()),
-            how_to_get: Text::same(self.how_to_get()),
-        }
-    }
 }
 
 /// What of the vantage point is not in its network namespace.
@@ -158,8 +109,8 @@ pub fn not_mine(question: &Question) -> Answer {
 }
 
 /// The kind that answers a question here, if one does.
-pub fn kind(question: &Question) -> Option<&'static Kind> {
-    ALL.iter().copied().find(|k| k.id == question.id())
+pub fn kind(question: &Question) -> Option<&'static Runs> {
+    ALL.iter().copied().find(|p| p.kind.id == question.id())
 }
 
 /// Asks one question in the namespace of the calling thread. The vantage is the caller's business.
@@ -167,7 +118,7 @@ pub fn ask(probe: &Probe, place: &Place) -> Answered {
     let at_ms = clock::now_ms();
     let began = Instant::now();
     let answer = match kind(&probe.question) {
-        Some(kind) => (kind.run)(&probe.question, place),
+        Some(asks) => (asks.run)(&probe.question, place),
         None => could_not_ask(format!(
             "{} is not answered from inside a network namespace",
             probe.question.id()
@@ -223,7 +174,7 @@ pub fn ask_json(probes_json: &str, place: &Place) -> String {
 #[cfg(test)]
 mod laws {
     use super::*;
-    use netshoot_model::probe::{Transport, Vantage};
+    use netshoot_model::probe::{Transport, Vantage, kinds};
     use std::collections::BTreeSet;
 
     /// Answered by the node's agent or the API server, not from a namespace.
@@ -325,8 +276,11 @@ mod laws {
 
     #[test]
     fn ids_are_unique_and_belong_to_a_question() {
-        let ids: BTreeSet<_> = ALL.iter().map(|k| k.id).collect();
+        let ids: BTreeSet<_> = ALL.iter().map(|p| p.kind.id).collect();
         assert_eq!(ids.len(), ALL.len(), "an id is on the shelf twice");
+        let shown: Vec<_> = kinds::ALL.iter().map(|k| k.id).collect();
+        let asked: Vec<_> = ALL.iter().map(|p| p.kind.id).collect();
+        assert_eq!(asked, shown, "what is shown is what can be asked");
         let known: BTreeSet<_> = questions().iter().map(|q| q.id()).collect();
         assert!(
             ids.is_subset(&known),
@@ -349,53 +303,14 @@ mod laws {
             })
             .filter(|f| f != "mod")
             .collect();
-        let ids: BTreeSet<String> = ALL.iter().map(|k| k.id.to_string()).collect();
+        let ids: BTreeSet<String> = ALL.iter().map(|p| p.kind.id.to_string()).collect();
         assert_eq!(files, ids, "a file per probe, a line in ALL per file");
-    }
-
-    #[test]
-    fn pages_are_complete() {
-        for k in ALL {
-            for heading in [
-                "## What it asks",
-                "## What it sends",
-                "## What the answers mean",
-            ] {
-                assert!(
-                    k.page.contains(heading),
-                    "{}: the page lacks `{heading}`",
-                    k.id
-                );
-            }
-            for heading in ["## 问什么", "## 发送什么", "## 应答的含义"] {
-                assert!(
-                    k.page_zh.contains(heading),
-                    "{}: the Chinese page lacks `{heading}`",
-                    k.id
-                );
-            }
-            assert!(
-                !k.asks_zh.is_empty() && !k.asks_zh.ends_with('。'),
-                "{}: `asks_zh` is one line without a full stop",
-                k.id
-            );
-            assert!(
-                !k.asks.is_empty() && !k.asks.ends_with('.'),
-                "{}: `asks` is one line without a full stop",
-                k.id
-            );
-            assert!(
-                !k.needs.is_empty(),
-                "{}: `needs` says Need::None when nothing is needed",
-                k.id
-            );
-        }
     }
 
     #[test]
     fn a_kind_disturbs_at_least_as_much_as_its_questions() {
         for q in questions() {
-            if let Some(k) = kind(&q) {
+            if let Some(Runs { kind: k, .. }) = kind(&q) {
                 assert!(
                     k.harm >= q.harm(),
                     "{}: {:?} < {:?}",
@@ -410,9 +325,10 @@ mod laws {
     #[test]
     fn another_kinds_question_is_a_gap() {
         for k in ALL {
+            let (k, run) = (k.kind, k.run);
             for q in questions().iter().filter(|q| q.id() != k.id) {
                 assert!(
-                    matches!((k.run)(q, &Place::default()), Answer::CouldNotAsk { .. }),
+                    matches!(run(q, &Place::default()), Answer::CouldNotAsk { .. }),
                     "{} answered {}",
                     k.id,
                     q.id()
@@ -443,10 +359,11 @@ mod laws {
         crate::testground::alone(|| {
             crate::testground::drop_capabilities();
             for q in questions() {
-                let Some(k) = kind(&q).filter(|k| k.needs.contains(&Need::NetRaw)) else {
+                let raw = |p: &&Runs| p.kind.needs.contains(&Need::NetRaw);
+                let Some(Runs { kind: k, run }) = kind(&q).filter(raw) else {
                     continue;
                 };
-                match (k.run)(&q, &Place::default()) {
+                match run(&q, &Place::default()) {
                     Answer::CouldNotAsk {
                         why,
                         missing,

@@ -1,17 +1,11 @@
-use super::{Kind, Need, Place, gap, not_mine};
+use super::{Need, Place, Runs, gap, not_mine};
 use crate::udp;
-use netshoot_model::probe::{Answer, Harm, Question};
+use netshoot_model::probe::{Answer, Question, kinds};
 
 /// One datagram; the function is [`udp::exchange`].
-pub const PROBE: Kind = Kind {
-    id: "udp_exchange",
-    asks: "what comes back for a UDP datagram",
-    asks_zh: "一个 UDP 报文会换回什么",
-    needs: &[Need::None],
-    harm: Harm::FewPackets,
+pub const PROBE: Runs = Runs {
+    kind: &kinds::udp_exchange::KIND,
     run,
-    page: PAGE,
-    page_zh: PAGE_ZH,
 };
 
 fn run(question: &Question, _: &Place) -> Answer {
@@ -31,45 +25,6 @@ fn run(question: &Question, _: &Place) -> Answer {
         Err(e) => gap(&e, Need::None),
     }
 }
-
-const PAGE: &str = "\
-# udp_exchange
-
-## What it asks
-
-What comes back for one UDP datagram with a given text.
-
-## What it sends
-
-That datagram, once.
-
-## What the answers mean
-
-- `answered`: a datagram came back; `reply` is its text.
-- `refused`: an ICMP port unreachable: the host is there, nobody listens, or a rule rejects it.
-- `silent`: nothing came back. UDP does not tell a listener that does not answer such a payload
-  from a packet that was dropped.
-- `unreachable`: another ICMP error, or the own routes or filters refuse it.
-";
-
-const PAGE_ZH: &str = "\
-# udp_exchange
-
-## 问什么
-
-一个带有给定文本的 UDP 报文会换回什么。
-
-## 发送什么
-
-该报文，一次。
-
-## 应答的含义
-
-- `answered`：收到一个报文；`reply` 是其文本。
-- `refused`：收到 ICMP 端口不可达：主机存在，但没有监听者，或被规则拒绝。
-- `silent`：没有任何回应。UDP 无法区分监听者不应答这种内容，还是报文被丢弃。
-- `unreachable`：收到其他 ICMP 错误，或本机的路由或过滤规则拒绝。
-";
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! only "could not ask" is not, and becomes a gap.
 
 mod answer;
+pub mod kinds;
 mod question;
 
 pub use answer::*;

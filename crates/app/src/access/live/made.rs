@@ -1,9 +1,9 @@
 //! What a diagnosis makes in a cluster when it is allowed to: an ephemeral container in a pod, a pod
 //! on a node. Both end by themselves: with their stream, when idle, and at a deadline.
 
+use crate::clock;
 use anyhow::{Result, bail};
 use netshoot_api::live::{Change, Cluster, Error, Propagation, Resource};
-use netshoot_host::clock;
 use netshoot_model::object::{Object, at};
 use netshoot_model::time;
 use serde_json::{Value, json};

@@ -10,6 +10,8 @@ mod stands;
 
 use super::{Access, Local};
 use crate::agent::{Asked, Container};
+use crate::clock;
+use crate::interrupt::{self, Owed};
 use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::Result;
@@ -17,8 +19,6 @@ use hand::Hand;
 use made::MadePod;
 use netshoot_api::facts::{Wanted, facts};
 use netshoot_api::live::{Cluster, Connect, Resource};
-use netshoot_host::clock;
-use netshoot_host::interrupt::{self, Owed};
 use netshoot_model::checks;
 use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::probe::{Answer, Answered, Probe, Question, Vantage};

@@ -1,8 +1,8 @@
 //! Questions that the API server answers itself: logs, memory by the kubelet or the metrics API;
 //! and what carries Services in this cluster.
 
+use crate::clock;
 use netshoot_api::live::{Cluster, Error, LogOptions, Resource};
-use netshoot_host::clock;
 use netshoot_model::growth::parse_quantity;
 use netshoot_model::object::{Object, at};
 use netshoot_model::probe::{Answer, Answered, ContainerMemory, Probe, Question};

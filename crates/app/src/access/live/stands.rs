@@ -3,9 +3,9 @@
 use super::hand::{Hand, OtherVersion};
 use super::made::{self, MadePod, Silent};
 use super::{Level, Live, Stand};
+use crate::clock;
 use anyhow::Result;
 use netshoot_api::live::{Resource, Selection};
-use netshoot_host::clock;
 use netshoot_model::object::{Object, at};
 
 impl Live {

@@ -1,7 +1,7 @@
 //! A cluster that `scripts/cluster` started, used as a person uses it: by that script and by kubectl.
 
+use crate::clock;
 use anyhow::{Context, Result, bail};
-use netshoot_host::clock;
 use netshoot_lab::certs::{self, Authority};
 use netshoot_lab::scenario::{Certificate, Daemon, On, Patch, Scenario, Shape, Step};
 use serde::Deserialize;

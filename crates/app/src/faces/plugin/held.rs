@@ -56,6 +56,7 @@ pub fn ready(token: &str) -> String {
 }
 
 /// What the hold says when the command has ended.
+#[cfg(any(feature = "node", test))]
 pub fn ended(token: &str, end: &End) -> Vec<u8> {
     let oom = if end.reason == OOM_KILLED { OOM } else { "" };
     format!("\0end {token} {}{oom}\n", end.code).into_bytes()

@@ -11,9 +11,9 @@ pub mod deploy;
 pub mod flags;
 mod held;
 pub mod image;
-#[cfg(target_os = "linux")]
+#[cfg(feature = "node")]
 pub mod inside;
-#[cfg(target_os = "linux")]
+#[cfg(feature = "node")]
 mod kept;
 mod merge;
 mod owner;
