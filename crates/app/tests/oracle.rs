@@ -85,6 +85,11 @@ fn difference(theirs: &ground::Said, ours: &ground::Said) -> String {
 }
 
 #[test]
+fn ip() {
+    prove("ip");
+}
+
+#[test]
 fn whois() {
     prove("whois");
 }

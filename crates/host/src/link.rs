@@ -6,7 +6,7 @@
 
 mod read;
 
-pub use read::{links, neighbours, route_to, routes};
+pub use read::{links, neighbours, raw, route_to, routes};
 
 use crate::Error;
 use crate::netlink::Socket;

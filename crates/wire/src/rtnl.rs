@@ -1,10 +1,10 @@
 //! rtnetlink messages (linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h):
-//! links, addresses, neighbours and routes as the kernel sends them.
+//! links, addresses, neighbours, routes and rules as the kernel sends them.
 //!
-//! Reading order: [`Link`], [`Address`], [`Neighbour`], [`Route`]; each with the fixed header it
+//! Reading order: [`Link`], [`Address`], [`Neighbour`], [`Route`], [`Rule`]; each with the fixed header it
 //! begins with. Making is `netshoot-host`'s business; the constants for it are here.
 //!
-//! Deliberately absent: rules (`ip rule`), qdiscs, nexthop objects.
+//! Deliberately absent: qdiscs, nexthop objects.
 
 use crate::Malformed;
 use crate::netlink::{Attr, Attrs};
@@ -12,9 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 mod numbers;
 mod route;
+mod rule;
 
 pub use numbers::*;
 pub use route::{NextHop, Route, RouteHeader};
+pub use rule::Rule;
 
 fn header<const N: usize>(payload: &[u8], format: &'static str) -> Result<[u8; N], Malformed> {
     payload.first_chunk::<N>().copied().ok_or(Malformed {
@@ -100,7 +102,7 @@ pub fn neighbour_header(family: u8, index: u32, state: u16, flags: u8) -> Vec<u8
     bytes
 }
 
-/// Counters of a link (`struct rtnl_link_stats64`, the first eight).
+/// Counters of a link (`struct rtnl_link_stats64`, without those of compression).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct LinkStats {
@@ -112,37 +114,53 @@ pub struct LinkStats {
     pub tx_errors: u64,
     pub rx_dropped: u64,
     pub tx_dropped: u64,
+    pub multicast: u64,
+    pub collisions: u64,
+    pub rx_length: u64,
+    pub rx_over: u64,
+    pub rx_crc: u64,
+    pub rx_frame: u64,
+    pub rx_fifo: u64,
+    pub rx_missed: u64,
+    pub tx_aborted: u64,
+    pub tx_carrier: u64,
+    pub tx_fifo: u64,
+    pub tx_heartbeat: u64,
+    pub tx_window: u64,
 }
 
 impl LinkStats {
     fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut words = [0u64; 8];
-        for (word, chunk) in words
-            .iter_mut()
-            .zip(header::<64>(bytes, "link counters")?.chunks_exact(8))
-        {
-            *word = u64::from_ne_bytes(header(chunk, "link counters")?);
+        let mut s = LinkStats::default();
+        let fields = [
+            &mut s.rx_packets,
+            &mut s.tx_packets,
+            &mut s.rx_bytes,
+            &mut s.tx_bytes,
+            &mut s.rx_errors,
+            &mut s.tx_errors,
+            &mut s.rx_dropped,
+            &mut s.tx_dropped,
+            &mut s.multicast,
+            &mut s.collisions,
+            &mut s.rx_length,
+            &mut s.rx_over,
+            &mut s.rx_crc,
+            &mut s.rx_frame,
+            &mut s.rx_fifo,
+            &mut s.rx_missed,
+            &mut s.tx_aborted,
+            &mut s.tx_carrier,
+            &mut s.tx_fifo,
+            &mut s.tx_heartbeat,
+            &mut s.tx_window,
+        ];
+        // The first eight are older than any kernel that is met; the rest may end early.
+        header::<64>(bytes, "link counters")?;
+        for (field, word) in fields.into_iter().zip(bytes.chunks_exact(8)) {
+            *field = u64::from_ne_bytes(header(word, "link counters")?);
         }
-        let [
-            rx_packets,
-            tx_packets,
-            rx_bytes,
-            tx_bytes,
-            rx_errors,
-            tx_errors,
-            rx_dropped,
-            tx_dropped,
-        ] = words;
-        Ok(LinkStats {
-            rx_packets,
-            tx_packets,
-            rx_bytes,
-            tx_bytes,
-            rx_errors,
-            tx_errors,
-            rx_dropped,
-            tx_dropped,
-        })
+        Ok(s)
     }
 }
 
@@ -165,6 +183,30 @@ pub struct Link {
     pub master: u32,
     /// Index of the lower device or of the peer, 0 for none.
     pub link: u32,
+    /// `link` was told; 0 is then a tunnel without a lower device.
+    pub link_given: bool,
+    /// `ARPHRD_*`: 1 for Ethernet, 772 for loopback.
+    pub hardware: u16,
+    /// Hardware broadcast address.
+    pub broadcast: Vec<u8>,
+    /// Queueing discipline.
+    pub qdisc: String,
+    /// `IF_OPER_*` (RFC 2863): 6 for up.
+    pub operstate: u8,
+    /// 0 for the default, 1 for dormant.
+    pub linkmode: u8,
+    /// Number of its group, 0 for the default.
+    pub group: u32,
+    /// Length of the transmit queue, packets.
+    pub txqlen: u32,
+    /// Identifier of the namespace that `link` is in, where it is another.
+    pub link_netns: Option<i32>,
+    /// A description that somebody gave.
+    pub alias: String,
+    /// Kind of the port it is: `bridge`, `bond`.
+    pub slave_kind: String,
+    /// How often its carrier came or went.
+    pub carrier_changes: u32,
     /// Counters.
     pub stats: LinkStats,
     /// Hairpin mode, of a bridge port.
@@ -182,9 +224,10 @@ pub struct Link {
 impl Link {
     /// Reads the payload of an `RTM_NEWLINK`.
     pub fn read(payload: &[u8]) -> Result<Link, Malformed> {
-        let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] =
+        let [_, _, h0, h1, i0, i1, i2, i3, f0, f1, f2, f3, ..] =
             header::<16>(payload, "link message")?;
         let mut link = Link {
+            hardware: u16::from_ne_bytes([h0, h1]),
             index: u32::from_ne_bytes([i0, i1, i2, i3]),
             flags: u32::from_ne_bytes([f0, f1, f2, f3]),
             ..Link::default()
@@ -195,11 +238,25 @@ impl Link {
                 ifla::ADDRESS => link.mac = attr.payload.to_vec(),
                 ifla::IFNAME => link.name = attr.str(),
                 ifla::MTU => link.mtu = attr.u32()?,
-                ifla::LINK => link.link = attr.u32()?,
+                ifla::LINK => {
+                    link.link = attr.u32()?;
+                    link.link_given = true;
+                }
                 ifla::MASTER => link.master = attr.u32()?,
                 ifla::PROTINFO => link.read_port(&attr)?,
                 ifla::LINKINFO => link.read_info(&attr)?,
                 ifla::STATS64 => link.stats = LinkStats::read(attr.payload)?,
+                ifla::BROADCAST => link.broadcast = attr.payload.to_vec(),
+                ifla::QDISC => link.qdisc = attr.str(),
+                ifla::OPERSTATE => link.operstate = attr.u8()?,
+                ifla::LINKMODE => link.linkmode = attr.u8()?,
+                ifla::GROUP => link.group = attr.u32()?,
+                ifla::TXQLEN => link.txqlen = attr.u32()?,
+                ifla::IFALIAS => link.alias = attr.str(),
+                ifla::CARRIER_CHANGES => link.carrier_changes = attr.u32()?,
+                ifla::LINK_NETNSID => {
+                    link.link_netns = Some(i32::from_ne_bytes(attr.u32()?.to_ne_bytes()))
+                }
                 _ => {}
             }
         }
@@ -207,14 +264,13 @@ impl Link {
     }
 
     fn read_info(&mut self, info: &Attr<'_>) -> Result<(), Malformed> {
-        let mut slave = String::new();
         // The kernel puts each kind before its data.
         for attr in info.nested() {
             let attr = attr?;
             match attr.kind {
                 ifla::INFO_KIND => self.kind = attr.str(),
-                ifla::INFO_SLAVE_KIND => slave = attr.str(),
-                ifla::INFO_SLAVE_DATA if slave == "bridge" => self.read_port(&attr)?,
+                ifla::INFO_SLAVE_KIND => self.slave_kind = attr.str(),
+                ifla::INFO_SLAVE_DATA if self.slave_kind == "bridge" => self.read_port(&attr)?,
                 ifla::INFO_DATA if self.kind == "vxlan" => self.read_vxlan(&attr)?,
                 _ => {}
             }
@@ -261,23 +317,46 @@ pub struct Address {
     pub prefix: u8,
     /// `IFA_F_*`
     pub flags: u32,
+    /// `RT_SCOPE_*`
+    pub scope: u8,
+    /// The other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// Broadcast address.
+    pub broadcast: Option<IpAddr>,
+    /// Its name, of IPv4: that of the link, or an alias behind a colon.
+    pub label: String,
+    /// How long it is preferred and valid, seconds; `u32::MAX` for ever.
+    pub lifetimes: (u32, u32),
 }
 
 impl Address {
     /// Reads the payload of an `RTM_NEWADDR`; none for families other than IPv4 and IPv6.
     pub fn read(payload: &[u8]) -> Result<Option<Address>, Malformed> {
-        let [family, prefix, flags, _, i0, i1, i2, i3] = header::<8>(payload, "address message")?;
+        let [family, prefix, flags, scope, i0, i1, i2, i3] =
+            header::<8>(payload, "address message")?;
         if family != AF_INET && family != AF_INET6 {
             return Ok(None);
         }
         // On a point-to-point link IFA_ADDRESS is the other end and IFA_LOCAL the own one.
         let (mut any, mut local, mut flags) = (None, None, u32::from(flags));
+        let (mut broadcast, mut label) = (None, String::new());
+        let mut lifetimes = (u32::MAX, u32::MAX);
         for attr in Attrs::after(payload, 8)? {
             let attr = attr?;
             match attr.kind {
                 ifa::ADDRESS => any = Some(address(attr.payload)?),
                 ifa::LOCAL => local = Some(address(attr.payload)?),
                 ifa::FLAGS => flags = attr.u32()?,
+                ifa::BROADCAST => broadcast = Some(address(attr.payload)?),
+                ifa::LABEL => label = attr.str(),
+                ifa::CACHEINFO => {
+                    let [p0, p1, p2, p3, v0, v1, v2, v3] =
+                        header::<8>(attr.payload, "address lifetimes")?;
+                    lifetimes = (
+                        u32::from_ne_bytes([p0, p1, p2, p3]),
+                        u32::from_ne_bytes([v0, v1, v2, v3]),
+                    );
+                }
                 _ => {}
             }
         }
@@ -287,6 +366,11 @@ impl Address {
             address,
             prefix,
             flags,
+            scope,
+            peer: any.filter(|_| local.is_some_and(|l| Some(l) != any)),
+            broadcast,
+            label,
+            lifetimes,
         }))
     }
 }
@@ -306,6 +390,12 @@ pub struct Neighbour {
     pub address: Option<IpAddr>,
     /// Hardware address, empty when not resolved.
     pub mac: Vec<u8>,
+    /// Ticks of 10 ms since it was used, confirmed, updated.
+    pub ages: [u32; 3],
+    /// Who holds it.
+    pub references: u32,
+    /// Questions that were sent for it.
+    pub probes: Option<u32>,
 }
 
 impl Neighbour {
@@ -325,6 +415,17 @@ impl Neighbour {
             match attr.kind {
                 nda::DST => neighbour.address = Some(address(attr.payload)?),
                 nda::LLADDR => neighbour.mac = attr.payload.to_vec(),
+                nda::CACHEINFO => {
+                    let words = header::<16>(attr.payload, "neighbour ages")?;
+                    let word = |at: usize| -> Result<u32, Malformed> {
+                        let bytes = words.get(at..).unwrap_or_default();
+                        Ok(u32::from_ne_bytes(header(bytes, "neighbour ages")?))
+                    };
+                    // ndm_confirmed, ndm_used, ndm_updated, ndm_refcnt
+                    neighbour.ages = [word(4)?, word(0)?, word(8)?];
+                    neighbour.references = word(12)?;
+                }
+                nda::PROBES => neighbour.probes = Some(attr.u32()?),
                 _ => {}
             }
         }
@@ -419,6 +520,8 @@ mod tests {
         let hop = NextHop {
             via: Some(IpAddr::from([10, 0, 0, 9])),
             index: 3,
+            flags: 0,
+            weight: 1,
         };
         assert_eq!(route.hops, [hop, hop]);
         assert_eq!(

@@ -7,6 +7,7 @@
 //! A tool and a probe share one function: what asks the network lives in `host`, what reads its answer in `wire`.
 
 pub mod getopt;
+mod ip;
 #[cfg(test)]
 mod laws;
 mod whois;
@@ -22,6 +23,8 @@ use std::path::Path;
 pub enum Group {
     /// Names and addresses.
     Names,
+    /// What the kernel holds: links, routes, sockets.
+    Kernel,
 }
 
 impl Group {
@@ -29,6 +32,7 @@ impl Group {
     pub fn title(self, lang: Lang) -> &'static str {
         match self {
             Group::Names => lang.pick("names", "名称解析"),
+            Group::Kernel => lang.pick("kernel", "内核视图"),
         }
     }
 }
@@ -57,7 +61,7 @@ pub struct Tool {
 }
 
 /// All tools, by group.
-pub const ALL: &[&Tool] = &[&whois::TOOL];
+pub const ALL: &[&Tool] = &[&whois::TOOL, &ip::TOOL];
 
 /// The tool of that name.
 pub fn named(name: &OsStr) -> Option<&'static Tool> {

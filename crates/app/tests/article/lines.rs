@@ -371,7 +371,6 @@ pub const PENDING: &[&str] = &[
     "ethtool",
     "fping",
     "http",
-    "ip",
     "iperf3",
     "iptables",
     "iptables-save",

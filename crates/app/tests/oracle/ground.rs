@@ -63,9 +63,21 @@ impl Ground {
             .unwrap();
         match place {
             "whois" => ground.inside(serve_whois),
+            "routes" => ground.script(ROUTES),
             other => panic!("no place {other:?}"),
         }
         ground
+    }
+
+    /// Runs a script of the original tools there.
+    fn script(&self, script: &str) {
+        let done = Command::new("nsenter")
+            .arg(format!("--target={}", self.holder.id()))
+            .args(["--net", "--mount", "--", "sh", "-ec", script])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{said}");
     }
 
     /// Does something in the place's network; threads that it begins stay there.
@@ -122,6 +134,44 @@ impl Drop for Ground {
         let _ = self.holder.wait();
     }
 }
+
+/// Links, addresses, routes, neighbours and rules of many kinds; nothing in it changes by itself.
+const ROUTES: &str = "
+    for family in all default; do echo 0 >/proc/sys/net/ipv6/conf/$family/accept_dad; done
+    echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
+    ip link add eth0 type veth peer name veth1
+    ip link add br0 type bridge
+    ip link set veth1 master br0
+    ip link set eth0 up mtu 1450
+    ip link set veth1 up
+    ip link set br0 up alias 'the bridge'
+    ip link add vx0 type vxlan id 7 dstport 4789 local 10.1.0.1 nolearning
+    ip addr add 10.1.0.2/24 brd + dev eth0
+    ip addr add 10.1.0.3/24 dev eth0 label eth0:1
+    ip addr add 10.9.0.1 peer 10.9.0.2/32 dev eth0
+    ip addr add fd00:1::2/64 dev eth0 nodad
+    ip addr add fd00:3::2/64 dev eth0 noprefixroute nodad
+    ip addr add 10.1.0.1/24 dev br0
+    ip route add default via 10.1.0.1 dev eth0
+    ip route add 10.20.0.0/16 via 10.1.0.1 metric 50 mtu 1400 advmss 1300
+    ip route add 10.30.0.0/16 nexthop via 10.1.0.1 dev eth0 weight 1 nexthop via 10.1.0.1 dev br0 weight 2
+    ip route add blackhole 10.40.0.0/16
+    ip route add unreachable 10.41.0.0/16 metric 7
+    ip route add prohibit 10.42.0.0/16
+    ip route add 10.50.0.0/16 dev eth0 src 10.1.0.3 proto static scope link
+    ip route add 10.60.0.0/16 via 10.99.0.1 dev eth0 onlink
+    ip route add 10.70.0.0/16 dev br0 table 100
+    ip -6 route add default via fd00:1::1 dev eth0
+    ip -6 route add fd00:9::/64 dev eth0 metric 77 pref high
+    ip -6 route add blackhole fd00:8::/64
+    ip rule add from 10.1.0.0/24 lookup 100 pref 100
+    ip rule add fwmark 0x10/0xff table 100 pref 200
+    ip rule add to 10.2.0.0/16 iif eth0 prohibit pref 300
+    ip rule add not from 10.3.0.0/16 oif nosuch ipproto tcp dport 80-90 uidrange 0-99 lookup 100 suppress_prefixlength 0 pref 400
+    ip -6 rule add from fd00:1::2 lookup 100 pref 100
+    ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent
+    ip neigh add fd00:1::9 lladdr 02:00:00:00:00:0a dev eth0 router nud permanent
+";
 
 /// Answers on port 4343 of both families with what it was asked, for as long as the test runs.
 fn serve_whois() {

@@ -24,6 +24,122 @@ fn dump(
         .collect())
 }
 
+/// What of rtnetlink this namespace holds, as the kernel sends it: for those who show it.
+pub mod raw {
+    use super::{dump, rtm, rtnl};
+    use crate::Error;
+    use crate::netlink::Socket;
+    use netshoot_wire::netlink::Builder;
+    use netshoot_wire::rtnl::rta;
+    use std::net::IpAddr;
+
+    fn open() -> Result<Socket, Error> {
+        Socket::open(libc::NETLINK_ROUTE)
+    }
+
+    /// All links, by index.
+    pub fn links() -> Result<Vec<rtnl::Link>, Error> {
+        super::read_links(&open()?)
+    }
+
+    /// All addresses of a family, 0 for both.
+    pub fn addresses(family: u8) -> Result<Vec<rtnl::Address>, Error> {
+        let header = rtnl::address_header(family, 0, 0);
+        let all = dump(&open()?, "read addresses", rtm::GETADDR, &header)?;
+        let all: Result<Vec<_>, _> = all.iter().map(|p| rtnl::Address::read(p)).collect();
+        Ok(all?.into_iter().flatten().collect())
+    }
+
+    /// All routes of a family in all tables, those of the cache with them.
+    pub fn routes(family: u8) -> Result<Vec<rtnl::Route>, Error> {
+        let header = rtnl::RouteHeader {
+            family,
+            ..Default::default()
+        };
+        let all = dump(&open()?, "read routes", rtm::GETROUTE, &header.bytes())?;
+        let all: Result<Vec<_>, _> = all.iter().map(|p| rtnl::Route::read(p)).collect();
+        Ok(all?
+            .into_iter()
+            .filter(|r| r.header.family == family)
+            .collect())
+    }
+
+    /// All neighbours of a family.
+    pub fn neighbours(family: u8) -> Result<Vec<rtnl::Neighbour>, Error> {
+        let header = rtnl::neighbour_header(family, 0, 0, 0);
+        let all = dump(&open()?, "read neighbours", rtm::GETNEIGH, &header)?;
+        let all: Result<Vec<_>, _> = all.iter().map(|p| rtnl::Neighbour::read(p)).collect();
+        Ok(all?)
+    }
+
+    /// All rules of a family, in their order.
+    pub fn rules(family: u8) -> Result<Vec<rtnl::Rule>, Error> {
+        let header = rtnl::RouteHeader {
+            family,
+            ..Default::default()
+        };
+        let all = dump(&open()?, "read rules", rtm::GETRULE, &header.bytes())?;
+        let all: Result<Vec<_>, _> = all.iter().map(|p| rtnl::Rule::read(p)).collect();
+        Ok(all?)
+    }
+
+    /// What a packet is looked up by.
+    #[derive(Clone, Debug, Default)]
+    pub struct Packet {
+        /// Where it goes, and how many bits of that are meant.
+        pub to: Option<(IpAddr, u8)>,
+        /// Where it comes from.
+        pub from: Option<IpAddr>,
+        /// Index of the link it came in by, 0 for one that is made here.
+        pub incoming: u32,
+        /// Index of the link it must go out by, 0 for any.
+        pub outgoing: u32,
+        /// Its mark.
+        pub mark: u32,
+        /// Whether the route that matches is wanted instead of the decision.
+        pub matching: bool,
+    }
+
+    /// The kernel's decision for a packet.
+    pub fn route_of(packet: &Packet) -> Result<Option<rtnl::Route>, Error> {
+        let Some((to, bits)) = packet.to else {
+            return Ok(None);
+        };
+        let mut flags = rta::LOOKUP_TABLE;
+        if packet.matching {
+            flags |= rta::FIB_MATCH;
+        }
+        let mut header = rtnl::RouteHeader {
+            family: rtnl::family(to),
+            prefix: bits,
+            flags,
+            ..Default::default()
+        }
+        .bytes();
+        if let (Some(from), Some(length)) = (packet.from, header.get_mut(2)) {
+            *length = if from.is_ipv4() { 32 } else { 128 };
+        }
+        let mut message = Builder::after(&header);
+        message.put(rta::DST, &rtnl::octets(to));
+        if let Some(from) = packet.from {
+            message.put(rta::SRC, &rtnl::octets(from));
+        }
+        for (kind, value) in [
+            (rta::IIF, packet.incoming),
+            (rta::OIF, packet.outgoing),
+            (rta::MARK, packet.mark),
+        ] {
+            if value != 0 {
+                message.u32(kind, value);
+            }
+        }
+        let on = to.to_string();
+        let answers = open()?.ask("look up route", &on, rtm::GETROUTE, 0, &message.finish())?;
+        let answer = answers.iter().find(|(kind, _)| *kind == rtm::NEWROUTE);
+        Ok(answer.map(|(_, p)| rtnl::Route::read(p)).transpose()?)
+    }
+}
+
 fn read_links(socket: &Socket) -> Result<Vec<rtnl::Link>, Error> {
     dump(
         socket,

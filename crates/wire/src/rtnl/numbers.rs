@@ -25,20 +25,30 @@ pub mod rtm {
     pub const NEWNEIGH: u16 = 28;
     pub const DELNEIGH: u16 = 29;
     pub const GETNEIGH: u16 = 30;
+    pub const NEWRULE: u16 = 32;
+    pub const GETRULE: u16 = 34;
 }
 
 /// Link attributes (`IFLA_*`), those of kinds with the kind in their name.
 #[allow(missing_docs)]
 pub mod ifla {
     pub const ADDRESS: u16 = 1;
+    pub const BROADCAST: u16 = 2;
     pub const IFNAME: u16 = 3;
     pub const MTU: u16 = 4;
     pub const LINK: u16 = 5;
+    pub const QDISC: u16 = 6;
     pub const MASTER: u16 = 10;
     pub const PROTINFO: u16 = 12;
+    pub const TXQLEN: u16 = 13;
+    pub const OPERSTATE: u16 = 16;
+    pub const LINKMODE: u16 = 17;
     pub const LINKINFO: u16 = 18;
+    pub const IFALIAS: u16 = 20;
     pub const STATS64: u16 = 23;
+    pub const GROUP: u16 = 27;
     pub const NET_NS_FD: u16 = 28;
+    pub const CARRIER_CHANGES: u16 = 35;
     pub const LINK_NETNSID: u16 = 37;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
@@ -61,6 +71,9 @@ pub mod ifla {
 pub mod ifa {
     pub const ADDRESS: u16 = 1;
     pub const LOCAL: u16 = 2;
+    pub const LABEL: u16 = 3;
+    pub const BROADCAST: u16 = 4;
+    pub const CACHEINFO: u16 = 6;
     pub const FLAGS: u16 = 8;
     /// `IFA_F_NODAD`
     pub const NODAD: u32 = 0x02;
@@ -74,14 +87,21 @@ pub mod ifa {
 #[allow(missing_docs)]
 pub mod rta {
     pub const DST: u16 = 1;
+    pub const SRC: u16 = 2;
+    pub const IIF: u16 = 3;
     pub const OIF: u16 = 4;
     pub const GATEWAY: u16 = 5;
     pub const PRIORITY: u16 = 6;
     pub const PREFSRC: u16 = 7;
     pub const METRICS: u16 = 8;
     pub const MULTIPATH: u16 = 9;
+    pub const CACHEINFO: u16 = 12;
     pub const TABLE: u16 = 15;
+    pub const MARK: u16 = 16;
     pub const VIA: u16 = 18;
+    pub const PREF: u16 = 20;
+    pub const UID: u16 = 25;
+    pub const NH_ID: u16 = 30;
     /// `RTAX_MTU`, inside [`METRICS`].
     pub const METRIC_MTU: u16 = 2;
     /// `RTM_F_CLONED`: an entry of the route cache, no route.
@@ -97,6 +117,8 @@ pub mod rta {
 pub mod nda {
     pub const DST: u16 = 1;
     pub const LLADDR: u16 = 2;
+    pub const CACHEINFO: u16 = 3;
+    pub const PROBES: u16 = 4;
     /// `NUD_PERMANENT`
     pub const PERMANENT: u16 = 0x80;
     /// `NUD_NOARP`

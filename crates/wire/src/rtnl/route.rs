@@ -49,6 +49,10 @@ pub struct NextHop {
     pub via: Option<IpAddr>,
     /// Index of the outgoing link, 0 for none.
     pub index: u32,
+    /// `RTNH_F_*`: 1 dead, 4 on-link, 16 link down.
+    pub flags: u32,
+    /// Its share among several, from 1.
+    pub weight: u32,
 }
 
 /// One route (`RTM_NEWROUTE`).
@@ -68,6 +72,20 @@ pub struct Route {
     pub priority: u32,
     /// MTU of the route, bytes.
     pub mtu: Option<u32>,
+    /// All metrics (`RTAX_*`), in the kernel's order.
+    pub metrics: Vec<(u16, u32)>,
+    /// Source prefix that it is for, with its length.
+    pub from: Option<(IpAddr, u8)>,
+    /// Index of the incoming link of a looked-up route.
+    pub incoming: u32,
+    /// Preference of IPv6 (RFC 4191): 0 medium, 1 high, 3 low.
+    pub preference: Option<u8>,
+    /// Clock ticks of 10 ms until it goes, 0 for never; and an error of a cached entry.
+    pub expires: (i32, u32),
+    /// Whom a looked-up route is for.
+    pub uid: Option<u32>,
+    /// Identifier of a nexthop object.
+    pub nexthop: Option<u32>,
 }
 
 impl Route {
@@ -76,7 +94,7 @@ impl Route {
         let [
             family,
             prefix,
-            _,
+            source_prefix,
             _,
             table,
             protocol,
@@ -111,11 +129,27 @@ impl Route {
                 rta::PRIORITY => route.priority = attr.u32()?,
                 rta::METRICS => route.read_metrics(&attr)?,
                 rta::MULTIPATH => route.hops = multipath(attr.payload)?,
+                rta::SRC => route.from = Some((address(attr.payload)?, source_prefix)),
+                rta::IIF => route.incoming = attr.u32()?,
+                rta::PREF => route.preference = Some(attr.u8()?),
+                rta::UID => route.uid = Some(attr.u32()?),
+                rta::NH_ID => route.nexthop = Some(attr.u32()?),
+                rta::CACHEINFO => {
+                    // rta_clntref, rta_lastuse, rta_expires, rta_error
+                    let [_, _, _, _, _, _, _, _, e0, e1, e2, e3, r0, r1, r2, r3] =
+                        super::header::<16>(attr.payload, "route ages")?;
+                    route.expires = (
+                        i32::from_ne_bytes([e0, e1, e2, e3]),
+                        u32::from_ne_bytes([r0, r1, r2, r3]),
+                    );
+                }
                 rta::OIF | rta::GATEWAY | rta::VIA => single.read(&attr)?,
                 _ => {}
             }
         }
         if single != NextHop::default() {
+            single.flags = header.flags;
+            single.weight = 1;
             route.hops.insert(0, single);
         }
         Ok(route)
@@ -126,6 +160,10 @@ impl Route {
             let attr = attr?;
             if attr.kind == rta::METRIC_MTU {
                 self.mtu = Some(attr.u32()?);
+            }
+            // The congestion algorithm is a word.
+            if let Ok(value) = attr.u32() {
+                self.metrics.push((attr.kind, value));
             }
         }
         Ok(())
@@ -167,7 +205,7 @@ fn multipath(bytes: &[u8]) -> Result<Vec<NextHop>, Malformed> {
     let mut hops = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let [l0, l1, _, _, i0, i1, i2, i3] = header::<8>(rest, "next hop")?;
+        let [l0, l1, flags, weight, i0, i1, i2, i3] = header::<8>(rest, "next hop")?;
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
         let inside = rest.get(8..len).ok_or(Malformed {
             format: "next hop",
@@ -177,6 +215,8 @@ fn multipath(bytes: &[u8]) -> Result<Vec<NextHop>, Malformed> {
         let mut hop = NextHop {
             via: None,
             index: u32::from_ne_bytes([i0, i1, i2, i3]),
+            flags: u32::from(flags),
+            weight: u32::from(weight) + 1,
         };
         for attr in Attrs::new(inside) {
             let attr = attr?;
