@@ -191,6 +191,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/nft/read.rs", "rule", "wire/src/nft/tests.rs"),
     ("wire/src/rtnl.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/route.rs", "read", "wire/src/rtnl.rs"),
+    ("wire/src/rtnl/rule.rs", "read", "wire/src/rtnl/rule.rs"),
 ];
 
 /// What is named like a parser and reads nothing from outside, and why.
