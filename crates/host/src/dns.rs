@@ -1,11 +1,15 @@
 //! DNS as a client: one query, and what a resolver library makes of a name.
 
-use crate::sockets::{self, Deadline};
-use crate::{Error, resolv, tcp};
+pub mod talk;
+
+use crate::sockets;
+use crate::{Error, resolv};
 use netshoot_model::probe::{DnsReply, Outcome, ResolvConf, Transport};
 use netshoot_wire::dns::{self, Message};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use talk::{Over, Route, Talk};
 
 /// Port of DNS servers.
 pub const PORT: u16 = 53;
@@ -33,11 +37,18 @@ pub fn query(
     let bytes = ask
         .encode()
         .map_err(|e| absent(format!("`{name}` is no domain name ({e}): a name for it")))?;
-    let deadline = Deadline::after_ms(timeout_ms);
-    let (ended, rtt_us) = match over {
-        Transport::Udp => over_udp(&bytes, &ask, server, deadline)?,
-        Transport::Tcp => over_tcp(&bytes, &ask, server, timeout_ms)?,
+    let route = Route {
+        server,
+        source: None,
+        timeout: Duration::from_millis(timeout_ms.into()),
     };
+    let over = match over {
+        Transport::Udp => Over::Udp,
+        Transport::Tcp => Over::Tcp,
+    };
+    let began = Instant::now();
+    let ended = replied(&route, &over, &bytes, &ask);
+    let rtt_us = began.elapsed().as_micros() as u64;
     let mut reply = DnsReply {
         name: name.trim_end_matches('.').to_string(),
         record: record.to_ascii_uppercase(),
@@ -69,61 +80,28 @@ pub fn query(
     })
 }
 
-type Ended = Result<(io::Result<Message>, u64), Error>;
-
-fn over_udp(bytes: &[u8], ask: &Message, server: SocketAddr, deadline: Deadline) -> Ended {
-    let family = sockets::family(server.ip());
-    let socket = sockets::open(family, libc::SOCK_DGRAM, libc::IPPROTO_UDP, "UDP")?;
-    let exchange = || {
-        sockets::want_icmp_errors(&socket, family)?;
-        sockets::connect(&socket, server)?;
-        sockets::send(&socket, bytes)?;
-        let mut buffer = vec![0u8; usize::from(u16::MAX)];
-        // Somebody else's or a late reply must not end the waiting; nonsense only explains it.
-        let mut nonsense = None;
-        loop {
-            match sockets::wait(&socket, libc::POLLIN, deadline) {
-                Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(nonsense.unwrap_or(e)),
-                other => other?,
-            };
-            let n = match sockets::receive(&socket, &mut buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                other => other?,
-            };
-            match understand(buffer.get(..n).unwrap_or_default(), ask) {
-                Ok(message) => return Ok(message),
-                Err(e) => nonsense = Some(e),
-            }
+/// The reply. Somebody else's or a late one must not end the waiting; nonsense only explains it.
+fn replied(route: &Route, over: &Over, bytes: &[u8], ask: &Message) -> io::Result<Message> {
+    let mut talk = Talk::open(route, over)?;
+    let (mut understood, mut nonsense) = (None, None);
+    let ended = talk.exchange(bytes, |reply| match understand(reply, ask) {
+        Ok(message) => {
+            understood = Some(message);
+            true
         }
-    };
-    Ok((exchange(), deadline.spent_us()))
-}
-
-fn over_tcp(bytes: &[u8], ask: &Message, server: SocketAddr, timeout_ms: u32) -> Ended {
-    let mut connection = match tcp::connect(server, timeout_ms)? {
-        Ok((connection, _)) => connection,
-        Err(a) => {
-            let errno = match a.outcome {
-                Outcome::Refused => libc::ECONNREFUSED,
-                Outcome::Reset => libc::ECONNRESET,
-                Outcome::Silent => libc::ETIMEDOUT,
-                _ => libc::EHOSTUNREACH,
-            };
-            return Ok((Err(io::Error::from_raw_os_error(errno)), a.took_us));
+        Err(e) => {
+            nonsense = Some(e);
+            *over != Over::Udp
         }
-    };
-    let mut exchange = || {
-        let len =
-            u16::try_from(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        connection.write_all(&[&len.to_be_bytes(), bytes].concat())?;
-        let mut len = [0u8; 2];
-        connection.read_exact(&mut len)?;
-        let mut reply = vec![0u8; usize::from(u16::from_be_bytes(len))];
-        connection.read_exact(&mut reply)?;
-        understand(&reply, ask)
-    };
-    let ended = exchange();
-    Ok((ended, connection.spent_us()))
+    });
+    match (ended, understood) {
+        (Ok(_), Some(message)) => Ok(message),
+        (Err(e), _) if e.kind() != io::ErrorKind::TimedOut => Err(e),
+        (ended, _) => Err(match (nonsense, ended) {
+            (Some(e), _) | (None, Err(e)) => e,
+            (None, Ok(_)) => io::ErrorKind::InvalidData.into(),
+        }),
+    }
 }
 
 /// The message, if it is the reply to this query.

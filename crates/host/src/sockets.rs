@@ -177,6 +177,18 @@ pub fn connect(fd: &impl AsRawFd, to: SocketAddr) -> io::Result<()> {
     }
 }
 
+/// Binds to an address of this machine.
+pub fn bind(fd: &impl AsRawFd, to: SocketAddr) -> io::Result<()> {
+    let (storage, len) = to_storage(to);
+    // SAFETY: storage lives through the call and is at least len bytes long.
+    let rc = unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(&storage).cast(), len) };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Sends on a connected socket.
 pub fn send(fd: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length are those of the slice.

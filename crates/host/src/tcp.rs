@@ -21,6 +21,38 @@ impl Connection {
     pub fn spent_us(&self) -> u64 {
         self.deadline.spent_us()
     }
+
+    /// From now on reading and writing end at this deadline.
+    pub fn patience(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+}
+
+/// Opens one connection, from an address of this machine where one is asked for.
+pub fn reach(
+    to: SocketAddr,
+    source: Option<SocketAddr>,
+    deadline: Deadline,
+) -> io::Result<Connection> {
+    let family = sockets::family(to.ip());
+    let socket = sockets::open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP, "TCP");
+    let socket = socket.map_err(|e| match e {
+        Error::System { source, .. } => source,
+        other => io::Error::other(other.to_string()),
+    })?;
+    if let Some(source) = source {
+        sockets::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        sockets::bind(&socket, source)?;
+    }
+    sockets::connect(&socket, to)?;
+    sockets::wait(&socket, libc::POLLOUT, deadline)?;
+    match sockets::pending(&socket) {
+        Some(e) => Err(e),
+        None => Ok(Connection {
+            stream: socket.into(),
+            deadline,
+        }),
+    }
 }
 
 impl AsRawFd for Connection {

@@ -43,7 +43,7 @@ pub fn called(args: &[OsString]) -> Option<(&'static Word, By, Vec<OsString>)> {
 
 /// Names that the program answers to beside these: tools that live in another room. The shell finds them as it
 /// finds its own.
-pub const NEIGHBOURS: &[&str] = &["whois", "ip"];
+pub const NEIGHBOURS: &[&str] = &["dig", "drill", "host", "nslookup", "whois", "ip"];
 
 const COREUTILS: &str = "GNU coreutils";
 

@@ -3,11 +3,16 @@
 //! Decoding is strict about bounds and lenient about content: a record of a type that is not
 //! known here, or whose data do not parse, is kept as bytes.
 
+pub mod digits;
+mod kinds;
+mod layout;
 mod name;
 mod record;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
+pub use kinds::{algorithm_word, class_number, class_word, opcode_number, opcode_word};
 pub use name::{MAX_NAME, decode_name, encode_name};
 pub use record::{Data, Record, Soa, Srv};
 
@@ -36,8 +41,24 @@ pub mod rtype {
     pub const AAAA: u16 = 28;
     /// Service location.
     pub const SRV: u16 = 33;
+    /// Keys a zone is signed with, delegated.
+    pub const DS: u16 = 43;
     /// EDNS pseudo record.
     pub const OPT: u16 = 41;
+    /// Signature of records.
+    pub const RRSIG: u16 = 46;
+    /// Next name of a signed zone.
+    pub const NSEC: u16 = 47;
+    /// Key of a zone.
+    pub const DNSKEY: u16 = 48;
+    /// Next hashed name of a signed zone.
+    pub const NSEC3: u16 = 50;
+    /// Signature of a message.
+    pub const TSIG: u16 = 250;
+    /// Changes of a zone (only in questions).
+    pub const IXFR: u16 = 251;
+    /// A whole zone (only in questions).
+    pub const AXFR: u16 = 252;
     /// All records (only in questions).
     pub const ANY: u16 = 255;
 }
@@ -61,28 +82,28 @@ pub mod rcode {
     pub const REFUSED: u16 = 5;
 }
 
-const TYPES: &[(u16, &str)] = &[
-    (rtype::A, "A"),
-    (rtype::NS, "NS"),
-    (rtype::CNAME, "CNAME"),
-    (rtype::SOA, "SOA"),
-    (rtype::PTR, "PTR"),
-    (rtype::MX, "MX"),
-    (rtype::TXT, "TXT"),
-    (rtype::AAAA, "AAAA"),
-    (rtype::SRV, "SRV"),
-    (rtype::OPT, "OPT"),
-    (rtype::ANY, "ANY"),
-];
-
 const RCODES: &[&str] = &[
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
-    "NXRRSET", "NOTAUTH", "NOTZONE",
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "RESERVED11",
+    "RESERVED12",
+    "RESERVED13",
+    "RESERVED14",
+    "RESERVED15",
 ];
 
 /// Word of a record type, `TYPE64` for one without a word here (RFC 3597).
 pub fn type_word(number: u16) -> String {
-    TYPES
+    kinds::TYPES
         .iter()
         .find(|(n, _)| *n == number)
         .map_or_else(|| format!("TYPE{number}"), |(_, w)| (*w).to_string())
@@ -91,7 +112,7 @@ pub fn type_word(number: u16) -> String {
 /// Number of a record type's word, in any case; `TYPE64` too.
 pub fn type_number(word: &str) -> Option<u16> {
     let word = word.to_ascii_uppercase();
-    TYPES
+    kinds::TYPES
         .iter()
         .find(|(_, w)| *w == word)
         .map(|(n, _)| *n)
@@ -103,6 +124,7 @@ pub fn rcode_word(code: u16) -> String {
     match RCODES.get(usize::from(code)) {
         Some(word) => (*word).to_string(),
         None if code == 16 => "BADVERS".to_string(),
+        None if code == 23 => "BADCOOKIE".to_string(),
         None => format!("RCODE{code}"),
     }
 }
@@ -127,6 +149,8 @@ pub struct Edns {
     pub version: u8,
     /// "DNSSEC OK".
     pub dnssec_ok: bool,
+    /// The other flags.
+    pub flags: u16,
     /// Options as they came: code and data.
     pub options: Vec<(u16, Vec<u8>)>,
 }
@@ -148,6 +172,8 @@ pub struct Message {
     pub recursion_desired: bool,
     /// RA: recursion available.
     pub recursion_available: bool,
+    /// Z: must be zero (RFC 1035).
+    pub reserved: bool,
     /// AD: authenticated data (RFC 4035).
     pub authentic: bool,
     /// CD: checking disabled (RFC 4035).
@@ -219,6 +245,7 @@ impl Message {
             (self.truncated, 9),
             (self.recursion_desired, 8),
             (self.recursion_available, 7),
+            (self.reserved, 6),
             (self.authentic, 5),
             (self.checking_disabled, 4),
         ]
@@ -293,6 +320,7 @@ impl Message {
             truncated: bit(9),
             recursion_desired: bit(8),
             recursion_available: bit(7),
+            reserved: bit(6),
             authentic: bit(5),
             checking_disabled: bit(4),
             rcode: flags & 0xf,
@@ -339,7 +367,8 @@ impl Edns {
         out.extend(self.udp_size.to_be_bytes());
         let ttl = u32::from(rcode >> 4 & 0xff) << 24
             | u32::from(self.version) << 16
-            | u32::from(self.dnssec_ok) << 15;
+            | u32::from(self.dnssec_ok) << 15
+            | u32::from(self.flags & 0x7fff);
         out.extend(ttl.to_be_bytes());
         let mut data = Vec::new();
         for (code, value) in &self.options {
@@ -371,6 +400,7 @@ impl Edns {
             udp_size: opt.class,
             version: (opt.ttl >> 16) as u8,
             dnssec_ok: opt.ttl >> 15 & 1 == 1,
+            flags: (opt.ttl & 0x7fff) as u16,
             options,
         }
     }

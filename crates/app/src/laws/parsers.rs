@@ -35,6 +35,14 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("app/src/main.rs", "command", "app/src/fuzz.rs"),
     ("app/src/tools/getopt.rs", "read", "app/src/fuzz.rs"),
     (
+        "app/src/tools/dig/options.rs",
+        "read",
+        "app/src/tools/dig/options.rs",
+    ),
+    ("app/src/tools/drill.rs", "read", "app/src/tools/drill.rs"),
+    ("app/src/tools/host.rs", "read", "app/src/tools/host.rs"),
+    ("app/src/tools/names.rs", "parse", "app/src/tools/names.rs"),
+    (
         "host/src/authorities.rs",
         "given",
         "host/src/authorities.rs",

@@ -6,11 +6,18 @@
 //!
 //! A tool and a probe share one function: what asks the network lives in `host`, what reads its answer in `wire`.
 
+mod dig;
+mod drill;
 pub mod getopt;
+mod host;
 mod ip;
 #[cfg(test)]
 mod laws;
+mod master;
+mod names;
+mod nslookup;
 mod whois;
+mod zone;
 
 use crate::io::{Io, Lang};
 use crate::{NOBODY_READS, nobody_reads, report};
@@ -61,7 +68,14 @@ pub struct Tool {
 }
 
 /// All tools, by group.
-pub const ALL: &[&Tool] = &[&whois::TOOL, &ip::TOOL];
+pub const ALL: &[&Tool] = &[
+    &dig::TOOL,
+    &drill::TOOL,
+    &host::TOOL,
+    &nslookup::TOOL,
+    &whois::TOOL,
+    &ip::TOOL,
+];
 
 /// The tool of that name.
 pub fn named(name: &OsStr) -> Option<&'static Tool> {
@@ -75,6 +89,22 @@ pub fn called(args: &[OsString]) -> Option<(&'static Tool, &[OsString])> {
         return Some((tool, args.get(1..)?));
     }
     Some((named(args.get(1)?)?, args.get(2..)?))
+}
+
+/// Takes `--lang LANGUAGE` out of the words of a tool whose original has none.
+pub fn take_lang(words: &mut Vec<String>, io: &mut Io<'_>) {
+    while let Some(at) = words
+        .iter()
+        .position(|w| w == "--lang" || w.starts_with("--lang="))
+    {
+        let word = words.remove(at);
+        let value = match word.split_once('=') {
+            Some((_, value)) => value.to_string(),
+            None if at < words.len() => words.remove(at),
+            None => return,
+        };
+        io.lang = crate::io::choose_lang(Some(&value));
+    }
 }
 
 impl Tool {

@@ -366,8 +366,6 @@ pub const CASE: &[Line] = &[
 pub const PENDING: &[&str] = &[
     "ab",
     "curl",
-    "dig",
-    "drill",
     "ethtool",
     "fping",
     "http",
@@ -378,7 +376,6 @@ pub const PENDING: &[&str] = &[
     "nc",
     "netstat",
     "nsenter",
-    "nslookup",
     "ping",
     "ss",
     "tcpdump",

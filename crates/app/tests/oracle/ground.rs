@@ -1,5 +1,6 @@
 //! The places of the cases: a network namespace of their own, with what listens there, gone with the test.
 
+use super::names;
 use netshoot_host::netns::NetNs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
@@ -25,7 +26,10 @@ pub fn missing(tool: &str) -> Option<String> {
     if own.uid() != 0 {
         return Some("needs root for a network namespace (sudo)".into());
     }
-    original(tool).err()
+    let server = ["nslookup", "dig", "host", "drill", "delv"]
+        .contains(&tool)
+        .then(names::missing);
+    original(tool).err().or(server.flatten())
 }
 
 fn original(tool: &str) -> Result<String, String> {
@@ -40,11 +44,12 @@ fn original(tool: &str) -> Result<String, String> {
 /// A namespace, held by a process in it.
 pub struct Ground {
     holder: Child,
+    names: Option<names::Names>,
 }
 
 impl Ground {
     /// Makes a place and waits until what answers there answers.
-    pub fn of(place: &str) -> Ground {
+    pub fn of(place: &str, tool: &str) -> Ground {
         let holder = Command::new("unshare")
             .args(["--net", "--mount", "--", "sh", "-c"])
             .arg("ip link set lo up && echo ready && exec cat")
@@ -52,7 +57,10 @@ impl Ground {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut ground = Ground { holder };
+        let mut ground = Ground {
+            holder,
+            names: None,
+        };
         let mut ready = [0; 6];
         ground
             .holder
@@ -64,6 +72,7 @@ impl Ground {
         match place {
             "whois" => ground.inside(serve_whois),
             "routes" => ground.script(ROUTES),
+            "names" => ground.names = Some(names::serve(&ground, tool)),
             other => panic!("no place {other:?}"),
         }
         ground
@@ -81,9 +90,21 @@ impl Ground {
     }
 
     /// Does something in the place's network; threads that it begins stay there.
-    fn inside(&self, work: fn()) {
+    pub fn inside(&self, work: fn()) {
         let net = NetNs::open(&format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         net.enter(work).unwrap();
+    }
+
+    /// A process in the place.
+    pub fn id(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Where lines are run.
+    fn dir(&self) -> &Path {
+        self.names
+            .as_ref()
+            .map_or(Path::new("/"), names::Names::dir)
     }
 
     /// The original's answer to a line.
@@ -97,13 +118,21 @@ impl Ground {
     }
 
     fn run(&self, line: &str, program: impl Fn(&str) -> String) -> Said {
+        // `<<< a; b` gives lines to read.
+        let (line, input) = line.split_once(" <<< ").unwrap_or((line, ""));
+        let input: String = input
+            .split("; ")
+            .filter(|l| !l.is_empty())
+            .map(|l| format!("{l}\n"))
+            .collect();
         let mut words = line.split(' ');
         let name = words.next().unwrap();
         // nsenter hands its own name on: a shell calls the program by the name people type.
-        let out = Command::new("timeout")
+        let mut child = Command::new("timeout")
             .arg(PATIENCE_S)
             .arg("nsenter")
             .arg(format!("--target={}", self.holder.id()))
+            .arg(format!("--wd={}", self.dir().display()))
             .args([
                 "--net",
                 "--mount",
@@ -117,9 +146,16 @@ impl Ground {
             .args(words)
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // Who does not read has gone.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let out = child.wait_with_output().unwrap();
         Said {
             out: String::from_utf8_lossy(&out.stdout).into_owned(),
             err: String::from_utf8_lossy(&out.stderr).into_owned(),
@@ -130,6 +166,7 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        self.names = None;
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

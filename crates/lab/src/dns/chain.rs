@@ -70,7 +70,7 @@ impl Chain {
             udp_size: e.udp_size.max(UDP_LIMIT as u16),
             version: 0,
             dnssec_ok: e.dnssec_ok,
-            options: Vec::new(),
+            ..Edns::default()
         });
         reply
     }

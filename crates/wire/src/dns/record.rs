@@ -1,6 +1,6 @@
 //! Resource records (RFC 1035, 3.2 and 3.3; AAAA: RFC 3596; SRV: RFC 2782).
 
-use super::{CLASS_IN, Cursor, bad, name, rtype, type_word};
+use super::{CLASS_IN, Cursor, bad, layout, name, rtype, type_word};
 use crate::Malformed;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -171,7 +171,7 @@ impl Record {
         out.extend(self.ttl.to_be_bytes());
         let at = out.len();
         out.extend([0, 0]);
-        self.encode_data(out, seen)?;
+        self.encode_data(out, &mut Some(seen))?;
         let start = at.saturating_add(2);
         let len = u16::try_from(out.len().saturating_sub(start))
             .map_err(|_| bad(start, "record data of at most 65535 bytes"))?;
@@ -181,15 +181,31 @@ impl Record {
         Ok(())
     }
 
+    /// The data's bytes with every name whole.
+    pub fn raw(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let ended = self.encode_data(&mut out, &mut None);
+        if ended.is_err() {
+            out.clear();
+        }
+        out
+    }
+
     /// Only the types of RFC 1035 may have compressed names inside (RFC 3597, 4).
-    fn encode_data(&self, out: &mut Vec<u8>, seen: &mut name::Seen) -> Result<(), Malformed> {
+    fn encode_data(
+        &self,
+        out: &mut Vec<u8>,
+        seen: &mut Option<&mut name::Seen>,
+    ) -> Result<(), Malformed> {
         match &self.data {
             Data::A(a) => out.extend(a.octets()),
             Data::Aaaa(a) => out.extend(a.octets()),
-            Data::Cname(n) | Data::Ns(n) | Data::Ptr(n) => name::encode(n, out, Some(seen))?,
+            Data::Cname(n) | Data::Ns(n) | Data::Ptr(n) => {
+                name::encode(n, out, seen.as_deref_mut())?
+            }
             Data::Mx(preference, n) => {
                 out.extend(preference.to_be_bytes());
-                name::encode(n, out, Some(seen))?;
+                name::encode(n, out, seen.as_deref_mut())?;
             }
             Data::Txt(strings) => {
                 for s in strings {
@@ -201,8 +217,8 @@ impl Record {
                 }
             }
             Data::Soa(s) => {
-                name::encode(&s.mname, out, Some(seen))?;
-                name::encode(&s.rname, out, Some(seen))?;
+                name::encode(&s.mname, out, seen.as_deref_mut())?;
+                name::encode(&s.rname, out, seen.as_deref_mut())?;
                 for number in [s.serial, s.refresh, s.retry, s.expire, s.minimum] {
                     out.extend(number.to_be_bytes());
                 }
@@ -233,7 +249,11 @@ impl Record {
         };
         let data = match decode_data(rtype, &mut inner) {
             Ok(Some(data)) if inner.at == c.at => data,
-            _ => Data::Other(raw.to_vec()),
+            _ => {
+                inner.at = start;
+                let whole = layout::whole(rtype, &mut inner);
+                Data::Other(whole.unwrap_or_else(|_| raw.to_vec()))
+            }
         };
         Ok(Record {
             name,

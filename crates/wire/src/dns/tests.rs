@@ -32,7 +32,7 @@ fn message() -> Message {
         ),
         Record::new("m", 5, Data::Mx(10, "mail.example.com".into())),
         Record {
-            rtype: 65,
+            rtype: 65300,
             ..Record::new("svcb", 5, Data::Other(vec![1, 2, 3]))
         },
     ];
@@ -61,6 +61,7 @@ fn message() -> Message {
         udp_size: 1232,
         version: 0,
         dnssec_ok: true,
+        flags: 0,
         options: vec![(10, vec![1, 2, 3, 4, 5, 6, 7, 8])],
     });
     m
@@ -220,6 +221,36 @@ fn pointers_cannot_loop_or_lead_astray() {
 }
 
 #[test]
+fn damaged_data_of_any_type_are_written() {
+    let seeds: [&[u8]; 5] = [
+        b"\0\x01\x03web\x04shop\x04test\0\0\x01\0\x03\x02h2\0\x03\0\x02\x20\xfb",
+        b"\0\x01\x0d\x02\0\0\x01\x2c\0\0\0\0\0\0\0\0\0\x07\x04test\0sig",
+        b"\x01\0\0\x02\x02\xab\xcd\x04hash\0\x02\x40\x01",
+        b"\0\x12\x16\x13\x8b\x3b\x7b\x38\x81\x0c\xd2\x20\0\x98\x95\xb8",
+        b"\0\x01\x15\x03\xc0\xa8\x20\0\x01\x1c\x83\xc0\xa8\x26",
+    ];
+    let styles = [
+        text::Style::default(),
+        text::Style::ldns(),
+        text::Style {
+            multiline: true,
+            split: 44,
+            comments: true,
+            ..text::Style::default()
+        },
+    ];
+    for seed in seeds {
+        crate::fuzz::mutations(seed, 300, |bytes| {
+            for (kind, _) in kinds::TYPES {
+                for style in &styles {
+                    assert!(!text::data(*kind, bytes, style).is_empty() || bytes.is_empty());
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_truncated() {
     let mut m = message();
     for i in 0..100 {
@@ -237,7 +268,13 @@ fn what_does_not_fit_is_truncated() {
 
 #[test]
 fn words() {
-    for (number, word) in [(1, "A"), (28, "AAAA"), (33, "SRV"), (64, "TYPE64")] {
+    for (number, word) in [
+        (1, "A"),
+        (28, "AAAA"),
+        (33, "SRV"),
+        (64, "SVCB"),
+        (65300, "TYPE65300"),
+    ] {
         assert_eq!(type_word(number), word);
         assert_eq!(type_number(&word.to_lowercase()), Some(number));
     }
@@ -251,7 +288,7 @@ fn words() {
     assert_eq!(texts[1], "10.96.0.7");
     assert_eq!(texts[4], "SRV 0 100 80 web.production.svc.cluster.local.");
     assert_eq!(texts[5], "TXT \"dns-version=1.1.0\" \"\"");
-    assert_eq!(texts[7], "TYPE65 \\# 3 010203");
+    assert_eq!(texts[7], "TYPE65300 \\# 3 010203");
 }
 
 #[test]

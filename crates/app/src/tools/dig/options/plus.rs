@@ -1,0 +1,410 @@
+//! Options that begin with a plus.
+
+use super::{Lookup, Said, stop, usage};
+use crate::io::Io;
+use crate::tools::dig::{Run, names};
+use netshoot_wire::dns::digits::from_hex;
+use netshoot_wire::dns::opcode_number;
+use std::net::IpAddr;
+
+/// Options by their whole names; `no` may stand before them. Those with a second name have it
+/// behind a bar.
+const PLUS: &[&str] = &[
+    "aaflag",
+    "aaonly",
+    "additional",
+    "adflag|ad",
+    "all",
+    "answer",
+    "authority",
+    "badcookie",
+    "besteffort",
+    "bufsize",
+    "cdflag|cd",
+    "class",
+    "cmd",
+    "coflag|co",
+    "comments",
+    "cookie",
+    "crypto",
+    "defname",
+    "dns64prefix",
+    "dnssec|do",
+    "domain",
+    "dscp",
+    "edns",
+    "ednsflags",
+    "ednsnegotiation",
+    "ednsopt",
+    "expandaaaa",
+    "expire",
+    "fail",
+    "fuzztime",
+    "header-only",
+    "https",
+    "https-get",
+    "https-post",
+    "http-plain",
+    "http-plain-get",
+    "http-plain-post",
+    "identify",
+    "idnin",
+    "idnout",
+    "ignore",
+    "keepalive",
+    "keepopen",
+    "multiline",
+    "ndots",
+    "nsid",
+    "nssearch",
+    "onesoa",
+    "opcode",
+    "padding",
+    "qid",
+    "qr",
+    "question",
+    "raflag",
+    "rdflag",
+    "recurse",
+    "retry",
+    "rrcomments",
+    "search",
+    "short",
+    "showbadcookie",
+    "showsearch",
+    "split",
+    "stats",
+    "subnet",
+    "tcflag|tc",
+    "tcp",
+    "timeout",
+    "tls",
+    "tls-ca",
+    "tls-certfile",
+    "tls-keyfile",
+    "tls-hostname",
+    "trace",
+    "tries",
+    "ttlid|ttl",
+    "ttlunits",
+    "unknownformat",
+    "vc",
+    "yaml",
+    "zflag",
+];
+
+/// The whole name of an option that may be cut short where it stays clear.
+fn whole(given: &str) -> Option<&'static str> {
+    let names = |entry: &&'static str| entry.split('|').any(|n| n == given);
+    let first = |entry: &'static str| entry.split('|').next().unwrap_or(entry);
+    if let Some(entry) = PLUS.iter().find(|e| names(e)) {
+        return Some(first(entry));
+    }
+    let near: Vec<&str> = PLUS
+        .iter()
+        .copied()
+        .filter(|e| first(e).starts_with(given))
+        .collect();
+    match near.as_slice() {
+        [only] => Some(first(only)),
+        // Both forms of one thing.
+        [a, ..] if given.len() >= 2 && near.iter().all(|e| e.starts_with(first(a))) => {
+            Some(first(a))
+        }
+        _ => None,
+    }
+}
+
+/// Takes an option that begins with a plus.
+pub fn take(option: &str, l: &mut Lookup, first: bool, run: &mut Run, io: &mut Io<'_>) -> Said<()> {
+    let (word, value) = match option.split_once('=') {
+        Some((word, value)) => (word, Some(value)),
+        None => (option, None),
+    };
+    let word = word.to_ascii_lowercase();
+    let (on, name) = match (whole(&word), word.strip_prefix("no")) {
+        (Some(name), _) => (true, name),
+        (None, Some(bare)) if !bare.is_empty() => match whole(bare) {
+            Some(name) => (false, name),
+            None => return usage(io, &format!("+{option}")),
+        },
+        _ => return usage(io, &format!("+{option}")),
+    };
+    match name {
+        "aaflag" | "aaonly" => l.aa = on,
+        "additional" => l.additional = on,
+        "adflag" => l.ad = on,
+        "all" => {
+            let all = [
+                &mut l.question,
+                &mut l.authority,
+                &mut l.answer,
+                &mut l.additional,
+            ];
+            all.into_iter().for_each(|f| *f = on);
+            (l.comments, l.stats, run.printcmd) = (on, on, on);
+        }
+        "answer" => l.answer = on,
+        "authority" => l.authority = on,
+        "cdflag" => l.cd = on,
+        "class" => l.show_class = on,
+        "cmd" => run.printcmd = on,
+        "coflag" => {
+            l.ednsflags = if on {
+                l.ednsflags | 0x4000
+            } else {
+                l.ednsflags & !0x4000
+            }
+        }
+        "comments" => l.comments = on,
+        "crypto" => l.crypto = on,
+        "dnssec" => {
+            l.dnssec = on;
+            if on && l.edns.is_none() {
+                l.edns = Some(0);
+            }
+        }
+        "expandaaaa" => l.expand = on,
+        "expire" => l.expire = on,
+        "fail" => l.fail = on,
+        "header-only" => l.header_only = on,
+        "identify" => l.identify = on,
+        "ignore" => l.ignore = on,
+        "keepalive" => l.keepalive = on,
+        "multiline" => l.multiline = on,
+        "ednsnegotiation" => l.negotiate = on,
+        "nsid" => l.nsid = on,
+        "nssearch" => (l.nssearch, l.recurse) = (on, true),
+        "onesoa" => l.onesoa = on,
+        "qr" => l.qr = on,
+        "question" => l.question = on,
+        "raflag" => l.ra = on,
+        "rdflag" | "recurse" => l.recurse = on,
+        "rrcomments" => l.rrcomments = Some(on),
+        "search" | "defname" => l.search = on,
+        "showsearch" => (l.search, l.showsearch) = (on, on),
+        "short" => {
+            run.short = on;
+            if first {
+                run.printcmd = !on;
+            }
+        }
+        "stats" => l.stats = on,
+        "tcflag" => l.tc = on,
+        "tcp" | "vc" => l.tcp = Some(on),
+        "tls" => l.tls = on,
+        "trace" => {
+            l.trace = on;
+            if on {
+                (l.recurse, l.dnssec, l.comments, l.stats) = (true, true, false, false);
+            }
+        }
+        "ttlid" => l.show_ttl = on,
+        "ttlunits" => (l.units, l.show_ttl) = (on, true),
+        "unknownformat" => l.unknown = on,
+        "yaml" => {
+            l.yaml = on;
+            run.printcmd &= !on;
+        }
+        "zflag" => l.z = on,
+        // Taken: what they ask for is so anyway, or has no effect in the original either.
+        "badcookie" | "besteffort" | "dscp" | "fuzztime" | "idnin" | "idnout" | "keepopen"
+        | "showbadcookie" => {}
+        "https" | "https-get" | "https-post" | "http-plain" | "http-plain-get"
+        | "http-plain-post" | "dns64prefix" | "tls-ca" | "tls-certfile" | "tls-keyfile"
+        | "tls-hostname" => {
+            if on {
+                return stop(io, &format!("dig: +{name} is not here yet"), 1);
+            }
+        }
+        _ => return with_value(name, on, value, option, l, io),
+    }
+    Ok(Ok(()))
+}
+
+fn with_value(
+    name: &str,
+    on: bool,
+    value: Option<&str>,
+    option: &str,
+    l: &mut Lookup,
+    io: &mut Io<'_>,
+) -> Said<()> {
+    // What the original calls it, the largest, and whether it can go without.
+    let (what, max) = match name {
+        "bufsize" => ("buffer size", 65535),
+        "edns" => ("edns", 255),
+        "ednsflags" => ("ednsflags", 65535),
+        "ndots" => ("ndots", 128),
+        "padding" => ("padding", 512),
+        "qid" => ("qid", 65535),
+        "retry" => ("retries", 4_294_967_294),
+        "split" => ("split", 65535),
+        "timeout" => ("timeout", 65535),
+        "tries" => ("tries", 4_294_967_295),
+        "opcode" => ("opcode", 15),
+        _ => return with_text(name, on, value, option, l, io),
+    };
+    let mut n = None;
+    if let Some(text) = value.filter(|_| on) {
+        let word = if name == "opcode" {
+            opcode_number(text).map(u64::from)
+        } else {
+            None
+        };
+        n = match word {
+            Some(n) => Some(n),
+            None => match names::number(io, text, max, what)? {
+                Some(n) => Some(n),
+                None => {
+                    io.out.flush()?;
+                    if name == "split" {
+                        writeln!(
+                            io.err,
+                            ";; Warning, split must be a multiple of 4; adjusting to 0"
+                        )?;
+                    }
+                    return stop(io, &format!("dig: Couldn't parse {what}"), 10);
+                }
+            },
+        };
+    }
+    let small = n.and_then(|n| u16::try_from(n).ok());
+    let large = n.and_then(|n| u32::try_from(n).ok());
+    match (name, on) {
+        ("bufsize", _) => {
+            l.bufsize = small.unwrap_or(1232);
+            l.edns = l.edns.or(Some(0));
+        }
+        ("edns", true) => l.edns = Some(small.and_then(|n| u8::try_from(n).ok()).unwrap_or(0)),
+        ("edns", false) => l.edns = None,
+        ("ednsflags", _) => l.ednsflags = small.unwrap_or(0),
+        ("padding", _) => l.padding = small.unwrap_or(0),
+        ("opcode", _) => l.opcode = small.and_then(|n| u8::try_from(n).ok()).unwrap_or(0),
+        ("split", false) => l.split = Some(0),
+        ("split", true) => l.split = small.map(|n| usize::from(n).div_ceil(4) * 4),
+        (_, _) if large.is_none() => return usage(io, &format!("+{option}")),
+        ("ndots", _) => l.ndots = large,
+        ("qid", _) => l.qid = small,
+        ("retry", _) => l.tries = large.map(|n| n.saturating_add(1)),
+        ("timeout", _) => l.timeout = large,
+        ("tries", _) => l.tries = large.map(|n| n.max(1)),
+        _ => {}
+    }
+    Ok(Ok(()))
+}
+
+fn with_text(
+    name: &str,
+    on: bool,
+    value: Option<&str>,
+    option: &str,
+    l: &mut Lookup,
+    io: &mut Io<'_>,
+) -> Said<()> {
+    match (name, on, value) {
+        ("cookie", false, _) => l.cookie = None,
+        ("cookie", true, None) => l.cookie = Some(vec![]),
+        ("cookie", true, Some(text)) => match from_hex(text) {
+            Some(bytes) => l.cookie = Some(bytes),
+            None => return stop(io, "dig: isc_hex_decodestring: bad hex encoding", 1),
+        },
+        ("domain", true, Some(text)) => {
+            (l.domain, l.search) = (Some(text.trim_matches('.').to_string()), true);
+        }
+        ("domain", false, _) => l.domain = None,
+        ("subnet", false, _) => l.subnet = None,
+        ("subnet", true, Some(text)) => match subnet(text) {
+            Some(bytes) => {
+                l.subnet = Some(bytes);
+                l.edns = l.edns.or(Some(0));
+            }
+            None => return stop(io, &format!("dig: invalid address '{text}'"), 1),
+        },
+        ("ednsopt", false, _) => l.more.clear(),
+        ("ednsopt", true, None) => return stop(io, "dig: ednsopt no code point specified", 10),
+        ("ednsopt", true, Some(text)) => {
+            let (code, hex) = text.split_once(':').unwrap_or((text, ""));
+            let words = [
+                ("NSID", 3),
+                ("ECS", 8),
+                ("EXPIRE", 9),
+                ("COOKIE", 10),
+                ("KEEPALIVE", 11),
+                ("PADDING", 12),
+                ("EDE", 15),
+            ];
+            let known = words
+                .iter()
+                .find(|(w, _)| w.eq_ignore_ascii_case(code))
+                .map(|(_, n)| *n);
+            match (known.or_else(|| code.parse().ok()), from_hex(hex)) {
+                (Some(code), Some(bytes)) => l.more.push((code, bytes)),
+                (None, _) => return stop(io, &format!("dig: bad edns code point: {code}"), 10),
+                (_, None) => return stop(io, "dig: isc_hex_decodestring: bad hex encoding", 10),
+            }
+        }
+        _ => return usage(io, &format!("+{option}")),
+    }
+    Ok(Ok(()))
+}
+
+/// A network as the option carries it (RFC 7871).
+fn subnet(text: &str) -> Option<Vec<u8>> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((a, p)) => (a, Some(p.parse::<u8>().ok()?)),
+        None => (text, None),
+    };
+    if address == "0" {
+        return Some(vec![0, 0, 0, 0]);
+    }
+    let (family, bytes) = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(a) => (1, a.octets().to_vec()),
+        IpAddr::V6(a) => (2, a.octets().to_vec()),
+    };
+    let most = u8::try_from(bytes.len() * 8).ok()?;
+    let prefix = prefix.unwrap_or(most);
+    if prefix > most {
+        return None;
+    }
+    let mut option = vec![0, family, prefix, 0];
+    for (i, byte) in bytes
+        .iter()
+        .enumerate()
+        .take(usize::from(prefix).div_ceil(8))
+    {
+        let kept = usize::from(prefix).saturating_sub(i * 8).min(8);
+        let mask = if kept == 8 { 0xff } else { !(0xffu8 >> kept) };
+        option.push(byte & mask);
+    }
+    Some(option)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_may_be_cut_short() {
+        for (given, wanted) in [
+            ("multi", Some("multiline")),
+            ("rec", Some("recurse")),
+            ("do", Some("dnssec")),
+            ("time", Some("timeout")),
+            ("tri", Some("tries")),
+            ("comm", Some("comments")),
+            ("a", None),
+            ("bogus", None),
+        ] {
+            assert_eq!(whole(given), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn networks_of_clients() {
+        let own = subnet("192.0.2.255/25");
+        assert_eq!(own, Some(vec![0, 1, 25, 0, 192, 0, 2, 128]));
+        assert_eq!(subnet("0"), Some(vec![0, 0, 0, 0]));
+        assert_eq!(subnet("192.0.2.1/33"), None);
+    }
+}
