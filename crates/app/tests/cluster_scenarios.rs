@@ -13,7 +13,20 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
         return;
     };
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../lab/cluster/scenarios");
-    let words = ["lab", "--labs", folder, "bench", "--cluster", "-o", "json"];
+    // Reports of diagnoses that were not right, for whoever reads the failure.
+    let keep = cluster.state().with_file_name("cluster-reports");
+    let _ = std::fs::remove_dir_all(&keep);
+    let kept = keep.to_str().unwrap();
+    let words = [
+        "lab",
+        "--labs",
+        folder,
+        "bench",
+        "--cluster",
+        "--keep",
+        kept,
+    ];
+    let words = [&words[..], &["-o", "json"]].concat();
     let said = cluster.run("netshoot", &words);
     let figures: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}", said.err));
     for scenario in figures["scenarios"].as_array().unwrap() {
@@ -30,6 +43,9 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
         );
     }
     println!("ladder {}", figures["ladder"]);
+    for key in ["p50_ms", "p95_ms", "right_first_percent", "seconds"] {
+        println!("{key} {}", figures[key]);
+    }
     for scenario in figures["scenarios"].as_array().unwrap() {
         assert_eq!(scenario["symptom"], "proven", "{scenario:#}");
         for rung in scenario["ladder"].as_array().unwrap() {

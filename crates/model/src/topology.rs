@@ -87,12 +87,16 @@ impl<'a> Topology<'a> {
         }
     }
 
-    /// Objects of this kind could not be read, all or in part: that none is there says nothing.
-    pub fn unread(&self, kind: &str) -> bool {
+    /// Objects of this kind in a namespace could not be read, all or in part: that none is there says nothing.
+    pub fn unread(&self, kind: &str, namespace: &str) -> bool {
         let names_it = |t: &Text| {
-            t.in_lang(Lang::En)
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .any(|w| {
+            let t = t.in_lang(Lang::En);
+            let (what, place) = match t.split_once(" in namespace ") {
+                Some((what, place)) => (what, Some(place)),
+                None => (t, None),
+            };
+            place.is_none_or(|p| p == namespace)
+                && what.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| {
                     let one = w.strip_suffix('s').unwrap_or(w);
                     w.eq_ignore_ascii_case(kind) || one.eq_ignore_ascii_case(kind)
                 })
@@ -373,7 +377,11 @@ mod tests {
     #[test]
     fn what_nobody_read_is_known_as_such() {
         let mut snapshot = ClusterSnapshot::new("dump", "test", 0);
-        for what in ["objects of kind EndpointSlice", "Nodes"] {
+        for what in [
+            "objects of kind EndpointSlice",
+            "Nodes",
+            "objects of kind DaemonSet, Service in namespace kube-system",
+        ] {
             snapshot.gaps.push(crate::snapshot::Gap {
                 what: Text::same(what),
                 missing: Text::default(),
@@ -381,8 +389,12 @@ mod tests {
             });
         }
         let topology = Topology::new(&snapshot);
-        let unread = ["EndpointSlice", "Node", "Pod", "Endpoint"].map(|k| topology.unread(k));
+        let unread =
+            ["EndpointSlice", "Node", "Pod", "Endpoint"].map(|k| topology.unread(k, "shop"));
         assert_eq!(unread, [true, true, false, false]);
+        // What was not read elsewhere says nothing about what is here.
+        let services = ["shop", "kube-system"].map(|n| topology.unread("Service", n));
+        assert_eq!(services, [false, true]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn nobody_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
     if !selects || !nobody || view.observed().hurts() == Some(false) {
         return None;
     }
-    if view.topology.unread("EndpointSlice") {
+    if view.topology.unread("EndpointSlice", service.namespace()) {
         slices_unread(view, service);
         return None;
     }

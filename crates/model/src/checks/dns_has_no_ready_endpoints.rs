@@ -18,7 +18,8 @@ pub const CHECK: Check = Check {
     catalogue: &["F7"],
     layer: "L7",
     looks_at: &["Service", "EndpointSlice", "Pod", "Deployment"],
-    after: &[],
+    // Where the table is full, kubelet's probes of the DNS pods on that node find no place either.
+    after: &["conntrack-table-full"],
     run,
     page: PAGE,
     page_zh: PAGE_ZH,
@@ -30,7 +31,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
     else {
         return;
     };
-    if view.topology.unread("EndpointSlice") {
+    if view.topology.unread("EndpointSlice", dns.namespace()) {
         slices_unread(view, dns);
         return;
     }

@@ -78,7 +78,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         f.and(view.fact(HopKind::Listener, pod, "spec.containers.ports", has));
     }
     let none = text!("no endpoint for port {port}", "端口 {port} 没有端点");
-    if !view.topology.unread("EndpointSlice") {
+    if !view.topology.unread("EndpointSlice", service.namespace()) {
         f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
     }
     f.then(text!("targetPort {wanted}", "targetPort 为 {wanted}"))

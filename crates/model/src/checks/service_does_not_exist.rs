@@ -8,7 +8,7 @@ use crate::probe::{Answer, Answered, DnsReply, Outcome, Question};
 use crate::remedy::{Remedy, Step};
 use crate::symptom::nearest;
 use crate::text;
-use crate::text::{Lang, Text};
+use crate::text::Text;
 use serde_json::{Value, json};
 
 /// The check.
@@ -138,23 +138,7 @@ fn denied<'a>(view: &View<'_>, lookup: &'a Answered) -> Option<&'a DnsReply> {
 
 /// Services of a namespace could not be read, all or in part.
 fn unread(view: &View<'_>, ns: &str) -> bool {
-    let about_services = |t: &Text| {
-        let t = t.in_lang(Lang::En);
-        let elsewhere = t
-            .split_once(" in namespace ")
-            .is_some_and(|(_, place)| place != ns);
-        let named = t
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .any(|w| w.eq_ignore_ascii_case("Service") || w.eq_ignore_ascii_case("Services"));
-        named && !elsewhere
-    };
-    view.topology.all("Service").is_empty()
-        || view
-            .topology
-            .snapshot()
-            .gaps
-            .iter()
-            .any(|g| about_services(&g.what))
+    view.topology.all("Service").is_empty() || view.topology.unread("Service", ns)
 }
 
 type Setting = (String, String, String);

@@ -36,7 +36,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let front_fails = !o.connects().is_empty() && !o.every_connect(Outcome::Answered);
-    if view.path.lacks_port() || view.topology.unread("EndpointSlice") {
+    if view.path.lacks_port() || view.topology.unread("EndpointSlice", service.namespace()) {
         return;
     }
     if !front_fails || o.endpoints_that(Outcome::Answered).is_empty() {

@@ -73,7 +73,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
     );
     let none = text!("no endpoints", "没有端点");
     // That pods match nothing is seen on pods alone; what nobody read of endpoints is not "none".
-    if !view.topology.unread("EndpointSlice") {
+    if !view.topology.unread("EndpointSlice", service.namespace()) {
         f.and(view.fact(HopKind::Service, service, "EndpointSlices", none.clone()));
     }
     f.then(text!("selector {wanted}", "选择器 {wanted}"))
