@@ -1,4 +1,7 @@
-//! `cmp` and `diff`: uutils' library.
+//! `cmp` and `diff`: uutils' library, and around it folders and what may not count.
+
+mod loose;
+mod tree;
 
 use crate::word::flushed;
 use diffutilslib::params::{Format, Params, parse_params};
@@ -34,6 +37,9 @@ fn trouble(said: &str) -> i32 {
 
 /// `diff`.
 pub fn diff(args: Vec<OsString>) -> i32 {
+    if let Some(code) = tree::diff(&args) {
+        return code;
+    }
     match parse_params(args.into_iter().peekable()) {
         Ok(params) => flushed(compare(&params)),
         Err(said) => trouble(&said),

@@ -52,11 +52,27 @@ pub fn script(shell: &str, lang: Lang) -> Vec<u8> {
     let mut script = Vec::new();
     let mut command = with_names(super::with_tools(crate::command(lang), lang));
     clap_complete::generate(shell, &mut command, "netshoot", &mut script);
-    if shell == Shell::Bash {
-        let words = plugin::WORDS.join(" | ");
-        script.extend(NAMES.replace("@words@", &words).into_bytes());
+    let script = String::from_utf8(script).unwrap_or_default();
+    let with_names = match shell {
+        Shell::Zsh => in_zsh(&script),
+        Shell::Fish => script + &NAMES_FISH.replace("@words@", &plugin::WORDS.join(" ")),
+        _ => script + &NAMES.replace("@words@", &plugin::WORDS.join(" | ")),
+    };
+    with_names.into_bytes()
+}
+
+/// zsh calls one function, and the script may be loaded as that function: ours takes its name, and calls it where the
+/// cluster has no names.
+fn in_zsh(script: &str) -> String {
+    let names = NAMES_ZSH.replace("@words@", &plugin::WORDS.join("|"));
+    let script = script.replacen("\n_netshoot() {", "\n_netshoot_parsed() {", 1);
+    match script.rfind("\nif [ \"$funcstack") {
+        Some(at) => {
+            let (functions, end) = script.split_at(at);
+            format!("{functions}{names}{end}")
+        }
+        None => script + &names,
     }
-    script
 }
 
 /// What only a cluster knows is asked when it is wanted.
@@ -78,6 +94,52 @@ _netshoot_names() {
     [ ${#COMPREPLY[@]} -gt 0 ] || _netshoot "$@"
 }
 complete -F _netshoot_names -o bashdefault -o default netshoot
+"#;
+
+/// The same for zsh. What ends in a slash goes on.
+const NAMES_ZSH: &str = r#"
+# Names of pods, nodes, Services, namespaces and contexts come from the cluster.
+_netshoot() {
+    local -a _netshoot_found
+    local _netshoot_line
+    case "${words[2]}" in
+    @words@|diagnose)
+        if [[ $CURRENT -gt 2 && $PREFIX != -* ]]; then
+            for _netshoot_line in "${(@f)$("${words[1]}" __complete "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}"; do
+                [[ -z $_netshoot_line || $_netshoot_line == :* ]] || _netshoot_found+=("$_netshoot_line")
+            done
+        fi
+        ;;
+    esac
+    if (( ! ${#_netshoot_found} )); then
+        _netshoot_parsed "$@"
+        return
+    fi
+    compadd -S '' -- ${(M)_netshoot_found:#*/}
+    compadd -- ${_netshoot_found:#*/}
+}
+"#;
+
+/// The same for fish.
+const NAMES_FISH: &str = r#"
+# Names of pods, nodes, Services, namespaces and contexts come from the cluster.
+function __netshoot_names
+    set -l words (commandline -opc)
+    set -l typed (commandline -ct)
+    test (count $words) -ge 2; or return
+    contains -- $words[2] @words@ diagnose; or return
+    string match -q -- '-*' "$typed"; and return
+    $words[1] __complete $words[2..-1] "$typed" 2>/dev/null | string match -v -- ':*'
+end
+function __netshoot_has_names
+    test -n "$(__netshoot_names | string collect)"
+end
+complete -c netshoot -n __netshoot_has_names -f -a "(__netshoot_names)"
+# Behind an option fish looks at what is said of that option alone.
+for option in namespace pod-namespace context node from to
+    complete -c netshoot -n __netshoot_has_names -l $option -r -f -a "(__netshoot_names)"
+end
+complete -c netshoot -n __netshoot_has_names -s n -r -f -a "(__netshoot_names)"
 "#;
 
 /// The parser with the names that words take, which the shell may offer. The real one takes more (a
