@@ -57,7 +57,7 @@ impl Json {
                 out.push('[');
                 for (i, item) in items.iter().enumerate() {
                     out.push_str(if i > 0 { "," } else { "" });
-                    if pretty && (i == 0 || matches!(item, Json::Object(_))) && i == 0 {
+                    if pretty && i == 0 {
                         out.push(' ');
                     }
                     item.print(pretty, depth + 1, out);

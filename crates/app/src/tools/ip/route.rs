@@ -86,7 +86,7 @@ const CACHE_FLAGS: &[(u32, &str)] = &[
 /// `ip route`
 pub fn routes(words: &[String], options: &Options) -> Shown {
     if let Some(first) = words.first()
-        && first.len() > 0
+        && !first.is_empty()
         && "get".starts_with(first.as_str())
     {
         return get(words.get(1..).unwrap_or_default(), options);
