@@ -11,6 +11,8 @@ mod ground;
 mod masks;
 #[path = "oracle/names.rs"]
 mod names;
+#[path = "oracle/peers.rs"]
+mod peers;
 
 use ground::Ground;
 use std::collections::BTreeMap;
@@ -144,4 +146,19 @@ fn ip() {
 #[test]
 fn whois() {
     prove("whois");
+}
+
+#[test]
+fn ping() {
+    prove("ping");
+}
+
+#[test]
+fn nc() {
+    prove("nc");
+}
+
+#[test]
+fn traceroute() {
+    prove("traceroute");
 }

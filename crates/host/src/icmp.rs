@@ -1,12 +1,12 @@
 //! ICMP echo without and with privilege, and the ICMP errors that come back for it.
 
 use crate::Error;
+use crate::message;
 use crate::probes::Need;
 use crate::sockets::{self, Deadline};
 use netshoot_model::probe::{Attempt, Outcome};
 use netshoot_wire::inet::{Icmp, Message, build_echo};
 use std::io;
-use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -49,6 +49,22 @@ pub struct Refusal {
     pub words: String,
 }
 
+/// A socket for echo requests to `to`, not connected, and whether it is a raw one.
+pub fn socket(to: IpAddr) -> Result<(OwnedFd, bool), Error> {
+    let (family, protocol) = match to {
+        IpAddr::V4(_) => (libc::AF_INET, libc::IPPROTO_ICMP),
+        IpAddr::V6(_) => (libc::AF_INET6, libc::IPPROTO_ICMPV6),
+    };
+    match sockets::open(family, libc::SOCK_DGRAM, protocol, "ICMP echo") {
+        Ok(socket) => Ok((socket, false)),
+        Err(e) if matches!(e.errno(), Some(libc::EACCES | libc::EPERM)) => {
+            let raw = sockets::open(family, libc::SOCK_RAW, protocol, "ICMP echo");
+            Ok((raw.map_err(denied)?, true))
+        }
+        Err(e) => Err(e),
+    }
+}
+
 impl AsRawFd for Echo {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
@@ -59,21 +75,8 @@ impl Echo {
     /// Opens a ping socket, which `net.ipv4.ping_group_range` may allow to anybody, else a raw
     /// one, which needs CAP_NET_RAW. The inner error says that there is no way to `to`.
     pub fn open(to: IpAddr) -> Result<io::Result<Echo>, Error> {
-        let family = sockets::family(to);
-        let v6 = to.is_ipv6();
-        let protocol = if v6 {
-            libc::IPPROTO_ICMPV6
-        } else {
-            libc::IPPROTO_ICMP
-        };
-        let (socket, raw) = match sockets::open(family, libc::SOCK_DGRAM, protocol, "ICMP echo") {
-            Ok(socket) => (socket, false),
-            Err(e) if matches!(e.errno(), Some(libc::EACCES | libc::EPERM)) => (
-                sockets::open(family, libc::SOCK_RAW, protocol, "ICMP echo").map_err(denied)?,
-                true,
-            ),
-            Err(e) => return Err(e),
-        };
+        let (family, v6) = (sockets::family(to), to.is_ipv6());
+        let (socket, raw) = socket(to)?;
         let echo = Echo {
             socket,
             v6,
@@ -155,83 +158,33 @@ impl Echo {
 
     /// The next entry of the error queue (ip(7), `IP_RECVERR`).
     fn refusal(&self) -> Option<Refusal> {
-        let mut quoted = [0u8; 256];
-        let mut control = [0u64; 64];
-        let mut piece = libc::iovec {
-            iov_base: quoted.as_mut_ptr().cast(),
-            iov_len: quoted.len(),
-        };
-        // SAFETY: all zeroes is a valid msghdr; the pointers put in lead to arrays that live
-        // through the call, with their own lengths.
-        let (n, message) = unsafe {
-            let mut message: libc::msghdr = std::mem::zeroed();
-            message.msg_iov = &mut piece;
-            message.msg_iovlen = 1;
-            message.msg_control = control.as_mut_ptr().cast();
-            message.msg_controllen = size_of::<[u64; 64]>();
-            (
-                libc::recvmsg(self.as_raw_fd(), &mut message, libc::MSG_ERRQUEUE),
-                message,
-            )
-        };
-        let quoted = quoted.get(..usize::try_from(n).ok()?).unwrap_or_default();
-        let (said, from) = extended_error(&message)?;
+        let mut buffer = [0u8; 256];
+        let message = message::receive(self, libc::MSG_ERRQUEUE, &mut buffer).ok()?;
+        let said = message.complaint?;
         // Only what is about an echo request of this socket.
-        let about = Icmp::decode(self.v6, quoted)
+        let about = Icmp::decode(self.v6, message.bytes)
             .ok()
             .map(|icmp| icmp.message());
         let seq = match about {
             Some(Message::EchoRequest { id, seq }) if !self.raw || id == self.id => Some(seq),
             _ => None,
         };
-        let local = said.ee_origin == libc::SO_EE_ORIGIN_LOCAL;
-        let words = match from {
-            _ if local => sockets::words(&io::Error::from_raw_os_error(said.ee_errno as i32)),
+        let words = match said.by() {
+            _ if said.local => sockets::words(&io::Error::from_raw_os_error(said.errno)),
             Some(from) => format!(
                 "{} (from {from})",
-                Icmp::words(self.v6, said.ee_type, said.ee_code)
+                Icmp::words(self.v6, said.kind, said.code)
             ),
-            None => Icmp::words(self.v6, said.ee_type, said.ee_code),
+            None => Icmp::words(self.v6, said.kind, said.code),
         };
         Some(Refusal {
             seq,
-            errno: said.ee_errno as i32,
-            mtu: said.ee_info,
-            local,
+            errno: said.errno,
+            mtu: said.info,
+            local: said.local,
             words,
         })
     }
-}
-
-/// The extended error among the control messages, and who sent it.
-fn extended_error(message: &libc::msghdr) -> Option<(libc::sock_extended_err, Option<IpAddr>)> {
-    // SAFETY: the kernel filled the control messages of this header; the macros stay inside
-    // msg_controllen, and a message is read only where its length says that it is there.
-    unsafe {
-        let mut at = libc::CMSG_FIRSTHDR(message);
-        while let Some(head) = at.as_ref() {
-            let wanted = matches!(
-                (head.cmsg_level, head.cmsg_type),
-                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-            );
-            let size = size_of::<libc::sock_extended_err>();
-            let length = head.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
-            if wanted && length >= size {
-                let data = libc::CMSG_DATA(at);
-                let said = data.cast::<libc::sock_extended_err>().read_unaligned();
-                let mut storage: libc::sockaddr_storage = std::mem::zeroed();
-                let rest = (length - size).min(size_of::<libc::sockaddr_storage>());
-                std::ptr::copy_nonoverlapping(
-                    data.add(size),
-                    std::ptr::from_mut(&mut storage).cast(),
-                    rest,
-                );
-                return Some((said, sockets::from_storage(&storage).map(|a| a.ip())));
-            }
-            at = libc::CMSG_NXTHDR(message, at);
-        }
-    }
-    None
 }
 
 fn denied(error: Error) -> Error {

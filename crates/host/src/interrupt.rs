@@ -1,6 +1,8 @@
 //! Ctrl-C, hang-up and termination, for work that must tidy up before it ends.
 
 use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -81,5 +83,54 @@ impl Drop for Owed {
         if let Ok(mut all) = OWED.lock() {
             all.retain(|(number, _)| *number != self.0);
         }
+    }
+}
+
+/// Signals that are read like bytes (signalfd(2)), for work that goes on after them.
+pub struct Heard(OwnedFd);
+
+impl AsRawFd for Heard {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// From now on these signals do nothing but wait here. To be called before threads are started.
+pub fn hear(signals: &[i32]) -> io::Result<Heard> {
+    // SAFETY: an all-zero sigset_t is a valid place for sigemptyset to fill; the set is valid and
+    // outlives the calls; the descriptor was just made and has no other owner.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for s in signals {
+            libc::sigaddset(&mut set, *s);
+        }
+        let failed = libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        // What a shell told a background job to ignore would not even wait.
+        for s in signals {
+            libc::signal(*s, libc::SIG_DFL);
+        }
+        match libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) {
+            fd if fd >= 0 => Ok(Heard(OwnedFd::from_raw_fd(fd))),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Heard {
+    /// The next signal that came; does not wait.
+    pub fn next(&self) -> Option<i32> {
+        // SAFETY: all zeroes is a valid signalfd_siginfo, which is plain numbers; the kernel fills
+        // at most its size.
+        let (n, info) = unsafe {
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let size = size_of::<libc::signalfd_siginfo>();
+            let to = std::ptr::from_mut(&mut info).cast();
+            (libc::read(self.0.as_raw_fd(), to, size), info)
+        };
+        (n > 0).then(|| i32::try_from(info.ssi_signo).ok())?
     }
 }

@@ -126,6 +126,67 @@ pub fn set(fd: &impl AsRawFd, level: i32, option: i32, value: i32) -> io::Result
     }
 }
 
+/// Sets an option of bytes.
+pub fn set_bytes(fd: &impl AsRawFd, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the pointer and length are those of the slice, which lives through the call.
+    let rc = unsafe {
+        let length = value.len() as u32;
+        libc::setsockopt(fd.as_raw_fd(), level, option, value.as_ptr().cast(), length)
+    };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Binds to an interface by its name.
+pub fn bind_to_device(fd: &impl AsRawFd, name: &str) -> io::Result<()> {
+    set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
+}
+
+/// The own address of a socket.
+pub fn local(fd: &impl AsRawFd) -> io::Result<SocketAddr> {
+    // SAFETY: all zeroes is a valid sockaddr_storage; the pointers describe places that live
+    // through the call.
+    let (rc, storage) = unsafe {
+        let mut storage: libc::sockaddr_storage = std::mem::zeroed();
+        let mut len = size_of::<libc::sockaddr_storage>() as u32;
+        let to = std::ptr::from_mut(&mut storage).cast();
+        (libc::getsockname(fd.as_raw_fd(), to, &mut len), storage)
+    };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    from_storage(&storage).ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+/// Sends a datagram to an address.
+pub fn send_to(fd: &impl AsRawFd, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+    let (storage, len) = to_storage(to);
+    // SAFETY: the pointers and lengths are those of the slice and of the storage.
+    let n = unsafe {
+        libc::sendto(
+            fd.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            libc::MSG_NOSIGNAL,
+            std::ptr::from_ref(&storage).cast(),
+            len,
+        )
+    };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// The error as strerror(3) has it.
+pub fn strerror(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_string()
+}
+
 /// Reads an integer option.
 pub fn get(fd: &impl AsRawFd, level: i32, option: i32) -> io::Result<i32> {
     let (mut value, mut len) = (0i32, size_of::<i32>() as u32);

@@ -43,7 +43,18 @@ pub fn called(args: &[OsString]) -> Option<(&'static Word, By, Vec<OsString>)> {
 
 /// Names that the program answers to beside these: tools that live in another room. The shell finds them as it
 /// finds its own.
-pub const NEIGHBOURS: &[&str] = &["dig", "drill", "host", "nslookup", "whois", "ip"];
+#[rustfmt::skip] // one name, one line
+pub const NEIGHBOURS: &[&str] = &[
+    "dig",
+    "drill",
+    "host",
+    "nslookup",
+    "whois",
+    "ip",
+    "ping",
+    "nc",
+    "traceroute",
+];
 
 const COREUTILS: &str = "GNU coreutils";
 

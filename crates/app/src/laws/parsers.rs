@@ -43,6 +43,26 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("app/src/tools/host.rs", "read", "app/src/tools/host.rs"),
     ("app/src/tools/names.rs", "parse", "app/src/tools/names.rs"),
     (
+        "app/src/tools/nc/plan.rs",
+        "read",
+        "app/src/tools/nc/plan.rs",
+    ),
+    (
+        "app/src/tools/ping/course.rs",
+        "decode",
+        "app/src/tools/ping/course.rs",
+    ),
+    (
+        "app/src/tools/ping/plan.rs",
+        "read",
+        "app/src/tools/ping/plan.rs",
+    ),
+    (
+        "app/src/tools/traceroute/plan.rs",
+        "read",
+        "app/src/tools/traceroute/plan.rs",
+    ),
+    (
         "host/src/authorities.rs",
         "given",
         "host/src/authorities.rs",

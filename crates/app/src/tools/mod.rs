@@ -15,7 +15,10 @@ mod ip;
 mod laws;
 mod master;
 mod names;
+mod nc;
 mod nslookup;
+mod ping;
+mod traceroute;
 mod whois;
 mod zone;
 
@@ -32,6 +35,8 @@ pub enum Group {
     Names,
     /// What the kernel holds: links, routes, sockets.
     Kernel,
+    /// Whether a host or a port can be reached, and by which way.
+    Reach,
 }
 
 impl Group {
@@ -40,6 +45,7 @@ impl Group {
         match self {
             Group::Names => lang.pick("names", "名称解析"),
             Group::Kernel => lang.pick("kernel", "内核视图"),
+            Group::Reach => lang.pick("reach", "连通性"),
         }
     }
 }
@@ -68,6 +74,7 @@ pub struct Tool {
 }
 
 /// All tools, by group.
+#[rustfmt::skip] // one tool, one line
 pub const ALL: &[&Tool] = &[
     &dig::TOOL,
     &drill::TOOL,
@@ -75,6 +82,9 @@ pub const ALL: &[&Tool] = &[
     &nslookup::TOOL,
     &whois::TOOL,
     &ip::TOOL,
+    &ping::TOOL,
+    &nc::TOOL,
+    &traceroute::TOOL,
 ];
 
 /// The tool of that name.

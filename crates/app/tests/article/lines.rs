@@ -373,13 +373,10 @@ pub const PENDING: &[&str] = &[
     "iptables",
     "iptables-save",
     "mtr",
-    "nc",
     "netstat",
     "nsenter",
-    "ping",
     "ss",
     "tcpdump",
-    "traceroute",
     "tshark",
 ];
 

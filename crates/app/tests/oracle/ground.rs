@@ -1,6 +1,7 @@
 //! The places of the cases: a network namespace of their own, with what listens there, gone with the test.
 
 use super::names;
+use super::peers;
 use netshoot_host::netns::NetNs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
@@ -11,6 +12,78 @@ use std::time::{Duration, Instant};
 
 /// How long one line may take, seconds.
 const PATIENCE_S: &str = "60";
+
+/// The place `routed`: loopback; `far` (10.9.2.2, fd09:2::2) behind `router` (10.9.1.1, fd09:1::1) and a link with an
+/// MTU of 1400; nobody has 10.9.1.99 and 10.9.2.99. What goes to net 3 the router drops, 4 it calls unreachable,
+/// 5 it prohibits; 6 and 7 this machine itself drops and calls unreachable. Nobody answers DNS.
+const ROUTED: &str = r##"
+set -e
+ip link set lo up
+mine=$(readlink /proc/self/ns/net)
+unshare --net sleep 60 & router=$!
+unshare --net sleep 60 & far=$!
+for one in $router $far; do
+  until [ "$(readlink /proc/$one/ns/net)" != "$mine" ]; do :; done
+done
+# Held by the shell, and by the cat that it becomes; the sleepers may go.
+exec 5</proc/$router/ns/net 6</proc/$far/ns/net
+kill $router $far
+router() { nsenter --net=/proc/$$/fd/5 "$@"; }
+far() { nsenter --net=/proc/$$/fd/6 "$@"; }
+here() { "$@"; }
+for at in here router far; do
+  $at sh -c 'echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+    echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
+  $at ip link set lo up
+done
+ip link add eth0 type veth peer name left netns /proc/$$/fd/5
+router ip link add right type veth peer name eth0 netns /proc/$$/fd/6
+ip addr add 10.9.1.2/24 dev eth0
+ip addr add fd09:1::2/64 dev eth0 nodad
+ip link set eth0 up
+router ip addr add 10.9.1.1/24 dev left
+router ip addr add fd09:1::1/64 dev left nodad
+router ip link set left up
+router ip addr add 10.9.2.1/24 dev right
+router ip addr add fd09:2::1/64 dev right nodad
+router ip link set right mtu 1400 up
+far ip addr add 10.9.2.2/24 dev eth0
+far ip addr add fd09:2::2/64 dev eth0 nodad
+far ip link set eth0 mtu 1400 up
+router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+ip route add default via 10.9.1.1
+ip -6 route add default via fd09:1::1
+far ip route add default via 10.9.2.1
+far ip -6 route add default via fd09:2::1
+for net in "blackhole 3" "unreachable 4" "prohibit 5"; do
+  router ip -6 route add ${net% *} fd09:${net#* }::/64
+done
+# Of IPv4 the kernel limits what such routes complain of, whatever icmp_ratelimit says: a filter complains each time.
+router ip route add blackhole 10.9.3.0/24
+router ip route add 10.9.4.0/24 via 10.9.2.2
+router ip route add 10.9.5.0/24 via 10.9.2.2
+router nft 'add table ip t; add chain ip t f { type filter hook forward priority 0; }
+  add rule ip t f ip daddr 10.9.4.0/24 reject with icmp host-unreachable
+  add rule ip t f ip daddr 10.9.5.0/24 reject with icmp admin-prohibited'
+ip route add blackhole 10.9.6.0/24
+ip route add unreachable 10.9.7.0/24
+mount -t tmpfs none /mnt
+echo "hosts: files dns" >/mnt/nsswitch
+echo "nameserver 127.0.0.1" >/mnt/resolv
+echo "127.0.0.1 localhost
+::1 localhost
+10.9.2.2 far far.example
+fd09:2::2 far6 far6.example
+10.9.1.1 router
+fd09:1::1 router6" >/mnt/hosts
+mount --bind /mnt/nsswitch /etc/nsswitch.conf
+mount --bind /mnt/resolv /etc/resolv.conf
+mount --bind /mnt/hosts /etc/hosts
+ping -c 1 -W 5 10.9.2.2 >/dev/null
+ping -c 1 -W 5 fd09:2::2 >/dev/null
+echo ready
+exec cat
+"##;
 
 /// What a command said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +118,8 @@ fn original(tool: &str) -> Result<String, String> {
 pub struct Ground {
     holder: Child,
     names: Option<names::Names>,
+    tool: String,
+    routed: bool,
 }
 
 impl Ground {
@@ -52,7 +127,10 @@ impl Ground {
     pub fn of(place: &str, tool: &str) -> Ground {
         let holder = Command::new("unshare")
             .args(["--net", "--mount", "--", "sh", "-c"])
-            .arg("ip link set lo up && echo ready && exec cat")
+            .arg(match place {
+                "routed" => ROUTED,
+                _ => "ip link set lo up && echo ready && exec cat",
+            })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -60,6 +138,8 @@ impl Ground {
         let mut ground = Ground {
             holder,
             names: None,
+            tool: tool.into(),
+            routed: place == "routed",
         };
         let mut ready = [0; 6];
         ground
@@ -73,6 +153,7 @@ impl Ground {
             "whois" => ground.inside(serve_whois),
             "routes" => ground.script(ROUTES),
             "names" => ground.names = Some(names::serve(&ground, tool)),
+            "routed" => ground.inside(peers::serve),
             other => panic!("no place {other:?}"),
         }
         ground
@@ -127,23 +208,34 @@ impl Ground {
             .collect();
         let mut words = line.split(' ');
         let name = words.next().unwrap();
-        // nsenter hands its own name on: a shell calls the program by the name people type.
+        // nsenter hands its own name on: a shell calls the program by the name people type. What the path's MTU was found
+        // to be is forgotten before.
+        let forget = match self.routed {
+            true => "ip route flush cache; ip -6 route flush cache; ",
+            false => "",
+        };
+        let tool = self.tool.as_str();
+        let script = match [" | ", " & "].iter().any(|p| line.contains(p)) {
+            // Several programs: NAME stands for the one that is proved, wherever it stands.
+            true => {
+                format!("{forget}{tool}() {{ (exec -a {tool} \"$PROVED\" \"$@\"); }}; {line}")
+            }
+            false => format!("{forget}exec -a \"$0\" \"$@\""),
+        };
+        let name = if line.contains(&format!(" {tool} ")) {
+            tool
+        } else {
+            name
+        };
         let mut child = Command::new("timeout")
             .arg(PATIENCE_S)
             .arg("nsenter")
             .arg(format!("--target={}", self.holder.id()))
             .arg(format!("--wd={}", self.dir().display()))
-            .args([
-                "--net",
-                "--mount",
-                "--",
-                "bash",
-                "-c",
-                "exec -a \"$0\" \"$@\"",
-                name,
-            ])
+            .args(["--net", "--mount", "--", "bash", "-c", &script, name])
             .arg(program(name))
             .args(words)
+            .env("PROVED", program(name))
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())

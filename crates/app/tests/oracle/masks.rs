@@ -10,6 +10,9 @@ pub fn masked(tool: &str, said: &Said) -> Said {
     let usage = |text: &str| match tool {
         // The list of flags is ours: its page says so.
         "whois" => text.split("Usage:").next().unwrap_or_default().to_string(),
+        "ping" => ping(text),
+        "nc" => nc(text),
+        "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
     Said {
@@ -17,4 +20,51 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         err: usage(&said.err),
         code: said.code,
     }
+}
+
+/// Each number with a point in it, and each whole number behind one of `marks`.
+fn without_times(text: &str, marks: &[&str]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        out += &rest[..at];
+        let number = &rest[at..];
+        let end = number
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(number.len());
+        let (number, behind) = number.split_at(end);
+        let decimal = number.matches('.').count() == 1 && !number.ends_with('.');
+        if decimal || marks.iter().any(|m| out.ends_with(m)) {
+            out.push('T');
+        } else {
+            out += number;
+        }
+        rest = behind;
+    }
+    out + rest
+}
+
+/// Times and identifiers; the descriptors that -v of the original names; the list of flags, which is ours.
+fn ping(text: &str) -> String {
+    let own = text.split("\nUsage\n").next().unwrap_or_default();
+    let lines = own.lines().filter(|l| {
+        !l.is_empty() && !l.starts_with("ping: sock4.fd") && !l.starts_with("ai->ai_family")
+    });
+    let lines: Vec<String> = lines
+        .map(|l| without_times(l, &["time=", "time ", "ident=", "["]))
+        .collect();
+    lines.join("\n")
+}
+
+/// The list of flags, and the port that a peer comes from.
+fn nc(text: &str) -> String {
+    let own = text.split("usage: nc").next().unwrap_or_default();
+    let from = |l: &str| match l.strip_prefix("Connection received on ") {
+        Some(peer) if peer.contains(' ') => {
+            let name = peer.split(' ').next().unwrap_or_default();
+            format!("Connection received on {name} PORT")
+        }
+        _ => l.to_string(),
+    };
+    own.lines().map(from).collect::<Vec<_>>().join("\n")
 }
