@@ -1,6 +1,7 @@
 //! `ip`: links, addresses, routes, neighbours and rules of this network namespace, as iproute2 shows them.
 //! It shows and changes nothing.
 
+mod counters;
 mod link;
 mod neighbour;
 mod record;
