@@ -17,16 +17,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 fn quiet<T>(work: impl FnOnce(&mut Io<'_>) -> T) -> (T, String) {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut io = Io {
-        out: &mut out,
-        err: &mut err,
-        color: false,
-        progress: false,
-        lang: Lang::En,
-    };
-    let done = work(&mut io);
-    (done, String::from_utf8(out).unwrap())
+    let (done, out, _) = crate::io::heard(work);
+    (done, out)
 }
 
 fn held(file: &str) -> String {

@@ -75,3 +75,18 @@ impl Io<'_> {
         }
     }
 }
+
+/// For tests: what `work` gives, and what it wrote to both streams, in English and without colour.
+#[cfg(test)]
+pub fn heard<T>(work: impl FnOnce(&mut Io<'_>) -> T) -> (T, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let done = work(&mut Io {
+        out: &mut out,
+        err: &mut err,
+        color: false,
+        progress: false,
+        lang: Lang::En,
+    });
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (done, text(out), text(err))
+}

@@ -554,15 +554,8 @@ mod tests {
         ];
         netshoot_wire::fuzz::texts(&seeds, 3_000, |text| {
             let words: Vec<String> = text.split_whitespace().map(String::from).collect();
-            let (mut out, mut err) = (Vec::new(), Vec::new());
-            let mut io = Io {
-                out: &mut out,
-                err: &mut err,
-                color: false,
-                progress: false,
-                lang: crate::io::Lang::En,
-            };
-            let refused = read(&words, &mut io).unwrap().is_err();
+            let (read, out, err) = crate::io::heard(|io| read(&words, io));
+            let refused = read.unwrap().is_err();
             assert!(
                 !(refused && out.is_empty() && err.is_empty()),
                 "{text:?}: refused without a word"

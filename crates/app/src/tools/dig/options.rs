@@ -376,16 +376,10 @@ mod tests {
                 return;
             }
             let words: Vec<String> = text.split_whitespace().map(String::from).collect();
-            let (mut out, mut err) = (Vec::new(), Vec::new());
-            let mut io = Io {
-                out: &mut out,
-                err: &mut err,
-                color: false,
-                progress: false,
-                lang: crate::io::Lang::En,
-            };
             let (mut default, mut run) = (Lookup::default(), Run::new());
-            let read = read(&words, &mut default, &mut run, &mut io, true).unwrap();
+            let (read, _, _) =
+                crate::io::heard(|io| read(&words, &mut default, &mut run, io, true));
+            let read = read.unwrap();
             if let Ok(parsed) = read {
                 for l in &parsed.lookups {
                     let _ = super::super::query(l, &l.name, &run).encode();

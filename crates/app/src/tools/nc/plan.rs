@@ -423,15 +423,8 @@ mod tests {
         ];
         netshoot_wire::fuzz::texts(&seeds, 2_000, |text| {
             let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
-            let (mut out, mut err) = (Vec::new(), Vec::new());
-            let mut io = Io {
-                out: &mut out,
-                err: &mut err,
-                color: false,
-                progress: false,
-                lang: crate::io::Lang::En,
-            };
-            match read(&words, &mut io) {
+            let (read, _, err) = crate::io::heard(|io| read(&words, io));
+            match read {
                 Ok(Read::Plan(plan)) => {
                     assert!(
                         plan.unix || plan.listen || !plan.ports.is_empty(),

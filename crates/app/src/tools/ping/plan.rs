@@ -370,15 +370,8 @@ mod tests {
         ];
         netshoot_wire::fuzz::texts(&seeds, 3_000, |text| {
             let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
-            let (mut out, mut err) = (Vec::new(), Vec::new());
-            let mut io = Io {
-                out: &mut out,
-                err: &mut err,
-                color: false,
-                progress: false,
-                lang: crate::io::Lang::En,
-            };
-            match read(&words, &mut io).unwrap() {
+            let (read, out, err) = crate::io::heard(|io| read(&words, io));
+            match read.unwrap() {
                 Read::Plan(plan) => assert!(plan.filling().len() == plan.size, "{text:?}"),
                 Read::Ended(_) => assert!(!(out.is_empty() && err.is_empty()), "{text:?}"),
             }
