@@ -64,6 +64,35 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<Text>, Vec<Seen>) {
         says.push(text.clone());
         seen.push(view.saw(front, a, text));
     }
+    if let (Some(a), Some(to)) = (o.udp, o.fronts.first()) {
+        let (hop, text) = match &a.answer {
+            Answer::UdpExchange { attempt, .. } => {
+                let how = crate::observe::word(attempt.outcome);
+                let text = text!(
+                    "UDP datagram to {to}: {how}",
+                    "向 {to} 发送 UDP 报文：{how:#}"
+                );
+                (front, text)
+            }
+            Answer::Resolve(r) => {
+                let (name, record) = (&r.name, &r.record);
+                let how = match r.rcode.as_str() {
+                    "" => crate::observe::word(r.outcome),
+                    rcode => Text::same(rcode),
+                };
+                let text = text!(
+                    "DNS query {name} {record} to {to}: {how}",
+                    "向 {to} 查询 {name} {record}：{how:#}"
+                );
+                (HopKind::Name, text)
+            }
+            _ => (front, Text::default()),
+        };
+        if !text.is_empty() {
+            says.push(text.clone());
+            seen.push(view.saw(hop, a, text));
+        }
+    }
     for (e, a) in &o.endpoints {
         let pod = match &e.pod {
             Some(p) => text!(" (pod {})", "（pod {}）", p.name),

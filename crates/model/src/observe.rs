@@ -4,7 +4,7 @@
 use crate::check::View;
 use crate::path::Destination;
 use crate::probe::{
-    Answer, Answered, Attempt, Certificate, HttpAttempt, Outcome, Question, TlsHandshake,
+    Answer, Answered, Attempt, Certificate, HttpAttempt, Outcome, Question, TlsHandshake, Transport,
 };
 use crate::text;
 use crate::text::Text;
@@ -109,14 +109,7 @@ impl<'a> Observed<'a> {
         }
         if path.conversation.protocol == "UDP" {
             if let Some(to) = o.fronts.first() {
-                o.udp = view.ask(
-                    from,
-                    Question::UdpExchange {
-                        to: *to,
-                        payload: "netshoot".into(),
-                        timeout_ms: CONNECT_MS,
-                    },
-                );
+                o.udp = view.ask(from, by_udp(view, *to));
             }
             return o;
         }
@@ -340,10 +333,14 @@ impl<'a> Observed<'a> {
                 || self.wrong_name
         });
         let udp = match self.udp.map(|a| &a.answer) {
-            Some(Answer::UdpExchange { attempt, .. }) => Some(matches!(
-                attempt.outcome,
-                Outcome::Refused | Outcome::Unreachable
-            )),
+            Some(Answer::UdpExchange { attempt, .. }) => match attempt.outcome {
+                // Who does not understand a datagram need not answer it.
+                Outcome::Silent => None,
+                outcome => Some(outcome != Outcome::Answered),
+            },
+            Some(Answer::Resolve(r)) => {
+                Some(r.outcome != Outcome::Answered || r.rcode == "SERVFAIL")
+            }
             _ => None,
         };
         if name.is_none()
@@ -391,6 +388,25 @@ impl<'a> Observed<'a> {
                 .count(),
             connects.len(),
         )
+    }
+}
+
+/// What is asked of a UDP port: of the cluster's DNS the name that is in every cluster, of others whatever comes back.
+fn by_udp(view: &View<'_>, to: SocketAddr) -> Question {
+    let dns = view.topology.dns().map(|d| d.reference());
+    match (&view.path.conversation.to, dns) {
+        (Destination::Service(s), Some(dns)) if *s == dns && to.port() == 53 => Question::Resolve {
+            name: format!("kubernetes.default.svc.{}", view.topology.domain()),
+            record: if to.is_ipv4() { "A" } else { "AAAA" }.into(),
+            server: to,
+            over: Transport::Udp,
+            timeout_ms: DNS_MS,
+        },
+        _ => Question::UdpExchange {
+            to,
+            payload: "netshoot".into(),
+            timeout_ms: CONNECT_MS,
+        },
     }
 }
 

@@ -235,6 +235,24 @@ pub fn one_per_node(mut pods: Vec<&Object>) -> Vec<ObjectRef> {
     out
 }
 
+/// The cluster's DNS has no client that a setting names: everybody asks it. A node that carries one of its pods and one
+/// that carries none stand for all.
+pub fn nodes_that_ask(topology: &Topology<'_>, dns: &Object) -> Vec<ObjectRef> {
+    let pods = topology.selected(dns.namespace(), dns.get("spec.selector"));
+    let carries = |n: &&&Object| pods.iter().any(|p| p.str("spec.nodeName") == n.name());
+    let nodes = topology.all("Node");
+    let first = |with: bool| {
+        nodes
+            .iter()
+            .filter(|n| carries(n) == with)
+            .min_by_key(|n| n.name())
+    };
+    [false, true]
+        .into_iter()
+        .filter_map(|with| first(with).map(|n| n.reference()))
+        .collect()
+}
+
 /// A port as it was written.
 enum Port<'t> {
     None,

@@ -325,7 +325,16 @@ fn of_namespace(topology: &Topology<'_>, namespace: &str) -> Vec<Conversation> {
         if called.contains(&to) {
             continue;
         }
-        for f in clients_of(topology, &to).into_iter().take(1) {
+        let mut clients = clients_of(topology, &to);
+        clients.truncate(1);
+        if clients.is_empty()
+            && topology
+                .dns()
+                .is_some_and(|d| d.reference() == service.reference())
+        {
+            clients = ends::nodes_that_ask(topology, service);
+        }
+        for f in clients {
             out.extend(of_target(topology, Some(f), &Target::any(to.clone())));
         }
     }

@@ -78,6 +78,39 @@ pub(super) fn words(c: &Conversation) -> String {
     format!("{from} > {tls}{to}:{}{path}", c.port)
 }
 
+/// Nobody's settings name the cluster's DNS, and everybody asks it: nodes stand for all.
+#[test]
+fn the_namespace_of_the_clusters_dns_is_looked_at() {
+    let mut snapshot = shop();
+    let node = |n: &str| json!({"kind": "Node", "metadata": {"name": n}});
+    let pod = json!({"kind": "Pod", "metadata": {"name": "coredns-1", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+        "spec": {"nodeName": "node-b", "dnsPolicy": "Default", "containers": []}, "status": {"phase": "Running"}});
+    let dns = json!({"kind": "Service", "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+        "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}});
+    let lone = json!({"kind": "Service", "metadata": {"name": "lone", "namespace": "kube-system"},
+        "spec": {"selector": {"app": "lone"}, "ports": [{"port": 80}]}});
+    let system = json!({"kind": "Namespace", "metadata": {"name": "kube-system"}});
+    let more = [system, node("node-b"), node("node-c"), pod, dns, lone];
+    snapshot.objects.extend(more.into_iter().map(Object));
+    let topology = Topology::new(&snapshot);
+    let request = Request {
+        namespace: "kube-system".into(),
+        ..Request::default()
+    };
+    let (_, all) = understand(&topology, &request);
+    let seen: Vec<String> = all.iter().map(words).collect();
+    let dns = |s: &&String| s.contains("kube-dns");
+    let asked: Vec<&String> = seen.iter().filter(dns).collect();
+    assert_eq!(
+        asked,
+        [
+            "node-a > kube-dns.kube-system:53",
+            "node-b > kube-dns.kube-system:53"
+        ],
+        "{seen:?}"
+    );
+}
+
 /// Sentence, the first conversation, the symptoms.
 pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     (

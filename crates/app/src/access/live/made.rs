@@ -7,12 +7,16 @@ use netshoot_api::live::{Change, Cluster, Error, Propagation, Resource};
 use netshoot_model::object::{Object, at};
 use netshoot_model::time;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long an image may take to be pulled and started.
 const START: Duration = Duration::from_secs(60);
-/// A kubelet tells within a second or two that it has begun; one that says nothing for so long cannot be heard.
-const SILENCE: Duration = Duration::from_secs(10);
+/// A kubelet tells within a second or two that it has begun; one that says nothing for so long cannot be heard. Where
+/// another one spoke meanwhile, the cluster is as fast as that one.
+const SILENCE: Duration = Duration::from_secs(6);
+/// The least and the most that is waited where another one spoke: three times as long as that took.
+const SILENCE_BESIDE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(10)];
 /// Everything made here has ended after so many seconds, whatever became of this program.
 const DEADLINE: &str = "600";
 /// Beginning of the names of everything that is made.
@@ -29,6 +33,28 @@ impl std::fmt::Display for Silent {
 }
 
 impl std::error::Error for Silent {}
+
+/// How long kubelets of this cluster take until they speak, as far as it was seen in this run.
+#[derive(Debug, Default)]
+pub struct Heard {
+    longest_ms: AtomicU64,
+}
+
+impl Heard {
+    fn after(&self, took: Duration) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.longest_ms.fetch_max(ms, Ordering::Relaxed);
+    }
+
+    /// What is waited for one that says nothing.
+    fn patience(&self) -> Duration {
+        let [least, most] = SILENCE_BESIDE;
+        match self.longest_ms.load(Ordering::Relaxed) {
+            0 => SILENCE,
+            ms => Duration::from_millis(ms.saturating_mul(3)).clamp(least, most),
+        }
+    }
+}
 
 /// A pod that was made and must be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +123,13 @@ pub fn ended_lately(pod: &Object, now_ms: u64) -> Option<String> {
 }
 
 /// Adds our container to a running pod and waits until it runs; gives its name.
-pub fn ephemeral(cluster: &Cluster, pod: &Object, image: &str, letters: &str) -> Result<String> {
+pub fn ephemeral(
+    cluster: &Cluster,
+    pod: &Object,
+    image: &str,
+    letters: &str,
+    heard: &Heard,
+) -> Result<String> {
     let name = format!("{PREFIX}{letters}");
     let ended = ended_lately(pod, clock::now_ms());
     if ended.as_deref() == Some("OOMKilled") {
@@ -127,7 +159,7 @@ pub fn ephemeral(cluster: &Cluster, pod: &Object, image: &str, letters: &str) ->
         });
         match cluster.add_ephemeral_container(pod.namespace(), pod.name(), &container) {
             Ok(_) => {
-                runs(cluster, pod.namespace(), pod.name(), &name)?;
+                runs(cluster, pod.namespace(), pod.name(), &name, heard)?;
                 return Ok(name);
             }
             Err(e @ Error::PodSecurity { .. }) => last = Some(e),
@@ -194,8 +226,8 @@ pub fn on_node(
 }
 
 /// Waits until the pod that was made on a node runs; deletes it where it does not.
-pub fn starts(cluster: &Cluster, made: &MadePod) -> Result<()> {
-    let started = runs(cluster, &made.namespace, &made.name, "agent");
+pub fn starts(cluster: &Cluster, made: &MadePod, heard: &Heard) -> Result<()> {
+    let started = runs(cluster, &made.namespace, &made.name, "agent", heard);
     if started.is_err() {
         let _ = made.delete(cluster);
     }
@@ -212,30 +244,28 @@ pub fn named(namespace: &str, node: &str, letters: &str) -> MadePod {
 }
 
 /// Waits until a container runs; says why it does not.
-fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<()> {
+fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str, all: &Heard) -> Result<()> {
     let mut why = String::new();
-    let (began, mut heard) = (Instant::now(), false);
-    let silence = || {
-        format!(
-            "its kubelet says nothing of it within {} s",
-            SILENCE.as_secs()
-        )
-    };
+    let (began, mut heard, mut silent) = (Instant::now(), false, false);
     let seen = cluster.wait_for_one(&Resource::pods(), namespace, pod, START, &mut |change| {
         let object = match change {
             Change::Now(object) => object,
             Change::Gone(_) => return Some(Err("it was deleted".to_string())),
-            Change::Tick if !heard && began.elapsed() >= SILENCE => return Some(Err(silence())),
-            Change::Tick => return None,
+            Change::Tick => {
+                let waited = all.patience();
+                silent = !heard && began.elapsed() >= waited;
+                let says = || {
+                    let s = waited.as_secs_f64().ceil();
+                    Err(format!("its kubelet says nothing of it within {s} s"))
+                };
+                return silent.then(says);
+            }
         };
-        let lists = ["containerStatuses", "ephemeralContainerStatuses"];
-        let state = lists
-            .iter()
-            .flat_map(|l| object.list(&format!("status.{l}")))
-            .find(|s| at(s, "name").as_str() == Some(container))
-            .map(|s| at(s, "state").clone())
-            .unwrap_or_default();
-        heard |= !state.is_null();
+        let state = state_of(object, container);
+        if !heard && !state.is_null() {
+            heard = true;
+            all.after(began.elapsed());
+        }
         if !at(&state, "running").is_null() {
             return Some(Ok(()));
         }
@@ -245,31 +275,16 @@ fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Resul
         };
         let reason = reason.as_str().unwrap_or("");
         why = format!("{reason} {}", message.as_str().unwrap_or(""));
-        let hopeless = [
-            "ErrImageNeverPull",
-            "ImagePullBackOff",
-            "ErrImagePull",
-            "InvalidImageName",
-            "CreateContainerConfigError",
-            "CreateContainerError",
-            "RunContainerError",
-        ];
         let ended = !at(&state, "terminated").is_null() || object.str("status.phase") == "Failed";
-        (ended || hopeless.contains(&reason)).then(|| Err(why.clone()))
+        (ended || HOPELESS.contains(&reason)).then(|| Err(why.clone()))
     })?;
+    let what = format!("container {container} of pod {namespace}/{pod}");
     match seen {
         Some(Ok(())) => Ok(()),
-        Some(Err(_)) if !heard && began.elapsed() >= SILENCE => Err(Silent(format!(
-            "container {container} of pod {namespace}/{pod} does not start: {}",
-            silence()
-        ))
-        .into()),
-        Some(Err(why)) => bail!(
-            "container {container} of pod {namespace}/{pod} does not start: {}",
-            why.trim()
-        ),
+        Some(Err(why)) if silent => Err(Silent(format!("{what} does not start: {why}")).into()),
+        Some(Err(why)) => bail!("{what} does not start: {}", why.trim()),
         None => bail!(
-            "container {container} of pod {namespace}/{pod} does not run after {} s: {}",
+            "{what} does not run after {} s: {}",
             START.as_secs(),
             if why.trim().is_empty() {
                 "nothing is said of it"
@@ -277,5 +292,45 @@ fn runs(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Resul
                 why.trim()
             }
         ),
+    }
+}
+
+/// Reasons of a waiting container that will not start.
+const HOPELESS: [&str; 7] = [
+    "ErrImageNeverPull",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+];
+
+/// What its kubelet says of a container; nothing when it says nothing.
+fn state_of(pod: &Object, container: &str) -> Value {
+    ["containerStatuses", "ephemeralContainerStatuses"]
+        .iter()
+        .flat_map(|l| pod.list(&format!("status.{l}")))
+        .find(|s| at(s, "name").as_str() == Some(container))
+        .map(|s| at(s, "state").clone())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_kubelet_is_waited_for_as_long_as_others_let_expect() {
+        let heard = Heard::default();
+        assert_eq!(heard.patience(), SILENCE);
+        for (took_ms, waited_ms) in [(400, 3_000), (1_500, 4_500), (700, 4_500), (60_000, 10_000)] {
+            heard.after(Duration::from_millis(took_ms));
+            assert_eq!(
+                heard.patience(),
+                Duration::from_millis(waited_ms),
+                "{took_ms}"
+            );
+        }
     }
 }

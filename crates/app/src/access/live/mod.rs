@@ -16,7 +16,7 @@ use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::Result;
 use hand::Hand;
-use made::MadePod;
+use made::{Heard, MadePod};
 use netshoot_api::facts::{Wanted, facts};
 use netshoot_api::live::{Cluster, Connect, Resource};
 use netshoot_model::checks;
@@ -104,6 +104,7 @@ pub struct Live {
     without: BTreeMap<Stand, (String, Text, Text)>,
     /// Nodes whose kubelet was waited for in vain.
     silent: Mutex<BTreeSet<String>>,
+    heard: Heard,
     /// What must be deleted at the end, also when the end is Ctrl-C.
     made: Arc<Mutex<Vec<MadePod>>>,
     _owed: Option<Owed>,
@@ -143,6 +144,7 @@ impl Live {
             hands: BTreeMap::new(),
             without: BTreeMap::new(),
             silent: Mutex::default(),
+            heard: Heard::default(),
             made,
             _owed: owed.ok(),
             most,

@@ -64,8 +64,14 @@ impl Live {
                     pod.ok_or_else(|| anyhow::anyhow!("pod {namespace}/{name} is not known"))?;
                 let node = pod.str("spec.nodeName").to_string();
                 self.is_heard(&node)?;
-                let made = made::ephemeral(&self.cluster, pod, &self.how.image, &letters(name))
-                    .and_then(|c| Hand::reach(&self.cluster, namespace, name, &c, false));
+                let made = made::ephemeral(
+                    &self.cluster,
+                    pod,
+                    &self.how.image,
+                    &letters(name),
+                    &self.heard,
+                )
+                .and_then(|c| Hand::reach(&self.cluster, namespace, name, &c, false));
                 match made {
                     Ok(hand) => Ok(Some((hand, None))),
                     Err(e) if e.is::<Silent>() => Err(self.unheard(&node, e)),
@@ -113,7 +119,7 @@ impl Live {
                 continue;
             }
             // One that was admitted and does not start would not start elsewhere either.
-            match made::starts(&self.cluster, &made) {
+            match made::starts(&self.cluster, &made, &self.heard) {
                 Err(e) if e.is::<Silent>() => return Err(self.unheard(node, e)),
                 started => started?,
             }
