@@ -13,6 +13,8 @@ mod masks;
 mod names;
 #[path = "oracle/peers.rs"]
 mod peers;
+#[path = "oracle/served.rs"]
+mod served;
 
 use ground::Ground;
 use std::collections::BTreeMap;
@@ -68,6 +70,53 @@ fn prove(tool: &str) {
         "{} differ:\n{}",
         wrong.len(),
         wrong.join("\n")
+    );
+}
+
+/// Runs all cases of a tool that has no original; what it says must be what `oracle/expected/NAME.txt` holds.
+fn keep(tool: &str) {
+    if let Some(missing) = ground::missing_rights() {
+        println!("SKIPPED: {tool}: {missing}");
+        return;
+    }
+    let mut told = String::new();
+    let mut here: Option<(String, Ground)> = None;
+    let all = cases(tool);
+    for (place, line) in &all {
+        if here.as_ref().is_none_or(|h| h.0 != *place) {
+            here = Some((place.clone(), Ground::of(place, tool)));
+        }
+        let ground = &here.as_ref().unwrap().1;
+        let said = masks::masked(tool, &ground.ours(line));
+        told += &format!("$ {line}\n{}", said.out);
+        if !said.out.is_empty() && !said.out.ends_with('\n') {
+            told += "(no newline)\n";
+        }
+        for err in said.err.lines() {
+            told += &format!("! {err}\n");
+        }
+        told += &format!("= {}\n\n", said.code);
+    }
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/oracle/expected/{tool}.txt"));
+    if std::env::var_os("UPDATE").is_some() && std::env::var_os("CI").is_none() {
+        std::fs::write(&file, &told).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    for (had, has) in expected.split("\n\n").zip(told.split("\n\n")) {
+        assert_eq!(
+            had, has,
+            "{tool} says something else (UPDATE=1 writes it down)"
+        );
+    }
+    assert_eq!(
+        expected.len(),
+        told.len(),
+        "{tool}: another number of cases"
+    );
+    println!(
+        "oracle: {tool}: {} cases as they were written down",
+        all.len()
     );
 }
 
@@ -156,6 +205,16 @@ fn ping() {
 #[test]
 fn nc() {
     prove("nc");
+}
+
+#[test]
+fn httpd() {
+    prove("httpd");
+}
+
+#[test]
+fn echo_server() {
+    keep("echo-server");
 }
 
 #[test]

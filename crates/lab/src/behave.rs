@@ -9,7 +9,6 @@ mod http;
 mod listen;
 mod memory;
 pub(crate) mod resolve;
-pub(crate) mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -15,9 +15,10 @@ pub mod zone;
 mod tests;
 
 use crate::Error;
-use crate::behave::{say, socket};
+use crate::behave::say;
 use crate::shape;
 use chain::{Chain, Kept, Over};
+use netshoot_host::listening as socket;
 use netshoot_host::netns::NetNs;
 use netshoot_wire::dns::{Data, Message, Record, rcode, rtype};
 use serde_json::{Value, json};

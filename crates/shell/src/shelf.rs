@@ -54,6 +54,8 @@ pub const NEIGHBOURS: &[&str] = &[
     "ping",
     "nc",
     "traceroute",
+    "httpd",
+    "echo-server",
 ];
 
 const COREUTILS: &str = "GNU coreutils";

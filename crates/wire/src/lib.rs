@@ -17,6 +17,7 @@ pub mod inet_diag;
 pub mod netlink;
 pub mod nft;
 pub mod rtnl;
+pub mod websocket;
 
 use std::fmt;
 

@@ -41,6 +41,22 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("app/src/tools/drill.rs", "read", "app/src/tools/drill.rs"),
     ("app/src/tools/host.rs", "read", "app/src/tools/host.rs"),
+    (
+        "app/src/tools/echo_server/plan.rs",
+        "read",
+        "app/src/tools/echo_server/plan.rs",
+    ),
+    ("app/src/tools/httpd.rs", "read", "app/src/tools/httpd.rs"),
+    (
+        "app/src/tools/httpd/conf.rs",
+        "read",
+        "app/src/tools/httpd/conf.rs",
+    ),
+    (
+        "app/src/tools/httpd/request.rs",
+        "parse",
+        "app/src/tools/httpd/request.rs",
+    ),
     ("app/src/tools/names.rs", "parse", "app/src/tools/names.rs"),
     (
         "app/src/tools/nc/plan.rs",
@@ -97,11 +113,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "decoded",
         "lab/src/behave/grpc.rs",
     ),
-    (
-        "lab/src/behave/http.rs",
-        "read_head",
-        "lab/src/behave/http.rs",
-    ),
+    ("host/src/requests.rs", "read_head", "host/src/requests.rs"),
     (
         "lab/src/behave/memory.rs",
         "turn",
@@ -220,6 +232,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/rtnl.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/route.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/rule.rs", "read", "wire/src/rtnl/rule.rs"),
+    ("wire/src/websocket.rs", "decode", "wire/src/websocket.rs"),
 ];
 
 /// What is named like a parser and reads nothing from outside, and why.

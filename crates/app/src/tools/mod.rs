@@ -8,8 +8,10 @@
 
 mod dig;
 mod drill;
+mod echo_server;
 pub mod getopt;
 mod host;
+mod httpd;
 mod ip;
 #[cfg(test)]
 mod laws;
@@ -85,6 +87,8 @@ pub const ALL: &[&Tool] = &[
     &ping::TOOL,
     &nc::TOOL,
     &traceroute::TOOL,
+    &httpd::TOOL,
+    &echo_server::TOOL,
 ];
 
 /// The tool of that name.

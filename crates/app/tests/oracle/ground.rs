@@ -2,6 +2,7 @@
 
 use super::names;
 use super::peers;
+use super::served::SERVED;
 use netshoot_host::netns::NetNs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
@@ -105,7 +106,45 @@ pub fn missing(tool: &str) -> Option<String> {
     original(tool).err().or(server.flatten())
 }
 
+/// Why a tool without an original cannot be run here.
+pub fn missing_rights() -> Option<String> {
+    let own = std::fs::metadata("/proc/self").unwrap();
+    (own.uid() != 0).then(|| "needs root for a network namespace (sudo)".into())
+}
+
+/// `A :: B`: A runs in the background, B once A listens (on a port from 5001 to 5099) or has ended; then A is ended.
+/// `A ::: B`: A ends by itself. What A says comes behind what B says.
+const BESIDE: &str = r#"
+TOOL() { (exec -a TOOL "$PROVED" "$@"); }
+beside() { if [ "$1" = TOOL ]; then shift; exec -a TOOL "$PROVED" "$@"; else exec "$@"; fi; }
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
+beside SERVER >"$said/out" 2>"$said/err" </dev/null & server=$!
+while kill -0 $server 2>/dev/null && ! ss -Hltun 'sport >= :5001 and sport <= :5099' | grep -q .; do :; done
+CLIENT
+code=$?
+ENDING
+wait $server
+cat "$said/out"
+cat "$said/err" >&2
+exit $code
+"#;
+
+fn beside(tool: &str, line: &str) -> Option<String> {
+    let (server, client, ending) = match line.split_once(" ::: ") {
+        Some((server, client)) => (server, client, ""),
+        None => {
+            let (server, client) = line.split_once(" :: ")?;
+            (server, client, "kill $server 2>/dev/null")
+        }
+    };
+    let script = BESIDE.replace("SERVER", server).replace("ENDING", ending);
+    Some(script.replace("CLIENT", client).replace("TOOL", tool))
+}
+
 fn original(tool: &str) -> Result<String, String> {
+    // One program that goes by the name it is called by.
+    let tool = if tool == "httpd" { "busybox" } else { tool };
     let places = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
     let found = places
         .iter()
@@ -129,6 +168,7 @@ impl Ground {
             .args(["--net", "--mount", "--", "sh", "-c"])
             .arg(match place {
                 "routed" => ROUTED,
+                "served" => SERVED,
                 _ => "ip link set lo up && echo ready && exec cat",
             })
             .stdin(Stdio::piped())
@@ -154,6 +194,7 @@ impl Ground {
             "routes" => ground.script(ROUTES),
             "names" => ground.names = Some(names::serve(&ground, tool)),
             "routed" => ground.inside(peers::serve),
+            "served" => {}
             other => panic!("no place {other:?}"),
         }
         ground
@@ -215,7 +256,11 @@ impl Ground {
             false => "",
         };
         let tool = self.tool.as_str();
-        let script = match [" | ", " & "].iter().any(|p| line.contains(p)) {
+        let several = [" | ", " & ", " :: ", " ::: "];
+        let script = match several.iter().any(|p| line.contains(p)) {
+            true if beside(tool, line).is_some() => {
+                forget.to_string() + &beside(tool, line).unwrap()
+            }
             // Several programs: NAME stands for the one that is proved, wherever it stands.
             true => {
                 format!("{forget}{tool}() {{ (exec -a {tool} \"$PROVED\" \"$@\"); }}; {line}")

@@ -12,6 +12,8 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "whois" => text.split("Usage:").next().unwrap_or_default().to_string(),
         "ping" => ping(text),
         "nc" => nc(text),
+        "httpd" => httpd(text),
+        "echo-server" => ports(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -54,6 +56,42 @@ fn ping(text: &str) -> String {
         .map(|l| without_times(l, &["time=", "time ", "ident=", "["]))
         .collect();
     lines.join("\n")
+}
+
+/// The list of flags, dates of now, and the port that a peer comes from.
+fn httpd(text: &str) -> String {
+    let own = text.split("BusyBox v").next().unwrap_or_default();
+    let own = own.split("Usage: httpd").next().unwrap_or_default();
+    let lines = own
+        .split_inclusive('\n')
+        .map(|l| match l.starts_with("Date: ") {
+            true => "Date: NOW\r\n".to_string(),
+            false => ports(l),
+        });
+    lines.collect()
+}
+
+/// Ports that the kernel chose: five digits behind an address.
+fn ports(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(':') {
+        let (before, behind) = rest.split_at(at + 1);
+        out += before;
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u32 = behind[..digits].parse().unwrap_or(0);
+        let of_address = before.ends_with("]:")
+            || before
+                .trim_end_matches(':')
+                .ends_with(|c: char| c.is_ascii_digit());
+        rest = if number > 9999 && of_address {
+            out += "PORT";
+            &behind[digits..]
+        } else {
+            behind
+        };
+    }
+    out + rest
 }
 
 /// The list of flags, and the port that a peer comes from.

@@ -1,11 +1,10 @@
 //! Listeners: accept loops, and what is said on an accepted connection.
 
-use super::{
-    Listen, PortFrom, Random, Shared, from_environment, grpc, hash, http, say, socket, tls,
-};
+use super::{Listen, PortFrom, Random, Shared, from_environment, grpc, hash, http, say, tls};
+use netshoot_host::listening::{self, Slots};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections served at once; more wait in the kernel's accept queue.
@@ -28,7 +27,7 @@ pub(super) fn start(listen: &Listen, shared: &Arc<Shared>) -> Result<(), String>
     let place = std::net::SocketAddr::new(address, port);
     let failed = |e: std::io::Error| format!("listen {place}: {e}");
     if listen.serve == "udp" {
-        let bound = socket::udp(address, port).map_err(failed)?;
+        let bound = listening::udp(address, port).map_err(failed)?;
         say(format_args!("listening on {place} (udp)"));
         let listen = listen.clone();
         super::start("udp", shared, move |shared| {
@@ -37,12 +36,12 @@ pub(super) fn start(listen: &Listen, shared: &Arc<Shared>) -> Result<(), String>
         return Ok(());
     }
     let talk = Talk::of(listen)?;
-    let bound = socket::tcp(address, port, listen.backlog.unwrap_or(BACKLOG)).map_err(failed)?;
+    let bound = listening::tcp(address, port, listen.backlog.unwrap_or(BACKLOG)).map_err(failed)?;
     say(format_args!("listening on {place} ({})", listen.serve));
     let served = Arc::new(Served {
         listen: listen.clone(),
         talk,
-        busy: Slots::default(),
+        busy: Slots::new(CONNECTIONS),
     });
     super::start("accept", shared, move |shared| {
         accept(&bound, &served, shared)
@@ -97,7 +96,7 @@ fn accept(listener: &TcpListener, served: &Arc<Served>, shared: &Arc<Shared>) {
     let mut random = Random::new(hash(&shared.name));
     loop {
         served.busy.take();
-        socket::wait_readable(listener, -1);
+        listening::wait_readable(listener, -1);
         shared.gate.pass();
         let Ok((stream, peer)) = listener.accept() else {
             // Gone before it was accepted, or no descriptor left: the next round decides.
@@ -106,7 +105,7 @@ fn accept(listener: &TcpListener, served: &Arc<Served>, shared: &Arc<Shared>) {
             continue;
         };
         if random.below(100) < u64::from(served.listen.reset_percent) {
-            socket::reset(stream);
+            listening::reset(stream);
             served.busy.give();
             continue;
         }
@@ -191,29 +190,4 @@ pub(super) fn slow(listen: &Listen, shared: &Shared) {
         std::thread::sleep(Duration::from_millis(listen.slow_ms));
     }
     shared.gate.pass();
-}
-
-/// Counts what is being served.
-#[derive(Debug, Default)]
-struct Slots {
-    taken: Mutex<u32>,
-    given: Condvar,
-}
-
-impl Slots {
-    fn take(&self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken >= CONNECTIONS {
-            taken = self
-                .given
-                .wait(taken)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *taken += 1;
-    }
-
-    fn give(&self) {
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.given.notify_one();
-    }
 }

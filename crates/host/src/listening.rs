@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// A TCP listener; `::` takes both families and falls back to `0.0.0.0` where IPv6 is not there.
-pub(crate) fn tcp(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
+pub fn tcp(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
     let fd = bound(address, port, libc::SOCK_STREAM)?;
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     // SAFETY: an open descriptor, no pointers.
@@ -18,7 +19,7 @@ pub(crate) fn tcp(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpLis
 }
 
 /// A UDP socket, the same way.
-pub(crate) fn udp(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+pub fn udp(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     bound(address, port, libc::SOCK_DGRAM).map(UdpSocket::from)
 }
 
@@ -117,7 +118,7 @@ fn set(fd: &impl AsRawFd, level: i32, option: i32, value: i32) -> io::Result<()>
 }
 
 /// Closes with RST instead of FIN.
-pub(crate) fn reset(stream: std::net::TcpStream) {
+pub fn reset(stream: std::net::TcpStream) {
     let linger = libc::linger {
         l_onoff: 1,
         l_linger: 0,
@@ -137,7 +138,7 @@ pub(crate) fn reset(stream: std::net::TcpStream) {
 }
 
 /// Waits until there is something to read or accept, or `ms` have passed (-1: for ever).
-pub(crate) fn wait_readable(fd: &impl AsRawFd, ms: i32) -> bool {
+pub fn wait_readable(fd: &impl AsRawFd, ms: i32) -> bool {
     let mut entry = libc::pollfd {
         fd: fd.as_raw_fd(),
         events: libc::POLLIN,
@@ -145,4 +146,41 @@ pub(crate) fn wait_readable(fd: &impl AsRawFd, ms: i32) -> bool {
     };
     // SAFETY: one entry, on this stack.
     unsafe { libc::poll(&mut entry, 1, ms) > 0 }
+}
+
+/// Counts what is being served, so that no peer makes a server start threads without end.
+#[derive(Debug)]
+pub struct Slots {
+    most: u32,
+    taken: Mutex<u32>,
+    given: Condvar,
+}
+
+impl Slots {
+    /// So many at once.
+    pub fn new(most: u32) -> Slots {
+        Slots {
+            most,
+            taken: Mutex::new(0),
+            given: Condvar::new(),
+        }
+    }
+
+    /// Waits until one is free.
+    pub fn take(&self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while *taken >= self.most {
+            taken = self
+                .given
+                .wait(taken)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken += 1;
+    }
+
+    /// Gives one back.
+    pub fn give(&self) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.given.notify_one();
+    }
 }
