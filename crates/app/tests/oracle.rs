@@ -193,6 +193,11 @@ fn ip() {
 }
 
 #[test]
+fn ss() {
+    prove("ss");
+}
+
+#[test]
 fn whois() {
     prove("whois");
 }

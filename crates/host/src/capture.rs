@@ -174,14 +174,5 @@ fn denied(error: Error) -> Error {
 
 /// The name of an interface; its number where it is gone.
 fn interface_name(index: u32) -> String {
-    let mut name = [0u8; libc::IF_NAMESIZE];
-    // SAFETY: the buffer has the size that if_indextoname writes at most.
-    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
-    let name = std::ffi::CStr::from_bytes_until_nul(&name)
-        .ok()
-        .filter(|_| !found.is_null());
-    name.map_or_else(
-        || format!("interface {index}"),
-        |n| n.to_string_lossy().into_owned(),
-    )
+    crate::names::interface(index).unwrap_or_else(|| format!("interface {index}"))
 }

@@ -6,6 +6,7 @@
 pub mod conntrack;
 pub mod counters;
 pub mod memory;
+pub mod owners;
 pub mod sockets;
 pub mod sysctl;
 

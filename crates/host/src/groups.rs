@@ -3,7 +3,9 @@
 
 use crate::Error;
 use crate::diag::memory::{Memory, read_memory};
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A process in the control group whose path names `id` (a container's id stands in it); none where
@@ -20,6 +22,33 @@ pub fn process_in(id: &str) -> Option<u32> {
     pids.into_iter().find(|pid| {
         fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(id))
     })
+}
+
+/// Paths of control groups (version 2) by their number, as far as this process sees them.
+pub fn paths() -> BTreeMap<u64, String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let place = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let place = words.nth(1)?;
+        (words.next() == Some("cgroup2")).then(|| PathBuf::from(place))
+    });
+    // What the kernel calls the root has number 1, seen or not.
+    let mut all = BTreeMap::from([(1, "/".to_string())]);
+    if let Some(root) = place {
+        below(&root, &root, &mut all);
+    }
+    all
+}
+
+fn below(root: &Path, folder: &Path, all: &mut BTreeMap<u64, String>) {
+    if let (Ok(meta), Ok(rest)) = (fs::metadata(folder), folder.strip_prefix(root)) {
+        all.insert(meta.ino(), format!("/{}", rest.display()));
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            below(root, &entry.path(), all);
+        }
+    }
 }
 
 /// Memory of a container as its own process sees the control group: `/sys/fs/cgroup` of its mounts

@@ -100,6 +100,16 @@ pub fn figures(address: SocketAddr) -> String {
     info(address, flags).map_or_else(|| address.ip().to_string(), |i| i.0)
 }
 
+/// The name of the interface with that index.
+pub fn interface(index: u32) -> Option<String> {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the size that if_indextoname writes at most.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    let name = CStr::from_bytes_until_nul(&name).ok();
+    let name = name.filter(|_| !found.is_null())?;
+    Some(name.to_string_lossy().into_owned())
+}
+
 /// The name that the address has, where it has one.
 pub fn name_of(address: SocketAddr) -> Option<String> {
     info(address, libc::NI_NAMEREQD | libc::NI_NUMERICSERV).map(|i| i.0)

@@ -51,6 +51,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "nslookup",
     "whois",
     "ip",
+    "ss",
     "ping",
     "nc",
     "traceroute",

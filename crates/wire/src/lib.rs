@@ -17,6 +17,8 @@ pub mod inet_diag;
 pub mod netlink;
 pub mod nft;
 pub mod rtnl;
+pub mod sock_diag;
+pub mod tcp_info;
 pub mod websocket;
 
 use std::fmt;

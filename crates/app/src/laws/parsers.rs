@@ -74,6 +74,26 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/ping/plan.rs",
     ),
     (
+        "app/src/tools/ss/filter.rs",
+        "read",
+        "app/src/tools/ss/filter.rs",
+    ),
+    (
+        "app/src/tools/ss/plan.rs",
+        "read",
+        "app/src/tools/ss/plan.rs",
+    ),
+    (
+        "app/src/tools/ss/socket.rs",
+        "parse_line",
+        "app/src/tools/ss/socket.rs",
+    ),
+    (
+        "app/src/tools/ss/socket.rs",
+        "parse_end",
+        "app/src/tools/ss/socket.rs",
+    ),
+    (
         "app/src/tools/traceroute/plan.rs",
         "read",
         "app/src/tools/traceroute/plan.rs",
@@ -233,6 +253,8 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/rtnl/route.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/rule.rs", "read", "wire/src/rtnl/rule.rs"),
     ("wire/src/websocket.rs", "decode", "wire/src/websocket.rs"),
+    ("wire/src/sock_diag.rs", "read", "wire/src/sock_diag.rs"),
+    ("wire/src/tcp_info.rs", "read", "wire/src/tcp_info.rs"),
 ];
 
 /// What is named like a parser and reads nothing from outside, and why.

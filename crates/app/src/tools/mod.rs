@@ -20,6 +20,7 @@ mod names;
 mod nc;
 mod nslookup;
 mod ping;
+mod ss;
 mod traceroute;
 mod whois;
 mod zone;
@@ -84,6 +85,7 @@ pub const ALL: &[&Tool] = &[
     &nslookup::TOOL,
     &whois::TOOL,
     &ip::TOOL,
+    &ss::TOOL,
     &ping::TOOL,
     &nc::TOOL,
     &traceroute::TOOL,

@@ -375,7 +375,6 @@ pub const PENDING: &[&str] = &[
     "mtr",
     "netstat",
     "nsenter",
-    "ss",
     "tcpdump",
     "tshark",
 ];

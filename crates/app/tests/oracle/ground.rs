@@ -86,6 +86,29 @@ echo ready
 exec cat
 "##;
 
+/// The place `sockets`: sockets of many kinds on loopback that stand still (`standing.pl`).
+const SOCKETS: &str = r#"
+set -e
+ip link set lo up
+until ip -6 addr show dev lo | grep -q "::1/128 scope host *$"; do :; done
+mount -t tmpfs none /mnt
+echo ready
+exec cat
+"#;
+
+/// The place `passing`: sockets that end by themselves within a minute: TIME-WAIT, and a SYN that nobody answers.
+const PASSING: &str = "
+set -e
+ip link set lo up
+ip link add eth0 type veth peer name other
+ip addr add 10.9.9.1/24 dev eth0
+ip link set eth0 up
+ip link set other up
+ip neigh add 10.9.9.9 lladdr 02:00:00:00:00:09 dev eth0
+echo ready
+exec cat
+";
+
 /// What a command said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -157,6 +180,7 @@ fn original(tool: &str) -> Result<String, String> {
 pub struct Ground {
     holder: Child,
     names: Option<names::Names>,
+    standing: Option<Child>,
     tool: String,
     routed: bool,
 }
@@ -169,6 +193,8 @@ impl Ground {
             .arg(match place {
                 "routed" => ROUTED,
                 "served" => SERVED,
+                "sockets" => SOCKETS,
+                "passing" => PASSING,
                 _ => "ip link set lo up && echo ready && exec cat",
             })
             .stdin(Stdio::piped())
@@ -178,6 +204,7 @@ impl Ground {
         let mut ground = Ground {
             holder,
             names: None,
+            standing: None,
             tool: tool.into(),
             routed: place == "routed",
         };
@@ -195,9 +222,27 @@ impl Ground {
             "names" => ground.names = Some(names::serve(&ground, tool)),
             "routed" => ground.inside(peers::serve),
             "served" => {}
+            "sockets" => ground.stands("standing"),
+            "passing" => ground.stands("passing"),
             other => panic!("no place {other:?}"),
         }
         ground
+    }
+
+    /// Has sockets held there by a process of their own, until the place goes.
+    fn stands(&mut self, which: &str) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/standing.pl");
+        let mut child = Command::new("nsenter")
+            .arg(format!("--target={}", self.holder.id()))
+            .args(["--net", "--mount", "--", "perl", script, which])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 7];
+        let stands = child.stdout.as_mut().unwrap().read_exact(&mut said);
+        self.standing = Some(child);
+        stands.unwrap();
     }
 
     /// Runs a script of the original tools there.
@@ -304,6 +349,10 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         self.names = None;
+        if let Some(mut child) = self.standing.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

@@ -14,6 +14,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "nc" => nc(text),
         "httpd" => httpd(text),
         "echo-server" => ports(text),
+        "ss" => ss(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -105,4 +106,49 @@ fn nc(text: &str) -> String {
         _ => l.to_string(),
     };
     own.lines().map(from).collect::<Vec<_>>().join("\n")
+}
+
+/// What runs, the figures that are of the whole machine, the list of flags, which is ours, what a kernel says of DCCP, and
+/// the socket by which each asks. Where one of them varies in length, columns are as wide as they like.
+fn ss(text: &str) -> String {
+    let own = text.split("Usage: ss").next().unwrap_or_default();
+    let asks = |l: &str| l.contains("tcpdiag:") || l.starts_with("nl ") && l.contains(" 4:");
+    let lines = own
+        .lines()
+        .filter(|l| *l != "RTNETLINK answers: Invalid argument" && !asks(l));
+    let varies = ["lastsnd:", "timer:(", "nl    "]
+        .iter()
+        .any(|v| own.contains(v));
+    let line = |l: &str| {
+        let mut l = l.to_string();
+        for (before, after) in [
+            ("lastsnd:", " "),
+            ("lastrcv:", " "),
+            ("lastack:", " "),
+            ("timer:(on,", ")"),
+            ("timer:(keepalive,", ","),
+            ("timer:(timewait,", ","),
+            ("TCP:   ", " "),
+            (", closed ", ","),
+            (", orphaned ", ","),
+        ] {
+            if let Some((head, rest)) = l.split_once(before) {
+                let end = rest.find(after).unwrap_or(rest.len());
+                l = format!("{head}{before}*{}", &rest[end..]);
+            }
+        }
+        match varies {
+            true => l
+                .split(' ')
+                .filter(|w| !w.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
+            false => l,
+        }
+    };
+    let mut all: String = lines.map(|l| line(l) + "\n").collect();
+    if !own.ends_with('\n') {
+        all.pop();
+    }
+    all
 }
