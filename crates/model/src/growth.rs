@@ -14,7 +14,9 @@ pub enum Growth {
     Bounded(u64),
     /// Does not bend within what was seen; speed in bytes a second.
     Unbounded(u64),
-    /// Too few samples, too narrow a range, or no growth.
+    /// Grows, but too few samples, too narrow a range or too uneven a speed to say how.
+    Unsure,
+    /// No growth was seen.
     Untold,
 }
 
@@ -26,11 +28,24 @@ const YOUNG_MS: u64 = 400;
 /// Slower than this at 80 % of the limit, compared with 20 %, and it bends: a bound at three times
 /// the limit or below. Measured speeds of a leak vary by about a tenth.
 const BENDS: f64 = 0.78;
+/// A slope is believed when it is on one side of [`BENDS`] by this many standard errors: a longer look is
+/// cheaper than a wrong cause.
+const ERRORS: f64 = 1.0;
 /// Speeds are taken over this long, milliseconds.
-const STRIDE_MS: u64 = 200;
+const STRIDE_MS: u64 = 150;
 
-/// Judges the growth of the containers of one workload, all with the same limit.
+/// Judges the growth of the containers of one workload, all with the same limit; [`Growth::Unsure`] where a
+/// longer look could say something else.
 pub fn judge(containers: &[&ContainerMemory]) -> Growth {
+    speed_over_fill(containers, ERRORS)
+}
+
+/// The likelier reading, for when no longer look is to be had.
+pub fn guess(containers: &[&ContainerMemory]) -> Growth {
+    speed_over_fill(containers, 0.0)
+}
+
+fn speed_over_fill(containers: &[&ContainerMemory], errors: f64) -> Growth {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let mut limit = 0f64;
     for c in containers {
@@ -40,18 +55,26 @@ pub fn judge(containers: &[&ContainerMemory]) -> Growth {
         limit = limit.max(l as f64);
         points.extend(speeds(c, l as f64 * NEAR_LIMIT));
     }
-    fit(&points, limit)
+    fit(&points, limit, errors)
 }
 
 /// (bytes in use, bytes a second) over strides that grow all the time. A stride in which the
-/// process stood still for a moment (a collection of garbage, a lock) would look like a slow one.
+/// process stood still for a moment (a collection of garbage, a lock) would look like a slow one, and so
+/// would its neighbours: when it stopped and went on is known to a sample only.
 fn speeds(c: &ContainerMemory, ceiling: f64) -> Vec<(f64, f64)> {
     let mut out = Vec::new();
-    let mut from = 0;
+    let (mut from, mut ended) = (0, None);
     for (i, (t, used)) in c.samples.iter().enumerate() {
         let before = i.checked_sub(1).and_then(|b| c.samples.get(b));
         let young = c.age_ms + t < YOUNG_MS;
-        if young || before.is_some_and(|b| *used <= b.1) || *used as f64 >= ceiling {
+        if before.is_some_and(|b| *used <= b.1) {
+            if ended.is_some_and(|end| end + 1 == i) {
+                out.pop();
+            }
+            from = i + 1;
+            continue;
+        }
+        if young || *used as f64 >= ceiling {
             from = i;
             continue;
         }
@@ -61,37 +84,59 @@ fn speeds(c: &ContainerMemory, ceiling: f64) -> Vec<(f64, f64)> {
         if t.saturating_sub(t0) < STRIDE_MS {
             continue;
         }
-        from = i;
+        (from, ended) = (i, Some(i));
         let (rise, seconds) = (*used as f64 - used0 as f64, (t - t0) as f64 / 1000.0);
         out.push(((used0 as f64 + *used as f64) / 2.0, rise / seconds));
     }
     out
 }
 
-/// Least squares of speed over fill level.
-fn fit(points: &[(f64, f64)], limit: f64) -> Growth {
-    let n = points.len() as f64;
+/// The line of speed over fill level after Theil and Sen: the median of the slopes of all pairs, each weighed by its
+/// distance, so that the few strides in which a busy machine held a process back do not bend it.
+fn fit(points: &[(f64, f64)], limit: f64, errors: f64) -> Growth {
     let lowest = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
     let highest = points.iter().map(|p| p.0).fold(0.0, f64::max);
-    if points.len() < 4 || limit <= 0.0 || highest - lowest < 0.2 * limit {
+    if points.is_empty() || limit <= 0.0 {
         return Growth::Untold;
     }
-    let (mx, my) = (
-        points.iter().map(|p| p.0).sum::<f64>() / n,
-        points.iter().map(|p| p.1).sum::<f64>() / n,
-    );
-    let sxx: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
-    let sxy: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
-    let slope = sxy / sxx;
-    let at = |x: f64| my + slope * (x - mx);
-    let (low, high) = (at(0.2 * limit), at(0.8 * limit));
-    if low <= 0.0 || my <= 0.0 {
-        return Growth::Untold;
+    if points.len() < 4 || highest - lowest < 0.2 * limit {
+        return Growth::Unsure;
     }
-    if high < BENDS * low {
-        return Growth::Bounded((mx - my / slope) as u64);
+    let mut slopes: Vec<(f64, f64)> = Vec::new();
+    for (i, p) in points.iter().enumerate() {
+        let others = points.iter().skip(i + 1).filter(|q| q.0 != p.0);
+        slopes.extend(others.map(|q| ((q.1 - p.1) / (q.0 - p.0), (q.0 - p.0).abs())));
     }
-    Growth::Unbounded(my as u64)
+    let slope = median(slopes);
+    let even = |values: Vec<f64>| median(values.into_iter().map(|v| (v, 1.0)).collect());
+    let start = even(points.iter().map(|p| p.1 - slope * p.0).collect());
+    let rest = |p: &(f64, f64)| (p.1 - start - slope * p.0).abs();
+    let middle = points.iter().map(|p| p.0).sum::<f64>() / points.len() as f64;
+    let width: f64 = points.iter().map(|p| (p.0 - middle).powi(2)).sum();
+    // 1.48 medians are a standard deviation where the rest is noise.
+    let error = 1.48 * even(points.iter().map(rest).collect()) / width.sqrt();
+    let speed = start + slope * middle;
+    let bends = |slope: f64| {
+        let at = |x: f64| speed + slope * (x - middle);
+        at(0.8 * limit) < BENDS * at(0.2 * limit)
+    };
+    match (bends(slope - errors * error), bends(slope + errors * error)) {
+        (true, true) => Growth::Bounded((-start / slope) as u64),
+        (false, false) => Growth::Unbounded(speed as u64),
+        _ => Growth::Unsure,
+    }
+}
+
+/// The value in the middle of the weight; (value, weight).
+fn median(mut values: Vec<(f64, f64)>) -> f64 {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|v| v.1).sum::<f64>() / 2.0;
+    let mut weight = 0.0;
+    let middle = values.iter().find(|v| {
+        weight += v.1;
+        weight >= half
+    });
+    middle.map_or(0.0, |v| v.0)
 }
 
 /// `96Mi`: bytes as Kubernetes writes them, rounded up to a whole MiB.
@@ -149,6 +194,20 @@ mod tests {
             .collect()
     }
 
+    /// One stride for each (fill level, speed), MiB and MiB a second.
+    fn seen_at(strides: &[(u64, f64)]) -> Vec<ContainerMemory> {
+        let one = |(fill, speed): &(u64, f64)| {
+            let half = (speed * 0.1 * f64::from(1 << 20)) as u64;
+            ContainerMemory {
+                limit: Some(64 << 20),
+                age_ms: 1000,
+                samples: vec![(0, (fill << 20) - half), (200, (fill << 20) + half)],
+                ..ContainerMemory::default()
+            }
+        };
+        strides.iter().map(one).collect()
+    }
+
     #[test]
     fn a_cache_bends_a_leak_does_not() {
         let mib = f64::from(1 << 20);
@@ -163,6 +222,23 @@ mod tests {
             judge(&leak.iter().collect::<Vec<_>>()),
             Growth::Unbounded(_)
         ));
+        // What a busy machine shows: the same leak, every other stride held back; and few strides of a cache, near its limit.
+        let jerky = grown(|t| mib * (8.0 + 15.0 * (t - 0.12 * (t * 9.0).sin())));
+        assert!(!matches!(
+            judge(&jerky.iter().collect::<Vec<_>>()),
+            Growth::Bounded(_)
+        ));
+        let busy = seen_at(&[
+            (40, 18.0),
+            (44, 14.0),
+            (48, 17.5),
+            (52, 13.0),
+            (54, 17.0),
+            (46, 15.0),
+        ]);
+        let busy: Vec<_> = busy.iter().collect();
+        assert_eq!(judge(&busy), Growth::Unsure);
+        assert_ne!(guess(&busy), Growth::Unsure);
         assert_eq!(
             judge(&grown(|_| mib * 30.0).iter().collect::<Vec<_>>()),
             Growth::Untold

@@ -196,7 +196,7 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 # Could not be checked: conntrack table from node node-c: the answer is not in the recording
 # Could not be checked: routes from node node-b: the answer is not in the recording
 # Could not be checked: routes from node node-c: the answer is not in the recording
-# Remedy, not run by this script: a limit of at least 106Mi, proposed 160Mi because the growth bends towards about 106Mi; half as much again, since processes stall long before their limit; the rollout replaces the pods one by one
-#   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=160Mi --requests=memory=80Mi
-#   ? is 160Mi a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?
+# Remedy, not run by this script: a limit of at least 119Mi, proposed 192Mi because the growth bends towards about 119Mi; half as much again, since processes stall long before their limit; the rollout replaces the pods one by one
+#   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=192Mi --requests=memory=96Mi
+#   ? is 192Mi a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?
 # Then: netshoot diagnose --from pod/user-service-65b6d4db96-9sg4m -n production --to svc/auth-service.production:8080

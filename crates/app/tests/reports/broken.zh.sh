@@ -196,7 +196,7 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 # 未能检查： conntrack 表（自 节点 node-c）: 录制文件中没有该答案
 # 未能检查： 路由表（自 节点 node-b）: 录制文件中没有该答案
 # 未能检查： 路由表（自 节点 node-c）: 录制文件中没有该答案
-# 修复（本脚本不会执行）： 上限至少 106Mi，建议 160Mi，因为增长趋向于约 106Mi；再加一半，因为进程在到达上限之前很久就会停顿；滚动更新会逐个替换 Pod
-#   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=160Mi --requests=memory=80Mi
-#   ? 每个 Pod 160Mi 是节点和预算能承受的吗？还是应当把应用的缓存上限调低？
+# 修复（本脚本不会执行）： 上限至少 119Mi，建议 192Mi，因为增长趋向于约 119Mi；再加一半，因为进程在到达上限之前很久就会停顿；滚动更新会逐个替换 Pod
+#   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=192Mi --requests=memory=96Mi
+#   ? 每个 Pod 192Mi 是节点和预算能承受的吗？还是应当把应用的缓存上限调低？
 # 然后： netshoot diagnose --from pod/user-service-65b6d4db96-9sg4m -n production --to svc/auth-service.production:8080

@@ -4,7 +4,7 @@ mod around;
 
 use crate::check::{Findings, View};
 use crate::finding::{Finding, Seen};
-use crate::growth::{Growth, judge, mebibytes, parse_quantity};
+use crate::growth::{Growth, guess, judge, mebibytes, parse_quantity};
 use crate::object::{Object, ObjectRef, at};
 use crate::observe::attempts;
 use crate::path::HopKind;
@@ -21,6 +21,8 @@ const RECENT_MS: i64 = 600_000;
 const WATCH_MS: u32 = 1400;
 /// How long it is watched again, together with the requests: a pod more or less that grows decides.
 const AGAIN_MS: u32 = 900;
+/// How long it is watched once more where the speeds seen so far can be read both ways.
+const LONGER_MS: u32 = 3000;
 /// A living container from this share of its limit on is "close".
 const CLOSE: f64 = 0.8;
 
@@ -63,15 +65,19 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     if close == 0 && away.is_empty() {
         return None;
     }
-    let again = watched(view, &pods, &kill.container, AGAIN_MS);
+    let mut again = watched(view, &pods, &kill.container, AGAIN_MS);
     // Everything was asked together with the symptom, since watching takes a while.
     if view.observed().hurts() != Some(true) || close == 0 && !explained(view, &kills) {
         return None;
     }
-    let watched: Vec<&Watched<'_>> = memory.iter().chain(&again).collect();
-    let samples: Vec<&ContainerMemory> = watched.iter().map(|w| w.memory).collect();
-    let growth = judge(&samples);
-    let seen = watched.iter();
+    let growth = match judge(&samples(&memory, &again)) {
+        Growth::Unsure if !again.is_empty() => {
+            again.extend(watched(view, &pods, &kill.container, LONGER_MS));
+            guess(&samples(&memory, &again))
+        }
+        told => told,
+    };
+    let seen = memory.iter().chain(&again);
     let mut more: Vec<Seen> = seen.filter_map(|w| memory_seen(view, w, limit)).collect();
     let mut chain = vec![
         text!(
@@ -322,6 +328,10 @@ struct Watched<'a> {
     pod: &'a Object,
     answered: &'a Answered,
     memory: &'a ContainerMemory,
+}
+
+fn samples<'a>(first: &[Watched<'a>], more: &[Watched<'a>]) -> Vec<&'a ContainerMemory> {
+    first.iter().chain(more).map(|w| w.memory).collect()
 }
 
 fn watched<'a>(

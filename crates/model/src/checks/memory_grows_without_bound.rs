@@ -74,7 +74,8 @@ The same pods, limits and memory samples as `memory-limit-below-working-set`.
 ## What proves it
 
 Everything that proves that check, but the speed of growth does not fall with the fill level: over the
-range from 20 % to 80 % of the limit it falls by less than a sixth.
+range from 20 % to 80 % of the limit it falls by little more than a fifth at most. Where few pods were seen
+to grow, or unevenly, they are watched for three seconds more before that is said.
 
 ## What to do
 

@@ -35,7 +35,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let bound = match p.growth {
         Growth::Unbounded(_) => return,
         Growth::Bounded(bound) => Some(bound),
-        Growth::Untold => None,
+        Growth::Unsure | Growth::Untold => None,
     };
     let (limit, owner) = (mebibytes(p.limit), &p.owner);
     let says = text!(
