@@ -85,7 +85,7 @@ impl<'a> Stage<'a> {
         let started = Terminal::start(&format!("bash {}", file.display()), &self.kubectl());
         let Some(mut terminal) = started else {
             return Said {
-                code: line.code,
+                code: line.code.unwrap_or_default(),
                 out: line.right.replace('|', " "),
                 err: String::new(),
             };
@@ -129,7 +129,7 @@ impl<'a> Stage<'a> {
             ran += 1;
             let all = said.all();
             let missing = line.right.split('|').find(|mark| !all.contains(*mark));
-            if said.code != line.code || missing.is_some() {
+            if line.code.is_some_and(|code| said.code != code) || missing.is_some() {
                 wrong.push(format!(
                     "{}\n  code {}, lacks {missing:?}:\n{all}",
                     line.line, said.code

@@ -43,6 +43,7 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
         );
     }
     println!("ladder {}", figures["ladder"]);
+    println!("levels {}", figures["levels"]);
     for key in ["p50_ms", "p95_ms", "right_first_percent", "seconds"] {
         println!("{key} {}", figures[key]);
     }
@@ -59,6 +60,9 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
         for when in ["before", "after"] {
             assert_ne!(scenario[when], "false alarm", "{scenario:#}");
         }
+    }
+    for level in figures["levels"].as_array().unwrap() {
+        assert_eq!(level["right"], level["runs"], "{level:#}");
     }
     // The healthy cluster as a whole, kube-system included.
     assert_eq!(figures["system"]["answer"], "healthy", "{figures:#}");

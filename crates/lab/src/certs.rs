@@ -8,6 +8,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The latest moment an X.509 date can name with four digits of a year, 9999-12-31T23:59:59Z (RFC 5280,
@@ -86,6 +90,28 @@ pub fn issue(
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
+/// What a server of HTTP/1.1 needs: its certificate and key, both PEM.
+pub(crate) fn server_config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Error> {
+    fn failed(e: impl std::fmt::Display) -> Error {
+        Error::Absent {
+            what: format!("a server with this certificate: {e}"),
+        }
+    }
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(failed)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?;
+    let mut config = builder
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(failed)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn validity(
     mut params: CertificateParams,
     not_before_ms: i64,
@@ -101,13 +127,11 @@ fn validity(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::pki_types::{ServerName, UnixTime};
     use rustls::{
         CertificateError, RootCertStore, client::WebPkiServerVerifier,
         client::danger::ServerCertVerifier,
     };
-    use std::sync::Arc;
 
     const DAY: i64 = 86_400_000;
     const NOW: i64 = 20_000 * DAY;

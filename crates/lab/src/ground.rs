@@ -24,6 +24,7 @@ use netshoot_host::netns::NetNs;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -102,6 +103,8 @@ pub struct Launch {
     pub resolv_conf: String,
     /// Secret volumes: file path below the container's root, content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// A program of the machine that it becomes instead, with its arguments.
+    pub program: Option<(PathBuf, Vec<String>)>,
 }
 
 /// How a container's process ended.
@@ -323,6 +326,13 @@ impl Ground {
     pub fn stop(&self, pid: i32, now: bool) {
         if let Some(c) = self.container(pid) {
             c.signal(if now { libc::SIGKILL } else { libc::SIGTERM });
+        }
+    }
+
+    /// Sends a container's first process a signal.
+    pub fn signal(&self, pid: i32, signal: i32) {
+        if let Some(c) = self.container(pid) {
+            c.signal(signal);
         }
     }
 

@@ -40,6 +40,9 @@ pub struct Options {
     /// Only namespaces and links; nothing runs in it.
     #[serde(default)]
     pub bare: bool,
+    /// The folder of upstream's programs, where the world runs on them.
+    #[serde(default)]
+    pub real: Option<crate::real::Programs>,
 }
 
 /// What the holding process is told to build.

@@ -12,6 +12,7 @@ pub mod probes;
 pub mod status;
 
 use crate::ground::Ground;
+use crate::real::Real;
 use crate::shape::{self, list, text};
 use crate::store::Store;
 use crate::store::defaults::{offset, parse_cidr};
@@ -77,6 +78,7 @@ pub struct Kubelets {
     nodes: node::Heartbeats,
     answers: (Sender<probes::Answer>, Receiver<probes::Answer>),
     began_ms: u64,
+    real: Option<Arc<Real>>,
 }
 
 /// One pod on its node.
@@ -123,7 +125,13 @@ impl Kubelets {
             nodes: node::Heartbeats::default(),
             answers: channel(),
             began_ms: netshoot_host::clock::now_ms(),
+            real: None,
         }
+    }
+
+    /// From now on containers of the cluster's DNS are upstream's.
+    pub fn run_on(&mut self, real: Arc<Real>) {
+        self.real = Some(real);
     }
 
     /// From now on some pods do something else: what runs of them is started anew with it.
@@ -140,6 +148,13 @@ impl Kubelets {
             .map(|p| p.uid.clone())
             .chain(self.unplugged.iter().cloned())
             .collect()
+    }
+
+    /// A pod whose program was asked to read its settings again and has not said that it did.
+    pub fn reloading(&self) -> Option<String> {
+        let busy = |p: &&Sandbox| p.containers.iter().any(Container::is_reloading);
+        let pod = self.pods.values().find(busy)?;
+        Some(format!("{}/{}", pod.namespace, pod.name))
     }
 
     /// Pods of the host's daemons that were started since the last call: node and container name.
@@ -336,6 +351,7 @@ impl Kubelets {
             container.pass(&container::Turn {
                 site: &site,
                 behaviour: &behaviour,
+                real: self.real.as_deref(),
                 ground: &self.ground,
                 pace: &self.plan.pace,
                 now_ms: round.now_ms,

@@ -9,10 +9,12 @@
 //! parent), [`ground`] (namespaces, links, processes), [`store`] (the API server's part),
 //! [`controllers`], [`kubelet`] and [`living`] (what keeps it alive), [`proxy`] and [`enforce`] (rules),
 //! [`dns`], [`behave`] (what runs in a pod), [`fault`] (what breaks it), [`serve`] (what the
-//! diagnosis is given).
+//! diagnosis is given). [`real`] and [`apiserver`]: upstream's kube-proxy and CoreDNS in the place of the
+//! stand-ins.
 
 #![allow(unsafe_code)] // clone, setns, mount; each with its SAFETY line
 
+pub mod apiserver;
 pub mod behave;
 pub mod certs;
 pub mod controllers;
@@ -27,6 +29,7 @@ pub mod labs;
 pub mod living;
 pub mod own;
 pub mod proxy;
+pub mod real;
 pub mod relay;
 pub mod scenario;
 pub mod serve;

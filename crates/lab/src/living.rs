@@ -9,6 +9,7 @@ use crate::controllers::{self, certificates, certificates::Authority, system};
 use crate::fault::Daemons;
 use crate::ground::Ground;
 use crate::kubelet::{Kubelets, Round};
+use crate::real::{Programs, Proxies, Real};
 use crate::shape::{self, at, fnv, text};
 use crate::store::Store;
 use crate::world::{PodBehaviour, World};
@@ -51,12 +52,18 @@ struct View {
     wanted: BTreeMap<String, u64>,
     /// The last failure to write rules, by node and daemon.
     troubles: BTreeMap<(String, String), String>,
+    /// A pod that reads its settings again.
+    reloading: Option<String>,
     passes: u64,
 }
 
 impl Living {
-    /// Fills a store from the world and starts to keep it alive on the ground.
-    pub fn start(world: &World, ground: Arc<Ground>) -> Result<Living, Error> {
+    /// Fills a store from the world and starts to keep it alive on the ground, on upstream's programs where they are given.
+    pub fn start(
+        world: &World,
+        ground: Arc<Ground>,
+        programs: Option<&Programs>,
+    ) -> Result<Living, Error> {
         let world = world.completed();
         let wiring = &world.plan.wiring;
         let store = Arc::new(Store::new(
@@ -82,8 +89,16 @@ impl Living {
             Arc::new(AtomicBool::new(false)),
         );
         let (daemons, view, over) = shared;
+        let mut kubelets = Kubelets::new(ground.clone(), &world.plan, dns);
+        let mut proxies = None;
+        if let Some(programs) = programs {
+            let real = Arc::new(Real::new(programs, store.clone(), &authority)?);
+            kubelets.run_on(real.clone());
+            proxies = Some(Proxies::new(real, &wiring.proxy, &authority));
+        }
         let heart = Heart {
-            kubelets: Kubelets::new(ground.clone(), &world.plan, dns),
+            kubelets,
+            proxies,
             world,
             store: store.clone(),
             ground: ground.clone(),
@@ -198,6 +213,9 @@ impl Living {
         if let Some(((node, daemon), why)) = view.troubles.iter().next() {
             return Some(format!("{daemon} of node {node}: {why}"));
         }
+        if let Some(pod) = &view.reloading {
+            return Some(format!("Pod {pod} to read its settings again"));
+        }
         let pods = self.store.of("Pod");
         let events = self.store.of("Event");
         let refused = events
@@ -272,6 +290,8 @@ struct Heart {
     synced: BTreeMap<(String, String), u64>,
     /// Since when the kubelet of a node is seen stopped.
     silent: BTreeMap<String, u64>,
+    /// Upstream's kube-proxies, where the world runs on them.
+    proxies: Option<Proxies>,
 }
 
 impl Heart {
@@ -323,12 +343,16 @@ impl Heart {
         for (node, name) in self.kubelets.started_daemons() {
             if ["kube-proxy", "policy-agent"].contains(&name.as_str()) {
                 self.daemons.set(&node, &name, true);
+                if let Some(proxies) = self.proxies.as_mut().filter(|_| name == "kube-proxy") {
+                    proxies.begin_anew(&node);
+                }
                 self.synced.remove(&(node, name));
             }
         }
         self.sync();
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.settled = self.kubelets.settled();
+        view.reloading = self.kubelets.reloading();
         view.passes += 1;
     }
 
@@ -359,6 +383,21 @@ impl Heart {
             let name = shape::name(&node).to_string();
             for (daemon, print) in [("kube-proxy", services), ("policy-agent", policies)] {
                 let key = (name.clone(), daemon.to_string());
+                if let (Some(proxies), "kube-proxy") = (&mut self.proxies, daemon) {
+                    let runs = self.daemons.running(&name, daemon);
+                    let network = self.ground.node(&name).filter(|_| runs);
+                    let kept = proxies.keep(&name, network.as_deref(), print, &self.store);
+                    match kept {
+                        Ok(written) => {
+                            // Until it has said so, nothing is written.
+                            self.synced.insert(key, written.unwrap_or(0));
+                        }
+                        Err(e) => {
+                            troubles.insert(key, e.to_string());
+                        }
+                    }
+                    continue;
+                }
                 if !self.daemons.running(&name, daemon) || self.synced.get(&key) == Some(&print) {
                     continue;
                 }

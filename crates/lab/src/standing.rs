@@ -50,7 +50,7 @@ impl Standing {
             &nodes,
             orders.cgroup.clone(),
         )?);
-        let living = Living::start(&world, ground.clone())?;
+        let living = Living::start(&world, ground.clone(), orders.options.real.as_ref())?;
         let (store, daemons) = (living.store().clone(), living.daemons().clone());
         let standing = Arc::new(Standing {
             store,

@@ -2,8 +2,8 @@
 //!
 //! Objects are JSON as `kubectl get -o json` shows them. Every change bumps one revision and
 //! wakes the reconcilers. [`defaults`] fills what the API server fills, [`merge`] holds the two
-//! patch languages. Absent: optimistic locking, admission beyond what worlds get wrong, watches
-//! (a revision is enough where everybody lives in one process).
+//! patch languages. Absent: optimistic locking, admission beyond what worlds get wrong. Watches are
+//! for programs that are not ours ([`crate::apiserver`]): a revision is enough where everybody lives in one process.
 
 pub mod defaults;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use crate::kinds;
 use crate::shape::{self, Dice, at, fnv, rfc3339, text};
 use defaults::Allocation;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,15 +43,24 @@ type Key = (String, String, String);
 struct Inner {
     objects: BTreeMap<Key, Arc<Value>>,
     revision: u64,
+    /// What went lately, and at which revision.
+    gone: VecDeque<(u64, Arc<Value>)>,
+    /// The newest revision of which it is not known any more what went.
+    forgotten: u64,
     dice: Dice,
     allocation: Allocation,
 }
+
+/// How many objects that went are remembered.
+const GONE_KEPT: usize = 1000;
 
 impl Default for Inner {
     fn default() -> Self {
         Inner {
             objects: BTreeMap::new(),
             revision: 1,
+            gone: VecDeque::new(),
+            forgotten: 0,
             dice: Dice::new(0),
             allocation: Allocation::default(),
         }
@@ -237,9 +246,23 @@ impl Store {
                 .objects
                 .remove(&(kind.to_string(), namespace.to_string(), name.to_string()))?;
         inner.revision += 1;
+        let revision = inner.revision;
+        inner.gone.push_back((revision, gone.clone()));
+        if inner.gone.len() > GONE_KEPT
+            && let Some((oldest, _)) = inner.gone.pop_front()
+        {
+            inner.forgotten = oldest;
+        }
         drop(inner);
         self.newer.notify_all();
         Some(gone.as_ref().clone())
+    }
+
+    /// What went after a revision, with the revision at which it did; none when that was too long ago.
+    pub fn gone_since(&self, revision: u64) -> Option<Vec<(u64, Arc<Value>)>> {
+        let inner = self.lock();
+        let later = inner.gone.iter().filter(|(r, _)| *r > revision).cloned();
+        (revision >= inner.forgotten).then(|| later.collect())
     }
 
     /// Whether an Event of this reason about an object was written within so many milliseconds.

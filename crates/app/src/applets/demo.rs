@@ -48,6 +48,7 @@ fn run(_: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let worlds = lab::worlds(None, io.lang)?;
     let world = lab::named(&worlds, WORLD, io.lang)?;
     let chosen = lab::Chosen {
+        real: false,
         world,
         seed: 0,
         hashed: false,

@@ -85,6 +85,15 @@ fn arguments(c: Command, lang: Lang) -> Command {
             .value_name("COMMAND")
             .help(lang.pick("What to run inside", "在其中运行的命令"))
     };
+    let real = || {
+        Arg::new("real")
+            .long("real")
+            .action(ArgAction::SetTrue)
+            .help(lang.pick(
+                "Run the world on the real kube-proxy and CoreDNS (scripts/cluster build of the project makes them)",
+                "使用真实的 kube-proxy 与 CoreDNS 运行（由项目的 scripts/cluster build 构建）",
+            ))
+    };
     let output = || output(lang);
     let number =
         |n: &'static str, most: std::ops::RangeInclusive<u64>, d: &'static str, h: &'static str| {
@@ -112,6 +121,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Hold a world, with a shell in its first client pod",
                     "搭建并保持一个世界，在其第一个客户端 Pod 中打开 shell",
                 ))
+                .arg(real())
                 .arg(name())
                 .arg(seed())
                 .arg(twin())
@@ -123,6 +133,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Build a world, run a command inside, take it away",
                     "搭建世界，在其中运行命令，然后撤除",
                 ))
+                .arg(real())
                 .arg(name())
                 .arg(seed())
                 .arg(twin())
@@ -136,6 +147,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Build a world and put its victim's question to the diagnosis",
                     "搭建世界，并以受影响者的原话发起诊断",
                 ))
+                .arg(real())
                 .arg(name())
                 .arg(seed())
                 .arg(twin())
@@ -156,6 +168,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Diagnose a world, apply the remedy, verify",
                     "诊断、修复并验证一个世界",
                 ))
+                .arg(real())
                 .arg(name())
                 .arg(seed()),
         )
@@ -165,6 +178,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Measure the diagnosis over all worlds, their twins, and seeds",
                     "在全部世界、其对照与各种子上度量诊断",
                 ))
+                .arg(real())
                 .arg(
                     Arg::new("only")
                         .long("only")
@@ -257,6 +271,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             seeds: number("seeds"),
             first_seed: number("first-seed"),
             twins_only: m.get_flag("twins"),
+            real: m.get_flag("real"),
             jobs: number("jobs") as usize,
             json,
             keep: m.get_one::<String>("keep").map(PathBuf::from),
@@ -269,6 +284,7 @@ fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
         hashed: ["run", "ask"].contains(&word) && m.get_flag("hashed"),
         twin: text("twin"),
         place: text("in"),
+        real: m.get_flag("real"),
     };
     match word {
         "up" => lab::up(&chosen, io),

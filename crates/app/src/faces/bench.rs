@@ -29,6 +29,8 @@ pub struct Options {
     pub first_seed: u64,
     /// Only the twins.
     pub twins_only: bool,
+    /// On upstream's kube-proxy and CoreDNS.
+    pub real: bool,
     /// Worlds at once.
     pub jobs: usize,
     /// As JSON.
@@ -233,6 +235,9 @@ fn ask(world: &World, run: &Run, options: &Options) -> Result<(Value, u64)> {
     c.args(["lab", "run", &world.name, "--seed", &run.seed.to_string()]);
     if !run.twin.is_empty() {
         c.args(["--twin", run.twin]);
+    }
+    if options.real {
+        c.arg("--real");
     }
     if let Some(dir) = &options.labs {
         c.arg("--labs").arg(dir);

@@ -2,11 +2,12 @@
 //! and the symptom is seen, the diagnosis is asked with ever fewer rights, the remedy is applied, everything is seen to
 //! work again and is diagnosed once more. Waits for conditions; takes its namespaces away.
 //!
-//! Reading order: `run` here, then `play`, `asked` (whose rights, what counts as right), `kubernetes`, `talk`, `figures`.
+//! Reading order: `run` here, then `play`, `asked` (whose rights, what counts as right), `kubernetes`, `talk`, `levels`, `figures`.
 
 mod asked;
 mod figures;
 mod kubernetes;
+mod levels;
 mod play;
 mod talk;
 
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use asked::Asker;
 use figures::{Figures, Outcome, System};
 use kubernetes::Kubernetes;
+use levels::Level;
 use netshoot_lab::scenario::{self, Scenario, Shape};
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
@@ -67,7 +69,8 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let (of_shared, of_fresh) = std::thread::scope(|scope| {
         let (script, asker, tell_too) = (&script, &asker, tell.clone());
         let beside = scope.spawn(move || play_fresh(script, &fresh, asker, &tell_too));
-        let first = scope.spawn(move || play_shared(script, &shared, asker, &tell));
+        let whole = options.only.is_empty();
+        let first = scope.spawn(move || play_shared(script, &shared, asker, whole, &tell));
         for (number, name) in told.iter().enumerate() {
             io.progress(&format!("{}/{of} {name}", number + 1));
         }
@@ -76,25 +79,34 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     io.progress_done();
     let panicked = |_| anyhow::anyhow!("playing the scenarios ended in a panic");
     let mut figures = Figures::default();
-    (figures.system, figures.scenarios) = of_shared.map_err(panicked)??;
+    (figures.system, figures.levels, figures.scenarios) = of_shared.map_err(panicked)??;
     figures.scenarios.extend(of_fresh.map_err(panicked)??);
     figures.count();
     figures::print(&figures, options.json, io)?;
     Ok(i32::from(!figures.good()))
 }
 
-/// Scenarios that leave nodes and control plane alone, in the cluster that everybody shares.
+/// What the shared cluster brings: itself, the levels of access, scenarios.
+type OfShared = (Option<System>, Vec<Level>, Vec<Outcome>);
+
+/// Scenarios that leave nodes and control plane alone, in the cluster that everybody shares; `whole`: all of them were asked
+/// for, and levels of access are measured before.
 fn play_shared(
     script: &Path,
     all: &[&Scenario],
     asker: &Asker,
+    whole: bool,
     tell: &Sender<String>,
-) -> Result<(Option<System>, Vec<Outcome>)> {
+) -> Result<OfShared> {
     if all.is_empty() {
-        return Ok((None, Vec::new()));
+        return Ok((None, Vec::new(), Vec::new()));
     }
     let kubernetes = Kubernetes::start(script, None, &Shape::default())?;
     let system = system(&kubernetes, asker)?;
+    let levels = match whole {
+        true => levels::measure(&kubernetes, asker).context("measure levels of access")?,
+        false => Vec::new(),
+    };
     let mut outcomes = Vec::new();
     for scenario in all {
         let _ = tell.send(scenario.name.clone());
@@ -102,7 +114,7 @@ fn play_shared(
     }
     let names: Vec<String> = all.iter().flat_map(|s| s.plan.namespaces.clone()).collect();
     kubernetes.clear(&names, true)?;
-    Ok((Some(system), outcomes))
+    Ok((Some(system), levels, outcomes))
 }
 
 /// Scenarios that break a node or the control plane.

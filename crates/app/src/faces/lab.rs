@@ -5,6 +5,7 @@ use crate::report::safe;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use netshoot_lab::hold::{self, Held};
+use netshoot_lab::real::Programs;
 use netshoot_lab::world::World;
 use netshoot_lab::{labs, vary};
 use netshoot_model::symptom::nearest;
@@ -28,6 +29,8 @@ pub struct Chosen<'a> {
     pub twin: String,
     /// `pod/X`, `pod/NAMESPACE/X`, `node/Y`, or empty for the first client pod.
     pub place: String,
+    /// Runs on upstream's kube-proxy and CoreDNS.
+    pub real: bool,
 }
 
 impl Chosen<'_> {
@@ -167,7 +170,12 @@ fn build(c: &Chosen<'_>, io: &mut Io<'_>) -> Result<(Held, World)> {
             .with_context(|| format!("twin {} of {}", c.twin, c.world.name))?
     };
     let start = Instant::now();
-    let mut held = hold::hold(&asked, c.seed, &hold::Options::default())
+    let real = c.real.then(Programs::at_hand).transpose();
+    let options = hold::Options {
+        real: real.map_err(|e| Wrong::input(anyhow::anyhow!("{e}")))?,
+        ..hold::Options::default()
+    };
+    let mut held = hold::hold(&asked, c.seed, &options)
         .with_context(|| format!("build world {}", c.world.name))?;
     held.wait_ready(READY, &mut |step| {
         io.progress(&format!(

@@ -170,6 +170,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("lab/src/serve.rs", "answer", "lab/src/serve.rs"),
     (
+        "lab/src/apiserver/select.rs",
+        "read",
+        "lab/src/apiserver/select.rs",
+    ),
+    (
         "lab/src/serve/command/words.rs",
         "parse",
         "lab/src/serve/command/words.rs",

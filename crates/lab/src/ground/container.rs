@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ struct Orders {
     behaviour: Value,
     resolv_conf: String,
     files: Vec<(String, Vec<u8>)>,
+    #[serde(default)]
+    program: Option<(PathBuf, Vec<String>)>,
 }
 
 /// One container that was started, running or not.
@@ -221,6 +223,7 @@ fn start_process(
         behaviour: launch.behaviour.clone(),
         resolv_conf: launch.resolv_conf.clone(),
         files: launch.files.clone(),
+        program: launch.program.clone(),
     };
     let orders = in_memory(&serde_json::to_vec(&orders).unwrap_or_default())?;
     let broken = |source| netshoot_host::Error::System {
@@ -304,7 +307,7 @@ pub fn main(words: &[String]) -> i32 {
         .get("dns")
         .and_then(serde_json::Value::as_bool)
         == Some(true);
-    let world = if dns {
+    let world = if dns && orders.program.is_none() {
         std::os::unix::net::UnixStream::connect(crate::serve::socket()).ok()
     } else {
         None
@@ -313,7 +316,24 @@ pub fn main(words: &[String]) -> i32 {
         drop(writeln!(std::io::stderr(), "container root: {e}"));
         return 125;
     }
-    behave::run(&orders.behaviour, world)
+    match &orders.program {
+        Some((_, arguments)) => become_program(arguments),
+        None => behave::run(&orders.behaviour, world),
+    }
+}
+
+/// A client of the API in a container wants one.
+const TOKEN: &str = "var/run/secrets/kubernetes.io/serviceaccount/token";
+/// Where a container's own program lies in its root.
+const PROGRAM: &str = "program";
+
+/// Becomes the program that was put into its root; comes back with the code of a shell that could not.
+fn become_program(arguments: &[String]) -> i32 {
+    use std::os::unix::process::CommandExt;
+    let path = Path::new("/").join(PROGRAM);
+    let e = std::process::Command::new(&path).args(arguments).exec();
+    drop(writeln!(std::io::stderr(), "exec {}: {e}", path.display()));
+    126
 }
 
 /// A root with what a container of one static program needs: its resolv.conf, its volumes, /proc
@@ -365,6 +385,19 @@ fn make_root(orders: &Orders) -> Result<(), Error> {
         }
     }
     make_dirs(&root.join("tmp"))?;
+    if let Some((program, _)) = &orders.program {
+        // It is larger than this root, and stays where it is.
+        let at = root.join(PROGRAM);
+        write(&at, b"")?;
+        write(&root.join(TOKEN), b"none")?;
+        mount(
+            &program.to_string_lossy(),
+            &at.to_string_lossy(),
+            "",
+            libc::MS_BIND,
+            "",
+        )?;
+    }
     let path = CString::new(root.to_string_lossy().as_ref()).unwrap_or_default();
     // SAFETY: two strings that end with 0.
     if unsafe { libc::chroot(path.as_ptr()) != 0 || libc::chdir(c"/".as_ptr()) != 0 } {

@@ -3,6 +3,7 @@
 use super::launch::{self, Site};
 use super::probes::Watched;
 use crate::ground::Ground;
+use crate::real::{self, Real};
 use crate::shape::{self, fnv, text};
 use crate::world::{Pace, Past};
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub(crate) struct Container {
     /// The behaviour and files it runs with.
     with: Value,
     files: Vec<(String, Vec<u8>)>,
+    reload: Option<real::Reload>,
     /// Started and not yet reported.
     fresh: bool,
     /// Killed by its kubelet in order to run with something else; not counted as a restart.
@@ -58,6 +60,8 @@ pub(crate) struct End {
 pub(crate) struct Turn<'a> {
     pub site: &'a Site<'a>,
     pub behaviour: &'a Value,
+    /// Upstream's programs, where the world runs on them.
+    pub real: Option<&'a Real>,
     pub ground: &'a Ground,
     pub pace: &'a Pace,
     pub now_ms: u64,
@@ -88,6 +92,7 @@ impl Container {
             pauses: 0,
             with: Value::Null,
             files: Vec::new(),
+            reload: None,
             fresh: false,
             swapped: false,
         }
@@ -196,7 +201,22 @@ impl Container {
             && launch::refresh(pid, &files).is_ok()
         {
             self.files = files;
+            if turn.real.is_some() && real::is_dns(turn.behaviour) {
+                self.reload = real::Reload::ask(turn.ground, pid, turn.now_ms);
+            }
         }
+        if self
+            .reload
+            .as_ref()
+            .is_some_and(|r| r.is_over(turn.ground, pid, turn.now_ms))
+        {
+            self.reload = None;
+        }
+    }
+
+    /// Its program was asked to read its settings again and has not said that it did.
+    pub fn is_reloading(&self) -> bool {
+        self.reload.is_some()
     }
 
     /// Decides what follows an end.
@@ -276,7 +296,7 @@ impl Container {
                 ("kubelet", text(pod, "spec.nodeName")),
             )
         };
-        let order = match launch::order(turn.site, &self.name, turn.behaviour) {
+        let mut order = match launch::order(turn.site, &self.name, turn.behaviour) {
             Ok(mut order) => {
                 // Replicas that start together would do everything together: each learns its place.
                 if self.last.is_none() {
@@ -311,6 +331,13 @@ impl Container {
                 self.image
             ),
         );
+        if let Some(real) = turn.real
+            && let Err(e) = real.dress(turn.ground, &mut order)
+        {
+            say("Warning", "Failed", &format!("Error: {e}"));
+            self.wait("CreateContainerError", e.to_string(), turn.now_ms + 1000);
+            return;
+        }
         match turn.ground.spawn(&order) {
             Ok(pid) => {
                 let again = !self.id.is_empty()

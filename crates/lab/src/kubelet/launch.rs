@@ -73,6 +73,7 @@ pub(crate) fn order(site: &Site<'_>, name: &str, behaviour: &Value) -> Result<La
         memory_limit: bytes(text(&spec, "resources.limits.memory")),
         resolv_conf: resolv_conf(site),
         files,
+        program: None,
     })
 }
 

@@ -29,7 +29,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn verdict(&self) -> &str {
+    /// `healthy`, `broken`, `unknown`.
+    pub fn verdict(&self) -> &str {
         let verdict = self.report.get("verdict").and_then(Value::as_str);
         verdict.unwrap_or_default()
     }
@@ -84,6 +85,14 @@ impl Asker {
             format!("no report came of {}: {}", words.join(" "), why.trim())
         })?;
         Ok(Answer { ms, report })
+    }
+
+    /// One diagnosis, and nothing is begun beside it.
+    pub fn alone(&self, kubernetes: &Kubernetes, words: &[&str]) -> Result<Answer> {
+        let alone = super::BEGUN.write();
+        let answer = self.ask(kubernetes, words);
+        drop(alone);
+        answer
     }
 
     /// The victim's question while nothing is broken.
@@ -155,9 +164,10 @@ impl Asker {
             // Who may see one pod only knows which.
             words.extend(["--from", &from]);
         }
-        let alone = timed.then(|| super::BEGUN.write());
-        let answer = self.ask(kubernetes, &words)?;
-        drop(alone);
+        let answer = match timed {
+            true => self.alone(kubernetes, &words)?,
+            false => self.ask(kubernetes, &words)?,
+        };
         let mut word = answer.judged(&scenario.plan.expect);
         if let (Some(subject), true) = (&scenario.plan.unread, rights < Rights::ClusterAdmin) {
             let expect = Expect {

@@ -1,5 +1,6 @@
 //! What came of the scenarios, in numbers.
 
+use super::levels::Level;
 use crate::faces::bench::quantile;
 use crate::io::Io;
 use anyhow::Result;
@@ -85,6 +86,8 @@ pub struct Figures {
     pub false_alarms: usize,
     pub p50_ms: u64,
     pub p95_ms: u64,
+    /// By level of access, among fifty pods; nothing when only some scenarios were asked for.
+    pub levels: Vec<Level>,
     /// By rights.
     pub ladder: BTreeMap<&'static str, Totals>,
     pub seconds: u64,
@@ -130,6 +133,7 @@ impl Figures {
         self.symptom_proven == self.runs
             && self.right_first_percent >= GOOD
             && self.false_alarms == 0
+            && self.levels.iter().all(|l| l.right == l.runs)
             && fewer.all(|(_, t)| t.wrong == 0 && t.missed == 0)
     }
 }
@@ -155,6 +159,13 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
     }
     if let Some(s) = &f.system {
         writeln!(io.out, "the healthy cluster: {} ({} ms)", s.answer, s.ms)?;
+    }
+    for l in &f.levels {
+        writeln!(
+            io.out,
+            "access {:<9} {} pods: {} of {} right, p50 {} ms, p95 {} ms",
+            l.access, l.pods, l.right, l.runs, l.p50_ms, l.p95_ms
+        )?;
     }
     for (rights, t) in &f.ladder {
         writeln!(
