@@ -110,6 +110,9 @@ fn help_page(a: &Applet, lang: Lang) -> String {
     text
 }
 
+/// Written by `bench/toolbox`: what a machine measured follows from no parser.
+const MEASURED: &str = "bench-toolbox.md";
+
 #[test]
 fn generated_docs_are_current() {
     let folder = golden::root().join("docs/generated");
@@ -119,7 +122,7 @@ fn generated_docs_are_current() {
         .filter_map(|(path, text)| golden::differs(&folder.join(path), text))
         .collect();
     for path in golden::files_below(&folder) {
-        if pages.contains_key(&path) {
+        if pages.contains_key(&path) || path == MEASURED {
             continue;
         }
         if golden::update() {
