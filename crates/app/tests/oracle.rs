@@ -208,6 +208,11 @@ fn ping() {
 }
 
 #[test]
+fn fping() {
+    prove("fping");
+}
+
+#[test]
 fn nc() {
     prove("nc");
 }

@@ -17,3 +17,15 @@ pub fn peak_rss_kib() -> u64 {
     line.and_then(|l| l.split_ascii_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }
+
+/// The time of day in this machine's zone, `14:03:59`.
+pub fn time_of_day() -> String {
+    // SAFETY: time takes no place to fill; localtime_r fills a tm, for which all zeroes is a value.
+    let tm = unsafe {
+        let now = libc::time(std::ptr::null_mut());
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&now, &mut tm);
+        tm
+    };
+    format!("{:02}:{:02}:{:02}", tm.tm_hour, tm.tm_min, tm.tm_sec)
+}

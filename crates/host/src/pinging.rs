@@ -301,6 +301,12 @@ impl Pinging {
         sockets::send_to(self, &packet, self.to).map(|_| ())
     }
 
+    /// Sends a request to somebody: for a socket that was opened for nobody (0.0.0.0 or `::`) and hears them all.
+    pub fn send_towards(&self, to: SocketAddr, seq: u16, data: &[u8]) -> io::Result<()> {
+        let packet = build_echo(to.is_ipv6(), self.id, seq, data);
+        sockets::send_to(self, &packet, with_port(to, 0)).map(|_| ())
+    }
+
     /// The next complaint about a request of ours; does not wait.
     pub fn complaint(&mut self) -> Option<Arrival> {
         let (v6, raw, own, to) = (self.to.is_ipv6(), self.raw, self.id, self.to.ip());

@@ -53,6 +53,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "ip",
     "ss",
     "ping",
+    "fping",
     "nc",
     "traceroute",
     "httpd",

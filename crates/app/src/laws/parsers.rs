@@ -59,6 +59,16 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("app/src/tools/names.rs", "parse", "app/src/tools/names.rs"),
     (
+        "app/src/tools/fping/plan.rs",
+        "read",
+        "app/src/tools/fping/plan.rs",
+    ),
+    (
+        "app/src/tools/fping/targets.rs",
+        "parse_line",
+        "app/src/tools/fping/targets.rs",
+    ),
+    (
         "app/src/tools/nc/plan.rs",
         "read",
         "app/src/tools/nc/plan.rs",

@@ -9,6 +9,7 @@
 mod dig;
 mod drill;
 mod echo_server;
+mod fping;
 pub mod getopt;
 mod host;
 mod httpd;
@@ -87,6 +88,7 @@ pub const ALL: &[&Tool] = &[
     &ip::TOOL,
     &ss::TOOL,
     &ping::TOOL,
+    &fping::TOOL,
     &nc::TOOL,
     &traceroute::TOOL,
     &httpd::TOOL,

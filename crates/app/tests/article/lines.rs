@@ -377,7 +377,6 @@ pub const PENDING: &[&str] = &[
     "ab",
     "curl",
     "ethtool",
-    "fping",
     "http",
     "iperf3",
     "iptables",

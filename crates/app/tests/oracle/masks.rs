@@ -15,6 +15,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "httpd" => httpd(text),
         "echo-server" => ports(text),
         "ss" => ss(text),
+        "fping" => fping(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -151,4 +152,18 @@ fn ss(text: &str) -> String {
         all.pop();
     }
     all
+}
+
+/// Times, and the list of flags, which is ours.
+fn fping(text: &str) -> String {
+    let own = text.split("Usage: fping").next().unwrap_or_default();
+    let lines = own.split_inclusive('\n').map(|l| {
+        let clock = l.trim_end().len() == 10 && l.starts_with('[') && l.matches(':').count() == 2;
+        match l.starts_with("SET m") || l.starts_with("SET avg") {
+            _ if clock => "[CLOCK]\n".to_string(),
+            true => "SET time\n".to_string(),
+            false => without_times(l, &[]),
+        }
+    });
+    lines.collect()
 }
