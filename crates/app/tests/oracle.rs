@@ -213,6 +213,16 @@ fn fping() {
 }
 
 #[test]
+fn arping() {
+    prove("arping");
+}
+
+#[test]
+fn mtr() {
+    prove("mtr");
+}
+
+#[test]
 fn nc() {
     prove("nc");
 }
@@ -225,6 +235,11 @@ fn httpd() {
 #[test]
 fn echo_server() {
     keep("echo-server");
+}
+
+#[test]
+fn tracepath() {
+    prove("tracepath");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)] // system calls; each with its SAFETY line
 
+pub mod arp;
 pub mod authorities;
 pub mod capture;
 pub mod clock;
@@ -35,6 +36,7 @@ pub mod requests;
 pub mod resolv;
 pub mod sockets;
 pub mod streams;
+pub mod sweep;
 pub mod tcp;
 #[cfg(test)]
 mod testground;

@@ -56,6 +56,9 @@ pub const NEIGHBOURS: &[&str] = &[
     "fping",
     "nc",
     "traceroute",
+    "mtr",
+    "tracepath",
+    "arping",
     "httpd",
     "echo-server",
 ];

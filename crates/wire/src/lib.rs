@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::disallowed_methods))] // tests read fixtures and list their shelf
 
+pub mod arp;
 pub mod conntrack;
 pub mod dns;
 pub mod fuzz;

@@ -68,6 +68,12 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse_line",
         "app/src/tools/fping/targets.rs",
     ),
+    ("app/src/tools/arping.rs", "read", "app/src/tools/arping.rs"),
+    (
+        "app/src/tools/mtr/plan.rs",
+        "read",
+        "app/src/tools/mtr/plan.rs",
+    ),
     (
         "app/src/tools/nc/plan.rs",
         "read",
@@ -102,6 +108,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/ss/socket.rs",
         "parse_end",
         "app/src/tools/ss/socket.rs",
+    ),
+    (
+        "app/src/tools/tracepath.rs",
+        "read",
+        "app/src/tools/tracepath.rs",
     ),
     (
         "app/src/tools/traceroute/plan.rs",
@@ -235,6 +246,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse",
         "shell/src/jq/options.rs",
     ),
+    ("wire/src/arp.rs", "decode", "wire/src/arp.rs"),
     ("wire/src/conntrack.rs", "read", "wire/src/conntrack.rs"),
     (
         "wire/src/conntrack.rs",

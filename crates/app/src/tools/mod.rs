@@ -6,6 +6,7 @@
 //!
 //! A tool and a probe share one function: what asks the network lives in `host`, what reads its answer in `wire`.
 
+mod arping;
 mod dig;
 mod drill;
 mod echo_server;
@@ -17,11 +18,13 @@ mod ip;
 #[cfg(test)]
 mod laws;
 mod master;
+mod mtr;
 mod names;
 mod nc;
 mod nslookup;
 mod ping;
 mod ss;
+mod tracepath;
 mod traceroute;
 mod whois;
 mod zone;
@@ -91,6 +94,9 @@ pub const ALL: &[&Tool] = &[
     &fping::TOOL,
     &nc::TOOL,
     &traceroute::TOOL,
+    &mtr::TOOL,
+    &tracepath::TOOL,
+    &arping::TOOL,
     &httpd::TOOL,
     &echo_server::TOOL,
 ];

@@ -37,6 +37,8 @@ const LONG: &[Long] = &[
     ("no-recursion", Takes::Nothing, '+'),
     ("help", Takes::Nothing, '?'),
     ("version", Takes::Nothing, '='),
+    ("json", Takes::Nothing, '\u{1}'),
+    ("explain", Takes::Nothing, '\u{2}'),
 ];
 
 const HELP: &str = "\
@@ -47,6 +49,8 @@ Usage: whois -h HOST [-p PORT] [OPTION]... OBJECT...
 -H                 taken for its habit; nothing is hidden
 --no-recursion     taken for its habit; no referral is followed
 --verbose          say which server is asked what
+--json             server, question and answer as JSON
+--explain          what the result says in a cluster
 --help, --version
 Flags that go to the server in front of the object: -a -b -B -c -d -G -K -l -L -m -M -r -R -x,
 and with a value -g -i -q -s -t -T -v
@@ -56,6 +60,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
     let letters: String = RIPE_VALUED.chars().flat_map(|c| [c, ':']).collect();
     let letters = format!("h:p:HIV:{RIPE}{letters}");
     let (mut host, mut port, mut verbose) = (None, PORT.to_string(), false);
+    let (mut json, mut explain) = (false, false);
     let (mut flags, mut objects) = (Vec::new(), Vec::new());
     for word in getopt::read(args, &letters, LONG, Order::Anywhere) {
         match word {
@@ -70,6 +75,8 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
                     ('h', Some(v)) => host = Some(v),
                     ('p', Some(v)) => port = v,
                     ('!', _) => verbose = true,
+                    ('\u{1}', _) => json = true,
+                    ('\u{2}', _) => explain = true,
                     ('?', _) => {
                         write!(io.out, "{HELP}")?;
                         return Ok(0);
@@ -107,17 +114,91 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         )?;
         return Ok(2);
     };
-    ask(&host, &port, &flags, &objects.join(" "), verbose, io)
+    let question = Question {
+        host,
+        port,
+        flags,
+        object: objects.join(" "),
+        verbose,
+    };
+    let code = match json {
+        true => as_json(&question, io)?,
+        false => ask(&question, io)?,
+    };
+    if explain {
+        let said = match code {
+            0 => io.lang.pick(
+                "The server was reached: the way out of the cluster is open for TCP to it",
+                "已连上服务器：集群到该服务器的 TCP 出口是通的",
+            ),
+            _ => io.lang.pick(
+                "No answer: egress to the Internet is often closed for pods (a NetworkPolicy, a firewall); nc -zv SERVER 43 says which",
+                "没有应答：Pod 的公网出口常被关闭（NetworkPolicy、防火墙）；用 nc -zv 服务器 43 可以确认",
+            ),
+        };
+        writeln!(io.out, "{said}")?;
+    }
+    Ok(code)
 }
 
-fn ask(
-    host: &str,
-    port: &str,
-    flags: &[String],
-    object: &str,
+/// What is asked of whom.
+struct Question {
+    host: String,
+    port: String,
+    flags: Vec<String>,
+    object: String,
     verbose: bool,
-    io: &mut Io<'_>,
-) -> Result<i32> {
+}
+
+/// Most of an answer that is kept for JSON, bytes.
+const KEPT: usize = 4 << 20;
+
+fn as_json(question: &Question, io: &mut Io<'_>) -> Result<i32> {
+    let mut answer = Kept(Vec::new());
+    let quiet = &mut Io {
+        out: &mut answer,
+        err: io.err,
+        color: false,
+        progress: false,
+        lang: io.lang,
+    };
+    let code = ask(question, quiet)?;
+    let said = String::from_utf8_lossy(&answer.0).into_owned();
+    let all = serde_json::json!({
+        "server": question.host,
+        "port": question.port,
+        "object": question.object,
+        "answer": said,
+    });
+    if code == 0 {
+        writeln!(io.out, "{all}")?;
+    }
+    Ok(code)
+}
+
+/// Keeps the beginning of what is written to it.
+struct Kept(Vec<u8>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = KEPT.saturating_sub(self.0.len()).min(bytes.len());
+        self.0.extend(bytes.get(..room).unwrap_or_default());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn ask(question: &Question, io: &mut Io<'_>) -> Result<i32> {
+    let Question {
+        host,
+        port,
+        flags,
+        object,
+        verbose,
+    } = question;
     // Names are asked for in small letters, as the original does.
     let query = format!("{}{}", flags.concat(), object.to_lowercase());
     if !flags.is_empty() {
@@ -126,7 +207,7 @@ fn ask(
             "Warning: RIPE flags used with a traditional server."
         )?;
     }
-    if verbose {
+    if *verbose {
         writeln!(io.out, "Using server {host}.\nQuery string: \"{query}\"\n")?;
     }
     io.out.flush()?;

@@ -381,7 +381,6 @@ pub const PENDING: &[&str] = &[
     "iperf3",
     "iptables",
     "iptables-save",
-    "mtr",
     "netstat",
     "nsenter",
     "tcpdump",

@@ -16,6 +16,9 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "echo-server" => ports(text),
         "ss" => ss(text),
         "fping" => fping(text),
+        "mtr" => mtr(text),
+        "tracepath" => tracepath(text),
+        "arping" => without_times(text.split("\nUsage:").next().unwrap_or_default(), &[]),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -51,13 +54,16 @@ fn without_times(text: &str, marks: &[&str]) -> String {
 /// Times and identifiers; the descriptors that -v of the original names; the list of flags, which is ours.
 fn ping(text: &str) -> String {
     let own = text.split("\nUsage\n").next().unwrap_or_default();
-    let lines = own.lines().filter(|l| {
-        !l.is_empty() && !l.starts_with("ping: sock4.fd") && !l.starts_with("ai->ai_family")
+    // An empty line stands behind the descriptors.
+    let mut hidden = false;
+    let lines = own.split_inclusive('\n').filter(|l| {
+        let empty = hidden && *l == "\n";
+        hidden = l.starts_with("ping: sock4.fd");
+        !hidden && !empty && !l.starts_with("ai->ai_family")
     });
-    let lines: Vec<String> = lines
+    lines
         .map(|l| without_times(l, &["time=", "time ", "ident=", "["]))
-        .collect();
-    lines.join("\n")
+        .collect()
 }
 
 /// The list of flags, dates of now, and the port that a peer comes from.
@@ -102,11 +108,11 @@ fn nc(text: &str) -> String {
     let from = |l: &str| match l.strip_prefix("Connection received on ") {
         Some(peer) if peer.contains(' ') => {
             let name = peer.split(' ').next().unwrap_or_default();
-            format!("Connection received on {name} PORT")
+            format!("Connection received on {name} PORT\n")
         }
         _ => l.to_string(),
     };
-    own.lines().map(from).collect::<Vec<_>>().join("\n")
+    own.split_inclusive('\n').map(from).collect()
 }
 
 /// What runs, the figures that are of the whole machine, the list of flags, which is ours, what a kernel says of DCCP, and
@@ -166,4 +172,37 @@ fn fping(text: &str) -> String {
         }
     });
     lines.collect()
+}
+
+/// When it was, times (not losses), and the list of flags, which is ours.
+fn mtr(text: &str) -> String {
+    let own = text.split("\nUsage:\n mtr").next().unwrap_or_default();
+    let line = |l: &str| {
+        if l.starts_with("Start: ") {
+            return "Start: T\n".to_string();
+        }
+        if let Some(rest) = l.strip_prefix("MTR.0.95,") {
+            let rest = rest.split_once(',').map_or("", |r| r.1);
+            return format!("MTR,T,{}", without_times(rest, &[]));
+        }
+        let losses = l.replace(".0%", " per cent").replace("100.0 ", "all ");
+        let words = without_times(&losses, &[]).replace("T.", "T");
+        let words: Vec<&str> = words.split(' ').filter(|w| !w.is_empty()).collect();
+        // How wide a report is, its heading shows.
+        match l.starts_with("HOST") || l.starts_with("Mtr") {
+            true => l.to_string(),
+            false => words.join(" "),
+        }
+    };
+    own.split_inclusive('\n').map(line).collect()
+}
+
+/// Times and the room in front of them, and the list of flags, which is ours.
+fn tracepath(text: &str) -> String {
+    let own = text.split("\nUsage\n").next().unwrap_or_default();
+    let mut own = without_times(own, &[]);
+    while own.contains("  T") {
+        own = own.replace("  T", " T");
+    }
+    own
 }

@@ -42,6 +42,7 @@ struct Options {
     statistics: u32,
     details: bool,
     numeric: bool,
+    explain: bool,
 }
 
 /// `AF_PACKET`: no address of any family.
@@ -89,7 +90,7 @@ Usage: ip [ OPTIONS ] OBJECT [ show SELECTORS ]
        OBJECT := { address | link | route | neighbour | rule }
        ip route get ADDRESS [ from ADDRESS ] [ iif DEV ] [ oif DEV ] [ mark MARK ] [ fibmatch ]
        OPTIONS := { -4 | -6 | -0 | -f[amily] { inet | inet6 | link } | -br[ief] | -o[neline] | -j[son] |
-                    -p[retty] | -s[tatistics] | -d[etails] | -N[umeric] | -V[ersion] }
+                    -p[retty] | -s[tatistics] | -d[etails] | -N[umeric] | -V[ersion] | --explain }
 It shows; it changes nothing.
 ";
 
@@ -114,6 +115,9 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
     match shown {
         Ok(records) => {
             print(&records, &options, io)?;
+            if options.explain {
+                writeln!(io.out, "{}", explained(&records, io.lang))?;
+            }
             Ok(0)
         }
         Err(refused) => {
@@ -121,6 +125,39 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             Ok(refused.code)
         }
     }
+}
+
+/// What the list says in a cluster's terms.
+fn explained(records: &[Record], lang: crate::io::Lang) -> &'static str {
+    let any = |what: &str| records.iter().any(|r| r.text.contains(what));
+    if records.is_empty() {
+        return lang.pick(
+            "Nothing is there: this network namespace has none of these",
+            "没有任何条目：此网络命名空间中不存在",
+        );
+    }
+    if any("NO-CARRIER") || any("state DOWN") {
+        return lang.pick(
+            "A link is down or has no carrier: its other end, in a pod the node's half of the veth, is down or gone",
+            "有接口处于 DOWN 或无载波：其对端（Pod 中为节点一侧的 veth）已停用或不存在",
+        );
+    }
+    if any("FAILED") || any("INCOMPLETE") {
+        return lang.pick(
+            "A neighbour does not answer ARP or neighbour discovery: nobody on the link has the address, or something drops it below IP",
+            "有邻居不应答 ARP 或邻居发现：链路上无人拥有该地址，或在 IP 之下被丢弃",
+        );
+    }
+    if any("blackhole ") || any("unreachable ") || any("prohibit ") {
+        return lang.pick(
+            "A route throws packets away on purpose: CNI plug-ins set such routes for ranges that have no pod yet",
+            "存在有意丢弃报文的路由：CNI 插件会为尚无 Pod 的网段设置此类路由",
+        );
+    }
+    lang.pick(
+        "In a pod eth0 is one end of a veth whose other end is on the node; a default route by 169.254.1.1 or the node's bridge is the CNI plug-in's own way",
+        "Pod 中的 eth0 是 veth 的一端，另一端在节点上；经由 169.254.1.1 或节点网桥的默认路由是 CNI 插件的做法",
+    )
 }
 
 fn print(records: &[Record], options: &Options, io: &mut Io<'_>) -> Result<()> {
@@ -201,6 +238,7 @@ impl Options {
                 _ if is("json") => self.json = true,
                 _ if is("pretty") => self.pretty = true,
                 _ if is("brief") => self.brief = true,
+                "explain" => self.explain = true,
                 _ if is("Numeric") => self.numeric = true,
                 _ if is("human-readable") || is("timestamp") || is("tshort") || is("iec") => {}
                 _ if is("resolve") || is("force") || is("all") || is("echo") => {}
