@@ -228,6 +228,31 @@ fn nc() {
 }
 
 #[test]
+fn socat() {
+    prove("socat");
+}
+
+#[test]
+fn openssl() {
+    prove("openssl");
+}
+
+#[test]
+fn websocat() {
+    keep("websocat");
+}
+
+#[test]
+fn grpcurl() {
+    keep("grpcurl");
+}
+
+#[test]
+fn telnet() {
+    prove("telnet");
+}
+
+#[test]
 fn httpd() {
     prove("httpd");
 }

@@ -243,7 +243,7 @@ fn lies_in(store: &Store, leaf: &CertificateDer<'_>, error: &rustls::Error) -> b
 }
 
 /// What is left to be verified of a certificate that is trusted as it is: its time and its names.
-fn named(
+pub(crate) fn named(
     leaf: &CertificateDer<'_>,
     name: &ServerName<'_>,
     now: UnixTime,

@@ -27,6 +27,6 @@ mod term;
 mod vi;
 pub mod word;
 
-pub use own::file as own_file;
+pub use own::{command as own_command, file as own_file};
 pub use shelf::{ALL, NEIGHBOURS, called, named};
 pub use word::{By, Word};

@@ -59,6 +59,11 @@ pub const NEIGHBOURS: &[&str] = &[
     "mtr",
     "tracepath",
     "arping",
+    "telnet",
+    "socat",
+    "openssl",
+    "websocat",
+    "grpcurl",
     "httpd",
     "echo-server",
 ];

@@ -10,17 +10,22 @@
 
 pub mod arp;
 pub mod conntrack;
+pub mod der;
 pub mod dns;
 pub mod fuzz;
+pub mod h2;
+pub mod hpack;
 pub mod http;
 pub mod inet;
 pub mod inet_diag;
 pub mod netlink;
 pub mod nft;
+pub mod protobuf;
 pub mod rtnl;
 pub mod sock_diag;
 pub mod tcp_info;
 pub mod websocket;
+pub mod x509;
 
 use std::fmt;
 

@@ -48,6 +48,12 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("app/src/tools/httpd.rs", "read", "app/src/tools/httpd.rs"),
     (
+        "app/src/tools/socat/address.rs",
+        "parse",
+        "app/src/tools/socat/address.rs",
+    ),
+    ("app/src/tools/socat.rs", "read", "app/src/tools/socat.rs"),
+    (
         "app/src/tools/httpd/conf.rs",
         "read",
         "app/src/tools/httpd/conf.rs",
@@ -149,11 +155,6 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("host/src/resolv.rs", "parse", "host/src/resolv.rs"),
     ("host/src/tls.rs", "certificate", "host/src/tls.rs"),
     ("lab/src/behave/call.rs", "parse", "lab/src/behave/call.rs"),
-    (
-        "lab/src/behave/grpc.rs",
-        "decoded",
-        "lab/src/behave/grpc.rs",
-    ),
     ("host/src/requests.rs", "read_head", "host/src/requests.rs"),
     (
         "lab/src/behave/memory.rs",
@@ -279,6 +280,41 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/rtnl.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/route.rs", "read", "wire/src/rtnl.rs"),
     ("wire/src/rtnl/rule.rs", "read", "wire/src/rtnl/rule.rs"),
+    (
+        "app/src/tools/grpcurl/plan.rs",
+        "read",
+        "app/src/tools/grpcurl/plan.rs",
+    ),
+    (
+        "app/src/tools/grpcurl/json.rs",
+        "decode",
+        "app/src/tools/grpcurl/json.rs",
+    ),
+    (
+        "wire/src/protobuf.rs",
+        "read_varint",
+        "wire/src/protobuf.rs",
+    ),
+    (
+        "wire/src/protobuf.rs",
+        "read_fields",
+        "wire/src/protobuf.rs",
+    ),
+    (
+        "app/src/tools/websocat/plan.rs",
+        "read",
+        "app/src/tools/websocat/plan.rs",
+    ),
+    (
+        "app/src/tools/websocat/plan.rs",
+        "parse_url",
+        "app/src/tools/websocat/plan.rs",
+    ),
+    ("wire/src/der.rs", "read", "wire/src/der.rs"),
+    ("wire/src/h2.rs", "decode", "wire/src/h2.rs"),
+    ("wire/src/hpack.rs", "decode", "wire/src/hpack.rs"),
+    ("wire/src/x509.rs", "decode", "wire/src/x509.rs"),
+    ("wire/src/x509.rs", "read_name", "wire/src/x509.rs"),
     ("wire/src/websocket.rs", "decode", "wire/src/websocket.rs"),
     ("wire/src/sock_diag.rs", "read", "wire/src/sock_diag.rs"),
     ("wire/src/tcp_info.rs", "read", "wire/src/tcp_info.rs"),

@@ -1,10 +1,14 @@
-//! `echo-server`: gives back what it is sent, by TCP, UDP, HTTP, WebSocket and HTTPS: the other end of a path that is to
+//! `echo-server`: gives back what it is sent, by TCP, UDP, HTTP, WebSocket, HTTPS and gRPC: the other end of a path that is to
 //! be proved.
 
+mod grpc;
 mod http;
 mod plan;
 mod serve;
 mod socket;
+
+pub use grpc::descriptors;
+pub use socket::accepted;
 
 use super::{Group, Tool};
 use crate::io::Io;
@@ -17,8 +21,8 @@ pub const TOOL: Tool = Tool {
     stands_for: "nothing: it is ours",
     group: Group::Reach,
     tier: 2,
-    about: "Give back what is sent: TCP, UDP, HTTP, WebSocket, HTTPS",
-    about_zh: "回显收到的内容：TCP、UDP、HTTP、WebSocket、HTTPS",
+    about: "Give back what is sent: TCP, UDP, HTTP, WebSocket, HTTPS, gRPC",
+    about_zh: "回显收到的内容：TCP、UDP、HTTP、WebSocket、HTTPS、gRPC",
     page: include_str!("pages/echo-server.md"),
     cases: include_str!("cases/echo-server.txt"),
     run,

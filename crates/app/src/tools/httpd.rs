@@ -5,6 +5,8 @@ mod conf;
 mod request;
 mod serve;
 
+pub use request::unescaped;
+
 use super::getopt::{self, Long, Order, Takes, Word};
 use super::{Group, Tool};
 use crate::io::Io;

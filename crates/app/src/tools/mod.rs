@@ -12,6 +12,7 @@ mod drill;
 mod echo_server;
 mod fping;
 pub mod getopt;
+mod grpcurl;
 mod host;
 mod httpd;
 mod ip;
@@ -22,10 +23,14 @@ mod mtr;
 mod names;
 mod nc;
 mod nslookup;
+mod openssl;
 mod ping;
+mod socat;
 mod ss;
+mod telnet;
 mod tracepath;
 mod traceroute;
+mod websocat;
 mod whois;
 mod zone;
 
@@ -97,6 +102,11 @@ pub const ALL: &[&Tool] = &[
     &mtr::TOOL,
     &tracepath::TOOL,
     &arping::TOOL,
+    &telnet::TOOL,
+    &socat::TOOL,
+    &openssl::TOOL,
+    &websocat::TOOL,
+    &grpcurl::TOOL,
     &httpd::TOOL,
     &echo_server::TOOL,
 ];

@@ -135,21 +135,28 @@ pub fn missing_rights() -> Option<String> {
     (own.uid() != 0).then(|| "needs root for a network namespace (sudo)".into())
 }
 
-/// `A :: B`: A runs in the background, B once A listens (on a port from 5001 to 5099) or has ended; then A is ended.
+/// `A :: B`: A runs in the background, B once A listens (on a port from 5001 to 5099, at /mnt/s or @here) or has ended; then A is ended.
 /// `A ::: B`: A ends by itself. What A says comes behind what B says.
 const BESIDE: &str = r#"
 TOOL() { (exec -a TOOL "$PROVED" "$@"); }
-beside() { if [ "$1" = TOOL ]; then shift; exec -a TOOL "$PROVED" "$@"; else exec "$@"; fi; }
+beside() {
+  case "$1" in
+  TOOL) shift; exec -a TOOL "$PROVED" "$@" ;;
+  echo-server | httpd) name=$1; shift; exec -a "$name" "$OURS" "$@" ;;
+  *) exec "$@" ;;
+  esac
+}
 said=$(mktemp -d)
 trap 'rm -rf "$said"' EXIT
 beside SERVER >"$said/out" 2>"$said/err" </dev/null & server=$!
-while kill -0 $server 2>/dev/null && ! ss -Hltun 'sport >= :5001 and sport <= :5099' | grep -q .; do :; done
+listens() { ss -Hltun 'sport >= :5001 and sport <= :5099' | grep -q . || [ -S /mnt/s ] || ss -Hlx src @here | grep -q .; }
+while kill -0 $server 2>/dev/null && ! listens; do :; done
 CLIENT
 code=$?
 ENDING
 wait $server
-cat "$said/out"
-cat "$said/err" >&2
+# What an s_server says of its client is not compared: each client offers its own.
+[ TOOL = openssl ] || { cat "$said/out"; cat "$said/err" >&2; }
 exit $code
 "#;
 
@@ -301,7 +308,7 @@ impl Ground {
             false => "",
         };
         let tool = self.tool.as_str();
-        let several = [" | ", " & ", " :: ", " ::: "];
+        let several = [" | ", " & ", " && ", "; ", " :: ", " ::: "];
         let script = match several.iter().any(|p| line.contains(p)) {
             true if beside(tool, line).is_some() => {
                 forget.to_string() + &beside(tool, line).unwrap()
@@ -312,7 +319,7 @@ impl Ground {
             }
             false => format!("{forget}exec -a \"$0\" \"$@\""),
         };
-        let name = if line.contains(&format!(" {tool} ")) {
+        let name = if format!("{line} ").contains(&format!(" {tool} ")) {
             tool
         } else {
             name
@@ -326,6 +333,7 @@ impl Ground {
             .arg(program(name))
             .args(words)
             .env("PROVED", program(name))
+            .env("OURS", env!("CARGO_BIN_EXE_netshoot"))
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())

@@ -13,12 +13,14 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "ping" => ping(text),
         "nc" => nc(text),
         "httpd" => httpd(text),
-        "echo-server" => ports(text),
         "ss" => ss(text),
         "fping" => fping(text),
         "mtr" => mtr(text),
         "tracepath" => tracepath(text),
         "arping" => without_times(text.split("\nUsage:").next().unwrap_or_default(), &[]),
+        "socat" => socat(text),
+        "openssl" => openssl(text),
+        "echo-server" | "websocat" | "grpcurl" => ports(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -77,6 +79,106 @@ fn httpd(text: &str) -> String {
             false => ports(l),
         });
     lines.collect()
+}
+
+/// Times, process ids, descriptors and addresses of memory.
+fn socat(text: &str) -> String {
+    let day = |l: &str| {
+        l.len() > 20 && l.as_bytes().get(4) == Some(&b'/') && l.as_bytes().get(7) == Some(&b'/')
+    };
+    let lines = text.split_inclusive('\n').map(|l| {
+        if let Some((_, behind)) = l.split_once("] ").filter(|_| day(l)) {
+            return ports(&without_descriptors(behind));
+        }
+        // Of a dump: what it is, not when.
+        match l.split_once("  length=") {
+            Some((when, behind)) if when.starts_with(['>', '<']) => {
+                format!("{} length={behind}", &when[..1])
+            }
+            _ => l.to_string(),
+        }
+    });
+    // Which of two processes spoke first is not the same each time; who forks says so twice.
+    lines
+        .filter(|l| !l.contains("childdied") && !l.contains("recvmsg()"))
+        .collect()
+}
+
+/// `connect(5, AF=...`, `(fd 6)`, `FDs [6,6] and [5,5]`, `read(5, 0x55be54fe4000, 8192)`.
+fn without_descriptors(text: &str) -> String {
+    if let Some((before, _)) = text.split_once(" with FDs ") {
+        return format!("{before} with FDs\n");
+    }
+    for (mark, end) in [
+        ("(fd ", ")"),
+        ("connect(", ","),
+        ("bind(", ","),
+        ("read(", ")"),
+        ("write(", ")"),
+    ] {
+        if let Some((before, behind)) = text.split_once(mark)
+            && let Some(at) = behind.find(end)
+        {
+            return format!("{before}{mark}FD{}", &behind[at..]);
+        }
+    }
+    text.to_string()
+}
+
+/// The thread and the line of source in errors, numbers of bytes, what a session is and holds.
+fn openssl(text: &str) -> String {
+    let mut out = String::new();
+    let (mut session, mut ticket) = (false, false);
+    for line in text.split_inclusive('\n') {
+        // Tickets come when they come.
+        if line.starts_with("Post-Handshake New Session Ticket") {
+            out.truncate(out.len().saturating_sub("---\n".len()));
+            ticket = true;
+        }
+        if ticket {
+            ticket = !line.starts_with("read R BLOCK");
+            continue;
+        }
+        if line.starts_with("SSL-Session:") {
+            session = true;
+        }
+        let kept = [
+            "SSL-Session",
+            "    Protocol",
+            "    Cipher",
+            "    Verify return",
+            "    Extended master",
+            "---",
+        ];
+        if session && !kept.iter().any(|k| line.starts_with(k)) {
+            continue;
+        }
+        if line.starts_with("---") {
+            session = false;
+        }
+        // How its decoders failed one after the other.
+        if line.contains(":1608010C:") || line.contains(":1E08010C:") {
+            continue;
+        }
+        if line.starts_with("SSL handshake has read") {
+            out += "SSL handshake has read N bytes\n";
+            continue;
+        }
+        let line = match line.split_once(":error:") {
+            Some((thread, rest)) if thread.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                format!("error:{rest}")
+            }
+            _ => line.to_string(),
+        };
+        out += &match line.split_once(":../") {
+            Some((before, behind)) => {
+                let behind = behind.splitn(3, ':').nth(2).unwrap_or("\n");
+                format!("{before}:{behind}")
+            }
+            None => line,
+        };
+    }
+    out
 }
 
 /// Ports that the kernel chose: five digits behind an address.

@@ -1,5 +1,5 @@
 //! Who answers on loopback in the place `routed`: TCP 4344 and 80 and the UNIX name `@oracle` greet and give back, UDP
-//! 4345 gives back, 4346 asks as telnet does, 1080 and 3128 are proxies that let nobody to port 1.
+//! 4345 gives back, 4346 and 4347 ask as telnet does, 4348 tells what it got, 4349 closes at once, 1080 and 3128 are proxies that let nobody to port 1.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,6 +12,11 @@ pub fn serve() {
     tcp("::1", 4344, greet);
     tcp("127.0.0.1", 80, greet);
     tcp("127.0.0.1", 4346, telnet);
+    tcp("127.0.0.1", 4347, terminal);
+    tcp("127.0.0.1", 4348, tell);
+    tcp("127.0.0.1", 4349, |mut stream| {
+        drop(stream.write_all(b"bye\n"))
+    });
     tcp("127.0.0.1", 1080, socks);
     tcp("127.0.0.1", 3128, connect);
     let name = SocketAddr::from_abstract_name("oracle").unwrap();
@@ -65,6 +70,29 @@ fn telnet(mut stream: TcpStream) {
     let _ = stream.read_exact(&mut answer);
     // In one packet: some count them.
     let _ = stream.write_all(format!("{answer:?}\n").as_bytes());
+}
+
+/// Asks for much, then for the terminal's name, and tells what was answered.
+fn terminal(mut stream: TcpStream) {
+    let asks = [
+        255, 253, 24, 255, 253, 1, 255, 251, 1, 255, 251, 3, 255, 253, 99, 255, 251, 99, 255, 250,
+        24, 1, 255, 240,
+    ];
+    let _ = stream.write_all(&asks);
+    tell(stream);
+}
+
+/// Reads for a while, then tells what came, and a lone CR and a doubled 255.
+fn tell(mut stream: TcpStream) {
+    let patience = Duration::from_millis(700);
+    let _ = stream.set_read_timeout(Some(patience));
+    let (mut all, mut piece) = (Vec::new(), [0; 512]);
+    while let Ok(n @ 1..) = stream.read(&mut piece) {
+        all.extend_from_slice(&piece[..n]);
+    }
+    let mut said = format!("{all:?}\r\nx\r\0y").into_bytes();
+    said.extend([255, 255, b'z', b'\n']);
+    let _ = stream.write_all(&said);
 }
 
 fn socks(mut stream: TcpStream) {

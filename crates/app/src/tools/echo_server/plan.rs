@@ -13,6 +13,8 @@ const LONG: &[Long] = &[
     ("https", Takes::Value, 's'),
     ("tcp", Takes::Value, 't'),
     ("udp", Takes::Value, 'u'),
+    ("grpc", Takes::Value, 'g'),
+    ("grpcs", Takes::Value, 'G'),
     ("bind", Takes::Value, 'b'),
     ("delay", Takes::Value, 'd'),
     ("status", Takes::Value, 'S'),
@@ -26,7 +28,7 @@ const LONG: &[Long] = &[
 ];
 
 const USAGE: &str = "\
-Usage: echo-server [--http PORT] [--https PORT] [--tcp PORT] [--udp PORT] [OPTION]...
+Usage: echo-server [--http PORT] [--https PORT] [--tcp PORT] [--udp PORT] [--grpc PORT] [--grpcs PORT] [OPTION]...
 
 Gives back what it is sent. Each port option may stand several times; with none: --http 8080.
 
@@ -34,9 +36,11 @@ Gives back what it is sent. Each port option may stand several times; with none:
   --https PORT     the same behind TLS, with a certificate made at the start
   --tcp PORT       bytes as they are
   --udp PORT       datagrams as they are
+  --grpc PORT      gRPC: health, reflection, and netshoot.v1.Echo
+  --grpcs PORT     the same behind TLS
   --bind ADDRESS   the own address (all of both families)
   --delay TIME     wait before each answer: 300ms, 2s
-  --status CODE    of each HTTP answer
+  --status CODE    of each HTTP answer; 400 and above make gRPC health NOT_SERVING
   --name NAME      the name in answers and in the certificate (the host's name)
   --write-ca FILE  write there who signed the certificate, for curl --cacert FILE
   --quiet          no line for each connection or request

@@ -1,7 +1,7 @@
 //! Listening at each port, a thread for each connection, and a clean end.
 
-use super::http;
 use super::plan::{Plan, Talk};
+use super::{grpc, http};
 use crate::io::{Io, Lang};
 use anyhow::{Context, Result, anyhow};
 use netshoot_host::listening::{self, Slots};
@@ -170,11 +170,10 @@ fn certificate(plan: &Plan) -> Result<ServerConfig> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain?, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -253,7 +252,10 @@ fn spoken(
     ends: &Ends,
     shared: &Arc<Shared>,
 ) -> std::io::Result<()> {
-    http::serve(stream, ends, shared)
+    match ends.talk {
+        Talk::Grpc | Talk::Grpcs => grpc::serve(stream, ends, shared),
+        _ => http::serve(stream, ends, shared),
+    }
 }
 
 type Secured = StreamOwned<ServerConnection, TcpStream>;
@@ -263,7 +265,12 @@ fn shaken(
     config: &Arc<ServerConfig>,
     ends: &mut Ends,
 ) -> std::io::Result<Secured> {
-    let mut tls = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+    let mut config = ServerConfig::clone(config);
+    config.alpn_protocols = match ends.talk {
+        Talk::Grpcs => vec![b"h2".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
+    };
+    let mut tls = ServerConnection::new(Arc::new(config)).map_err(std::io::Error::other)?;
     while tls.is_handshaking() {
         if tls.complete_io(&mut stream)? == (0, 0) {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
