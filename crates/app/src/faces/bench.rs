@@ -39,6 +39,8 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
+/// The line of a diagnosis that tells the most memory it held, KiB.
+pub(super) const PEAK: &str = "netshoot-stats: peak_rss_kib=";
 /// How the outcome of a run begins whose world could not be built.
 const COULD_NOT_RUN: &str = "could not run";
 
@@ -272,11 +274,7 @@ fn ask(world: &World, run: &Run, options: &Options) -> Result<(Value, u64)> {
     }
     let peak = err
         .lines()
-        .find_map(|l| {
-            l.strip_prefix("netshoot-stats: peak_rss_kib=")?
-                .parse()
-                .ok()
-        })
+        .find_map(|l| l.strip_prefix(PEAK)?.parse().ok())
         .unwrap_or(0);
     let report = serde_json::from_slice(&out.stdout)
         .with_context(|| format!("no report came: {}", err.trim()))?;

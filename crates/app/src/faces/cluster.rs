@@ -80,7 +80,10 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let panicked = |_| anyhow::anyhow!("playing the scenarios ended in a panic");
     let mut figures = Figures::default();
     (figures.system, figures.levels, figures.scenarios) = of_shared.map_err(panicked)??;
-    figures.scenarios.extend(of_fresh.map_err(panicked)??);
+    let (up_ms, scenarios) = of_fresh.map_err(panicked)??;
+    figures.scenarios.extend(scenarios);
+    figures.up_ms = up_ms;
+    figures.peak_rss_mib = asker.peak_kib() as f64 / 1024.0;
     figures.count();
     figures::print(&figures, options.json, io)?;
     Ok(i32::from(!figures.good()))
@@ -117,13 +120,14 @@ fn play_shared(
     Ok((Some(system), levels, outcomes))
 }
 
-/// Scenarios that break a node or the control plane.
+/// Scenarios that break a node or the control plane; and how long the slowest of their clusters took to come up.
 fn play_fresh(
     script: &Path,
     all: &[&Scenario],
     asker: &Asker,
     tell: &Sender<String>,
-) -> Result<Vec<Outcome>> {
+) -> Result<(u64, Vec<Outcome>)> {
+    let mut slowest = 0;
     let mut own: Option<Kubernetes> = None;
     let mut outcomes = Vec::new();
     for scenario in all {
@@ -134,11 +138,12 @@ fn play_fresh(
             Some(kubernetes) => kubernetes,
             None => Kubernetes::start(script, Some("scenario"), &scenario.plan.cluster)?,
         };
+        slowest = slowest.max(kubernetes.up_ms());
         let outcome = timed(&kubernetes, scenario, asker);
         own = Some(kubernetes).filter(|_| outcome.is_mended());
         outcomes.push(outcome);
     }
-    Ok(outcomes)
+    Ok((slowest, outcomes))
 }
 
 fn timed(kubernetes: &Kubernetes, scenario: &Scenario, asker: &Asker) -> Outcome {

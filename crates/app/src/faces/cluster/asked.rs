@@ -3,13 +3,15 @@
 
 use super::figures::{Outcome, Rung};
 use super::kubernetes::Kubernetes;
-use crate::faces::bench::matches;
+use crate::faces::bench::{PEAK, matches};
+use crate::faces::lab::STATS;
 use anyhow::{Context, Result};
 use netshoot_lab::scenario::{Rights, Scenario};
 use netshoot_lab::world::Expect;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Diagnoses with fewer rights that run at the same time.
@@ -19,6 +21,7 @@ const AT_ONCE: usize = 2;
 pub struct Asker {
     own: PathBuf,
     keep: Option<PathBuf>,
+    peak_kib: AtomicU64,
 }
 
 /// What came back.
@@ -67,7 +70,11 @@ impl Asker {
                 .with_context(|| format!("make {}", folder.display()))?;
         }
         let own = std::env::current_exe().context("find the own program")?;
-        Ok(Asker { own, keep })
+        Ok(Asker {
+            own,
+            keep,
+            peak_kib: AtomicU64::new(0),
+        })
     }
 
     /// One diagnosis with these words.
@@ -77,6 +84,7 @@ impl Asker {
             .command(&self.own)
             .args(["diagnose", "-o", "json", "--yes"])
             .args(words)
+            .env(STATS, "1")
             .output()
             .context("start the diagnosis")?;
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -84,7 +92,18 @@ impl Asker {
             let why = String::from_utf8_lossy(&said.stderr);
             format!("no report came of {}: {}", words.join(" "), why.trim())
         })?;
+        let said = String::from_utf8_lossy(&said.stderr);
+        let peak = said
+            .lines()
+            .find_map(|l| l.strip_prefix(PEAK)?.parse().ok());
+        self.peak_kib
+            .fetch_max(peak.unwrap_or(0), Ordering::Relaxed);
         Ok(Answer { ms, report })
+    }
+
+    /// The most memory that one diagnosis held, KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.peak_kib.load(Ordering::Relaxed)
     }
 
     /// One diagnosis, and nothing is begun beside it.

@@ -88,6 +88,10 @@ pub struct Figures {
     pub p95_ms: u64,
     /// By level of access, among fifty pods; nothing when only some scenarios were asked for.
     pub levels: Vec<Level>,
+    /// Most memory of one diagnosis.
+    pub peak_rss_mib: f64,
+    /// `scripts/cluster up` with everything in the cache; the slowest of those that were started.
+    pub up_ms: u64,
     /// By rights.
     pub ladder: BTreeMap<&'static str, Totals>,
     pub seconds: u64,
@@ -167,6 +171,12 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
             l.access, l.pods, l.right, l.runs, l.p50_ms, l.p95_ms
         )?;
     }
+    writeln!(
+        io.out,
+        "a cluster came up in {:.1} s; peak memory of a diagnosis {:.1} MiB",
+        f.up_ms as f64 / 1000.0,
+        f.peak_rss_mib
+    )?;
     for (rights, t) in &f.ladder {
         writeln!(
             io.out,

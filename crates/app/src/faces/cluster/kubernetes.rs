@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 /// An authority lives so long in both directions: what expires is a certificate of it.
 const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
@@ -19,6 +20,8 @@ pub struct Kubernetes {
     state: Option<PathBuf>,
     env: Vec<(String, String)>,
     shape: Shape,
+    /// How long it took until it worked; of one that was up, next to nothing.
+    up_ms: u64,
     /// Signs the certificates of scenarios.
     signs: Authority,
 }
@@ -37,6 +40,7 @@ impl Kubernetes {
             state: own.map(|word| target.join(format!("cluster-{word}"))),
             env: Vec::new(),
             shape: shape.clone(),
+            up_ms: 0,
             signs,
         };
         if cluster.state.is_some() {
@@ -50,7 +54,9 @@ impl Kubernetes {
                 cluster.env.push((name.into(), value.clone()));
             }
         }
+        let began = Instant::now();
         cluster.script(&["up"])?;
+        cluster.up_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         for line in cluster.script(&["env"])?.lines() {
             if let Some((name, value)) =
                 line.strip_prefix("export ").and_then(|l| l.split_once('='))
@@ -218,6 +224,11 @@ impl Kubernetes {
             .chain(names)
             .collect();
         self.kubectl(&words).map(drop)
+    }
+
+    /// How long `scripts/cluster up` took, milliseconds.
+    pub fn up_ms(&self) -> u64 {
+        self.up_ms
     }
 
     /// Has that shape.

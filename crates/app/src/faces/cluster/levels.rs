@@ -8,7 +8,7 @@ use crate::faces::bench::quantile;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the pods are.
 const SPACE: &str = "fifty";
@@ -20,7 +20,7 @@ const RUN: Duration = Duration::from_secs(240);
 /// One level.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Level {
-    /// The word of `--access`.
+    /// The word of `--access`; `debug` for the plugin's `debug POD`.
     pub access: &'static str,
     pub pods: u64,
     pub runs: usize,
@@ -70,8 +70,31 @@ pub fn measure(kubernetes: &Kubernetes, asker: &Asker) -> Result<Vec<Level>> {
             p95_ms: quantile(&mut times, 0.95),
         });
     }
+    levels.push(debug(kubernetes)?);
     kubernetes.clear(&namespace, false)?;
     Ok(levels)
+}
+
+/// `kubectl netshoot debug POD`, from its start to the end of a command that does nothing: a prompt comes before.
+fn debug(kubernetes: &Kubernetes) -> Result<Level> {
+    const RUNS: usize = 10;
+    let pod = kubernetes.pod(SPACE, "deployment/asker")?;
+    let words = ["-n", SPACE, "debug", &pod, "--", "true"];
+    let (mut times, mut right) = (Vec::new(), 0);
+    for _ in 0..RUNS {
+        let began = Instant::now();
+        let said = kubernetes.output("kubectl-netshoot", &words)?;
+        right += usize::from(said.status.success());
+        times.push(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    }
+    Ok(Level {
+        access: "debug",
+        pods: PODS,
+        runs: RUNS,
+        right,
+        p50_ms: quantile(&mut times, 0.5),
+        p95_ms: quantile(&mut times, 0.95),
+    })
 }
 
 /// A crowd that does nothing, a server with its Service, a Service that selects nobody, and who asks both.
