@@ -110,8 +110,13 @@ impl Cluster {
                 .collect(),
         };
         let up = cluster.script(&["up"]);
-        if up.code == 3 {
-            println!("SKIPPED: {}", up.err.lines().next().unwrap_or_default());
+        let why = || up.err.lines().next().unwrap_or_default();
+        match up.code {
+            3 => println!("SKIPPED: {}", why()),
+            4 => println!("ABSENT: {}", why()),
+            _ => {}
+        }
+        if [3, 4].contains(&up.code) {
             return None;
         }
         assert_eq!(up.code, 0, "{}{}", up.out, up.err);
