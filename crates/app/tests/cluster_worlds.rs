@@ -48,18 +48,21 @@ fn the_real_programs_run_in_such_a_world_and_nothing_stays() {
     let Some(cluster) = ring5::shared() else {
         return;
     };
-    let inside = "ps aux | grep -c '[/]program -conf'; ps aux | grep -c 'kube-prox[y] --config'";
+    let inside = "readlink /proc/self/ns/pid; ps aux | grep -c '[/]program -conf'; ps aux | grep -c 'kube-prox[y] --config'";
     let words = ["lab", "run", "selector-matches-nothing", "--real"];
     let place = ["--in", "node/node-a", "--", "sh", "-c", inside];
     let said = cluster.run("netshoot", &[&words[..], &place].concat()).ok();
     let counts: Vec<u32> = said.lines().filter_map(|l| l.trim().parse().ok()).collect();
     assert_eq!(counts.first(), Some(&2), "{said}");
     assert!(counts.last().is_some_and(|proxies| *proxies >= 2), "{said}");
-    ring5::until("every process of the world to end", 10, || {
-        let mine = "kube-proxy-node-a.config";
+    let own = said.lines().next().unwrap_or_default();
+    assert!(own.starts_with("pid:["), "{said}");
+    ring5::until("every process of the world to end", 20, || {
         let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let left = all.filter_map(|p| std::fs::read_to_string(p.path().join("cmdline")).ok());
-        let left: Vec<String> = left.filter(|c| c.contains(mine)).collect();
+        let in_world = |p: &std::path::PathBuf| {
+            std::fs::read_link(p.join("ns/pid")).is_ok_and(|ns| ns.as_os_str() == own)
+        };
+        let left: Vec<_> = all.map(|p| p.path()).filter(in_world).collect();
         if left.is_empty() {
             Ok(())
         } else {

@@ -129,11 +129,15 @@ fn play_fresh(
 ) -> Result<(u64, Vec<Outcome>)> {
     let mut slowest = 0;
     let mut own: Option<Kubernetes> = None;
+    let mut left = Vec::new();
     let mut outcomes = Vec::new();
     for scenario in all {
         let _ = tell.send(scenario.name.clone());
-        // One that is as it was is as good as new.
-        own = own.filter(|kubernetes| kubernetes.is(&scenario.plan.cluster));
+        // One that is as it was is as good as new, once what stood in it is gone: it gives back its addresses.
+        own = own.filter(|kubernetes| {
+            kubernetes.is(&scenario.plan.cluster) && kubernetes.clear(&left, true).is_ok()
+        });
+        left.clone_from(&scenario.plan.namespaces);
         let kubernetes = match own.take() {
             Some(kubernetes) => kubernetes,
             None => Kubernetes::start(script, Some("scenario"), &scenario.plan.cluster)?,

@@ -127,19 +127,38 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     })
 }
 
-/// Every endpoint that fails is a pod that was killed lately: nothing else has to hurt.
+/// Every endpoint that fails is a pod that was killed lately, or one beside it that is just being started or was ended by
+/// SIGKILL, which a busy node may call an error: nothing else has to hurt.
 fn explained(view: &View<'_>, kills: &[(&Object, Kill)]) -> bool {
     let o = view.observed();
     let failing = o.endpoints.iter().filter(|(_, a)| {
         let all = attempts(a);
         all.iter().any(|t| t.outcome != Outcome::Answered)
     });
-    let mut failing = failing.peekable();
-    failing.peek().is_some()
-        && failing.all(|(e, _)| {
-            let of = |(p, _): &(&Object, Kill)| Some(p.reference()) == e.pod;
-            kills.iter().any(of)
+    let (killed, others): (Vec<_>, Vec<_>) = failing.partition(|(e, _)| {
+        let of = |(p, _): &(&Object, Kill)| Some(p.reference()) == e.pod;
+        kills.iter().any(of)
+    });
+    killed.len() > others.len()
+        && others.iter().all(|(e, _)| {
+            let pod = e.pod.as_ref().and_then(|p| view.topology.get(p));
+            pod.is_some_and(|p| !e.ready && (is_new(p) || was_ended_by_sigkill(p)))
         })
+}
+
+/// None of its containers was ever started again.
+fn is_new(pod: &Object) -> bool {
+    let mut all = pod.list("status.containerStatuses").iter();
+    all.all(|s| at(s, "restartCount").as_i64().unwrap_or(0) == 0)
+}
+
+fn was_ended_by_sigkill(pod: &Object) -> bool {
+    let ends = pod
+        .list("status.containerStatuses")
+        .iter()
+        .flat_map(|s| ["state.terminated", "lastState.terminated"].map(|p| at(s, p)));
+    ends.into_iter()
+        .any(|e| at(e, "exitCode").as_i64() == Some(137))
 }
 
 /// Recent kills behind a Service that could not be tried: what the objects alone suggest. None as

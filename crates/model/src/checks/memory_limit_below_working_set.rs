@@ -108,7 +108,7 @@ the living ones, and whether their accept queues overflow.
 
 All of these together: a container of a pod behind the Service was OOMKilled within the last ten minutes;
 a living sibling stands above 80 % of the limit (or hit it), or the killed one has not been started again and
-every endpoint that fails is such a pod; handshakes or requests fail now; and the
+every endpoint that fails is such a pod (or, fewer than those, one that is just being started or was ended by SIGKILL); handshakes or requests fail now; and the
 growth of memory bends towards a bound, or nobody lives long enough to show how it grows. Where there is no network to ask (a dump), recent kills are told as a
 risk. ICMP that is answered by the same pods rules the network out.
 
@@ -165,7 +165,7 @@ Service 后面的 Pod：容器上次如何结束、内存上限、节点对存�
 ## 凭什么证实
 
 以下同时成立：该 Service 后面某个 Pod 的容器在最近十分钟内被 OOMKilled；某个存活的同类高于上限的 80 %（或已触及上限），
-或者被杀的容器尚未重新启动、且失败的端点都是这样的 Pod；此刻握手或请求失败；内存增长趋向某个上界，或没有容器存活到足以看出增长方式。没有网络可问时（转储文件），近期的 OOMKilled 只报告为风险。若同样的 Pod 都
+或者被杀的容器尚未重新启动、且失败的端点都是这样的 Pod（或为数更少的、正在启动或被 SIGKILL 结束的 Pod）；此刻握手或请求失败；内存增长趋向某个上界，或没有容器存活到足以看出增长方式。没有网络可问时（转储文件），近期的 OOMKilled 只报告为风险。若同样的 Pod 都
 回应 ICMP，则排除网络问题。
 
 ## 怎么办

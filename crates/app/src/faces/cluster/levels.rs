@@ -79,7 +79,7 @@ pub fn measure(kubernetes: &Kubernetes, asker: &Asker) -> Result<Vec<Level>> {
 fn debug(kubernetes: &Kubernetes) -> Result<Level> {
     const RUNS: usize = 10;
     let pod = kubernetes.pod(SPACE, "deployment/asker")?;
-    let words = ["-n", SPACE, "debug", &pod, "--", "true"];
+    let words = ["debug", &pod, "-n", SPACE, "--", "true"];
     let (mut times, mut right) = (Vec::new(), 0);
     for _ in 0..RUNS {
         let began = Instant::now();
