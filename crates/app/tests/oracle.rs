@@ -15,6 +15,8 @@ mod names;
 mod peers;
 #[path = "oracle/served.rs"]
 mod served;
+#[path = "oracle/web.rs"]
+mod web;
 
 use ground::Ground;
 use std::collections::BTreeMap;
@@ -270,4 +272,9 @@ fn tracepath() {
 #[test]
 fn traceroute() {
     prove("traceroute");
+}
+
+#[test]
+fn curl() {
+    prove("curl");
 }

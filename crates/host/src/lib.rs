@@ -46,6 +46,7 @@ mod testground;
 mod testing;
 pub mod tls;
 pub mod udp;
+pub mod web;
 
 use std::fmt;
 use std::io;

@@ -66,6 +66,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "grpcurl",
     "httpd",
     "echo-server",
+    "curl",
 ];
 
 const COREUTILS: &str = "GNU coreutils";

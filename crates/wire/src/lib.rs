@@ -24,6 +24,7 @@ pub mod protobuf;
 pub mod rtnl;
 pub mod sock_diag;
 pub mod tcp_info;
+pub mod web;
 pub mod websocket;
 pub mod x509;
 

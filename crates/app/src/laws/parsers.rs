@@ -126,6 +126,36 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/traceroute/plan.rs",
     ),
     (
+        "app/src/tools/curl/config.rs",
+        "read",
+        "app/src/tools/curl/config.rs",
+    ),
+    (
+        "app/src/tools/curl/config.rs",
+        "parse",
+        "app/src/tools/curl/config.rs",
+    ),
+    (
+        "app/src/tools/curl/glob.rs",
+        "parse",
+        "app/src/tools/curl/glob.rs",
+    ),
+    (
+        "app/src/tools/curl/options.rs",
+        "read",
+        "app/src/tools/curl/options.rs",
+    ),
+    ("host/src/web/auth.rs", "parse", "host/src/web/auth.rs"),
+    ("host/src/web/proxy.rs", "parse", "host/src/web/proxy.rs"),
+    ("wire/src/web/cookie.rs", "parse", "wire/src/web/cookie.rs"),
+    (
+        "wire/src/web/cookie.rs",
+        "from_line",
+        "wire/src/web/cookie.rs",
+    ),
+    ("wire/src/web/date.rs", "parse", "wire/src/web/date.rs"),
+    ("wire/src/web/url.rs", "parse", "wire/src/web/url.rs"),
+    (
         "host/src/authorities.rs",
         "given",
         "host/src/authorities.rs",
@@ -250,6 +280,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/arp.rs", "decode", "wire/src/arp.rs"),
     ("wire/src/conntrack.rs", "read", "wire/src/conntrack.rs"),
     (
+        "host/src/web/telnet.rs",
+        "understand",
+        "host/src/web/telnet.rs",
+    ),
+    (
         "wire/src/conntrack.rs",
         "read_cpu_stats",
         "wire/src/conntrack.rs",
@@ -323,6 +358,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
 /// What is named like a parser and reads nothing from outside, and why.
 const NONE: &[(&str, &str, &str)] = &[
     ("app/src/faces/here.rs", "read", "gives a file as it is"),
+    (
+        "host/src/web/local.rs",
+        "read_file",
+        "gives a file as it is",
+    ),
     ("lab/src/ground/sysctl.rs", "read", "gives a file as it is"),
     (
         "shell/src/awk/streams.rs",

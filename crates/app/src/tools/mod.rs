@@ -7,6 +7,7 @@
 //! A tool and a probe share one function: what asks the network lives in `host`, what reads its answer in `wire`.
 
 mod arping;
+mod curl;
 mod dig;
 mod drill;
 mod echo_server;
@@ -49,6 +50,8 @@ pub enum Group {
     Kernel,
     /// Whether a host or a port can be reached, and by which way.
     Reach,
+    /// HTTP and what is spoken over it.
+    Web,
 }
 
 impl Group {
@@ -58,6 +61,7 @@ impl Group {
             Group::Names => lang.pick("names", "名称解析"),
             Group::Kernel => lang.pick("kernel", "内核视图"),
             Group::Reach => lang.pick("reach", "连通性"),
+            Group::Web => lang.pick("web", "Web"),
         }
     }
 }
@@ -109,6 +113,7 @@ pub const ALL: &[&Tool] = &[
     &grpcurl::TOOL,
     &httpd::TOOL,
     &echo_server::TOOL,
+    &curl::TOOL,
 ];
 
 /// The tool of that name.

@@ -3,11 +3,12 @@
 use super::names;
 use super::peers;
 use super::served::SERVED;
+use super::web;
 use netshoot_host::netns::NetNs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -190,6 +191,7 @@ pub struct Ground {
     standing: Option<Child>,
     tool: String,
     routed: bool,
+    web: bool,
 }
 
 impl Ground {
@@ -214,6 +216,7 @@ impl Ground {
             standing: None,
             tool: tool.into(),
             routed: place == "routed",
+            web: false,
         };
         let mut ready = [0; 6];
         ground
@@ -231,6 +234,11 @@ impl Ground {
             "served" => {}
             "sockets" => ground.stands("standing"),
             "passing" => ground.stands("passing"),
+            "web" => {
+                web::prepare();
+                ground.web = true;
+                ground.inside(web::serve);
+            }
             other => panic!("no place {other:?}"),
         }
         ground
@@ -275,10 +283,12 @@ impl Ground {
     }
 
     /// Where lines are run.
-    fn dir(&self) -> &Path {
-        self.names
-            .as_ref()
-            .map_or(Path::new("/"), names::Names::dir)
+    fn dir(&self) -> PathBuf {
+        match &self.names {
+            Some(names) => names.dir().to_path_buf(),
+            None if self.web => web::dir(),
+            None => PathBuf::from("/"),
+        }
     }
 
     /// The original's answer to a line.
@@ -360,6 +370,9 @@ impl Drop for Ground {
         if let Some(mut child) = self.standing.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if self.web {
+            let _ = std::fs::remove_dir_all(web::dir());
         }
         let _ = self.holder.kill();
         let _ = self.holder.wait();

@@ -21,6 +21,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "socat" => socat(text),
         "openssl" => openssl(text),
         "echo-server" | "websocat" | "grpcurl" => ports(text),
+        "curl" => curl(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -307,4 +308,47 @@ fn tracepath(text: &str) -> String {
         own = own.replace("  T", " T");
     }
     own
+}
+
+/// Milliseconds, own ports and places in memory; of TLS the sizes of records and what rustls keeps to itself.
+fn curl(text: &str) -> String {
+    let tls = text.contains("* ALPN: ");
+    let own = |l: &&str| {
+        let sizes = tls && l.ends_with(" bytes data]");
+        let kept = [
+            "Newsession Ticket",
+            "old SSL session ID",
+            "TLS alert, close notify",
+        ];
+        !sizes && !kept.iter().any(|k| l.contains(k))
+    };
+    let lines = text.lines().filter(own).map(|l| {
+        let l = l.replace("ALPN: offers h2,http/1.1", "ALPN: offers http/1.1");
+        let l = l.replace("deflate, gzip, br, zstd", "deflate, gzip, zstd");
+        let l = match l
+            .split_once("after ")
+            .and_then(|(a, b)| Some((a, b.split_once(' ')?)))
+        {
+            Some((a, (n, b))) if n.parse::<u32>().is_ok() => format!("{a}after N {b}"),
+            _ => l,
+        };
+        let random = ["host: 0x", "Local port: ", "* Connected to (nil)"];
+        match random.iter().find_map(|r| Some((l.split_once(r)?.0, r))) {
+            Some((before, mark)) => format!("{before}{mark}"),
+            None => l,
+        }
+    });
+    let mut all: Vec<String> = lines.collect();
+    // The meter: only that it is there.
+    all.iter_mut()
+        .filter(|l| l.contains("--:--:--"))
+        .for_each(|l| *l = meter(l));
+    all.join("\n")
+}
+
+fn meter(line: &str) -> String {
+    let end = line.rfind("--:--:--").map_or(line.len(), |at| at + 8);
+    let rest = line[end..].trim_start_matches([' ', '.', 'k', 'M']);
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("METER{rest}")
 }

@@ -1,0 +1,884 @@
+//! What the command line asks for: one configuration for each part between `--next`, and what holds for all.
+
+use super::data;
+use netshoot_host::web::Body;
+use netshoot_host::web::order::{Order, Since, Verb, Version};
+use netshoot_wire::web::date;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The exit code for a bad command line.
+pub const USAGE: i32 = 2;
+
+/// Why nothing is done.
+#[derive(Debug)]
+pub enum Mistake {
+    /// A sentence about an option, and how to get help.
+    Option(String),
+    /// A code, and perhaps a sentence.
+    Said(i32, String),
+    /// A warning, and nothing more.
+    Warned(String),
+    /// Help or the version was asked for.
+    Show(&'static str),
+}
+
+impl Mistake {
+    /// About an option.
+    pub fn option(name: &str, why: &str) -> Mistake {
+        Mistake::Option(format!("option {name}: {why}"))
+    }
+}
+
+/// One URL, and what becomes of it.
+#[derive(Clone, Debug, Default)]
+pub struct Out {
+    pub url: Option<String>,
+    pub output: Option<String>,
+    pub remote_name: bool,
+    pub upload: Option<String>,
+    has_output: bool,
+    has_upload: bool,
+}
+
+/// A part of the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub order: Order,
+    pub outs: Vec<Out>,
+    pub data: Option<Vec<u8>>,
+    pub json: bool,
+    pub get: bool,
+    pub head: bool,
+    pub url_query: Vec<String>,
+    pub form: Vec<data::Field>,
+    pub form_escape: bool,
+    pub cookies: Vec<String>,
+    pub cookie_files: Vec<String>,
+    pub cookie_jar: Option<String>,
+    pub junk_cookies: bool,
+    pub dump_header: Option<String>,
+    pub include: bool,
+    pub remote_all: bool,
+    pub content_disposition: bool,
+    pub output_dir: Option<String>,
+    pub create_dirs: bool,
+    pub no_clobber: bool,
+    pub remove_on_error: bool,
+    pub remote_time: bool,
+    pub write_out: Option<String>,
+    pub glob_off: bool,
+    pub resume_from_file: bool,
+    pub retry: u32,
+    pub retry_delay: Option<Duration>,
+    pub retry_max: Option<Duration>,
+    pub retry_refused: bool,
+    pub retry_all: bool,
+    pub etag_save: Option<String>,
+    pub etag_compare: Option<String>,
+    pub netrc: bool,
+    pub netrc_optional: bool,
+    pub netrc_file: Option<String>,
+    pub any_auth: bool,
+    pub compressed: bool,
+    pub rate: Option<Duration>,
+}
+
+/// What holds for all parts.
+#[derive(Clone, Debug)]
+pub struct Global {
+    pub silent: bool,
+    pub show_error: bool,
+    pub meter: bool,
+    pub bar: bool,
+    pub trace: Trace,
+    pub trace_time: bool,
+    pub parallel: bool,
+    pub parallel_max: usize,
+    pub fail_early: bool,
+    pub styled: bool,
+    pub stderr: Option<String>,
+    pub explain: bool,
+}
+
+/// Where and how everything is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trace {
+    /// Not.
+    #[default]
+    Off,
+    /// `-v`.
+    Plain,
+    /// `--trace`.
+    Hex(String),
+    /// `--trace-ascii`.
+    Ascii(String),
+}
+
+impl Default for Global {
+    fn default() -> Global {
+        Global {
+            silent: false,
+            show_error: false,
+            meter: true,
+            bar: false,
+            trace: Trace::Off,
+            trace_time: false,
+            parallel: false,
+            parallel_max: 50,
+            fail_early: false,
+            styled: true,
+            stderr: None,
+            explain: false,
+        }
+    }
+}
+
+/// What is being read.
+pub struct Reading<'a> {
+    pub parts: Vec<Config>,
+    pub global: Global,
+    pub warn: &'a mut dyn FnMut(&Global, &str),
+    pub depth: u32,
+}
+
+fn number(value: &str, name: &str) -> Result<i64, Mistake> {
+    let wrong = || Mistake::option(name, "expected a proper numerical parameter");
+    value.trim_start().parse::<i64>().map_err(|_| wrong())
+}
+
+fn natural(value: &str, name: &str) -> Result<u64, Mistake> {
+    let n = number(value, name)?;
+    u64::try_from(n).map_err(|_| Mistake::option(name, "expected a positive numerical parameter"))
+}
+
+fn seconds(value: &str, name: &str) -> Result<Duration, Mistake> {
+    let wrong = |why| Mistake::option(name, why);
+    let n: f64 = value
+        .trim_start()
+        .parse()
+        .map_err(|_| wrong("expected a proper numerical parameter"))?;
+    if n < 0.0 {
+        return Err(wrong("expected a positive numerical parameter"));
+    }
+    Duration::try_from_secs_f64(n).map_err(|_| wrong("the given value is too large for a time"))
+}
+
+/// `100K`, `2M`: with the letters of 1024.
+fn size(value: &str, name: &str) -> Result<u64, Mistake> {
+    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+    let unit = value.get(digits.len()..).unwrap_or_default();
+    let factor: u64 = match unit {
+        "" | "b" | "B" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        "t" | "T" => 1 << 40,
+        "p" | "P" => 1 << 50,
+        _ => return Err(Mistake::option(name, "unsupported unit")),
+    };
+    let n: u64 = digits
+        .parse()
+        .map_err(|_| Mistake::option(name, "expected a proper numerical parameter"))?;
+    n.checked_mul(factor)
+        .ok_or_else(|| Mistake::option(name, "expected a proper numerical parameter"))
+}
+
+fn login(value: &str) -> (String, String) {
+    let (user, password) = value.split_once(':').unwrap_or((value, ""));
+    (user.to_string(), password.to_string())
+}
+
+/// The names of protocols that an option adds, takes away or sets.
+fn schemes(list: &str, known: &[String]) -> Result<Vec<String>, String> {
+    let mut set: Vec<String> = known.to_vec();
+    for word in list.split(',').filter(|w| !w.is_empty()) {
+        let (mark, name) = match word.as_bytes().first() {
+            Some(b'+' | b'-' | b'=') => word.split_at(1),
+            _ => ("+", word),
+        };
+        let all = ["http", "https", "file", "telnet", "ws", "wss"].map(String::from);
+        let named: Vec<String> = match name {
+            "all" => all.to_vec(),
+            name => all
+                .iter()
+                .filter(|s| *s == &name.to_ascii_lowercase())
+                .cloned()
+                .collect(),
+        };
+        if named.is_empty() && mark != "-" {
+            return Err(name.to_string());
+        }
+        match mark {
+            "-" => set.retain(|s| !named.contains(s)),
+            "=" => set = named,
+            _ => set.extend(named),
+        }
+    }
+    Ok(set)
+}
+
+impl Reading<'_> {
+    fn config(&mut self) -> &mut Config {
+        if self.parts.is_empty() {
+            self.parts.push(fresh());
+        }
+        let last = self.parts.len() - 1;
+        &mut self.parts[last]
+    }
+
+    fn warn(&mut self, text: &str) {
+        let global = self.global.clone();
+        (self.warn)(&global, text);
+    }
+
+    /// A value that looks like an option is likely a mistake.
+    pub fn remark_dash(&mut self, shown: &str, value: &str) {
+        let name = shown.trim_start_matches('-');
+        let file = [
+            "o",
+            "output",
+            "T",
+            "upload-file",
+            "K",
+            "config",
+            "D",
+            "dump-header",
+            "c",
+            "cookie-jar",
+            "unix-socket",
+            "cacert",
+            "capath",
+            "E",
+            "cert",
+            "key",
+            "netrc-file",
+            "trace",
+            "trace-ascii",
+            "output-dir",
+            "stderr",
+            "etag-save",
+            "etag-compare",
+            "abstract-unix-socket",
+        ]
+        .contains(&name);
+        if file && value.starts_with('-') && value.len() > 1 {
+            self.warn(&format!(
+                "The file name argument '{value}' looks like a flag."
+            ));
+        }
+    }
+
+    /// A URL.
+    pub fn url(&mut self, url: &str) {
+        let outs = &mut self.config().outs;
+        match outs.iter_mut().find(|o| o.url.is_none()) {
+            Some(out) => out.url = Some(url.into()),
+            None => outs.push(Out {
+                url: Some(url.into()),
+                ..Out::default()
+            }),
+        }
+    }
+
+    fn output(&mut self, output: Option<&str>) {
+        let outs = &mut self.config().outs;
+        let at = outs.iter().position(|o| !o.has_output).unwrap_or_else(|| {
+            outs.push(Out::default());
+            outs.len() - 1
+        });
+        let out = &mut outs[at];
+        out.has_output = true;
+        out.output = output.map(str::to_string);
+        out.remote_name = output.is_none();
+    }
+
+    fn upload(&mut self, file: &str) {
+        let outs = &mut self.config().outs;
+        let at = outs.iter().position(|o| !o.has_upload).unwrap_or_else(|| {
+            outs.push(Out::default());
+            outs.len() - 1
+        });
+        outs[at].has_upload = true;
+        outs[at].upload = Some(file.to_string()).filter(|f| !f.is_empty());
+    }
+
+    /// Applies an option by its full name; `shown` is what was typed.
+    pub fn apply(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        on: bool,
+        shown: &str,
+    ) -> Result<(), Mistake> {
+        let v = value.unwrap_or_default();
+        if self.globally(name, v, on, shown)? || self.of_body(name, v, on, shown)? {
+            return Ok(());
+        }
+        if self.of_tls(name, v, on, shown)? || self.of_way(name, v, on, shown)? {
+            return Ok(());
+        }
+        self.of_request(name, v, on, shown)
+    }
+
+    fn globally(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
+        let g = &mut self.global;
+        match name {
+            "silent" => g.silent = on,
+            "show-error" => g.show_error = on,
+            "progress-meter" => g.meter = on,
+            "progress-bar" => g.bar = on,
+            "verbose" => g.trace = if on { Trace::Plain } else { Trace::Off },
+            "trace" => g.trace = Trace::Hex(v.into()),
+            "trace-ascii" => g.trace = Trace::Ascii(v.into()),
+            "trace-time" => g.trace_time = on,
+            "parallel" => g.parallel = on,
+            "parallel-immediate" => {}
+            "parallel-max" => {
+                let n = natural(v, shown)?;
+                g.parallel_max = usize::try_from(n)
+                    .ok()
+                    .filter(|n| (1..=300).contains(n))
+                    .unwrap_or(50);
+            }
+            "fail-early" => g.fail_early = on,
+            "styled-output" => g.styled = on,
+            "stderr" => g.stderr = Some(v.into()),
+            "explain" => g.explain = on,
+            "help" => return Err(Mistake::Show("help")),
+            "manual" => return Err(Mistake::Show("manual")),
+            "version" => return Err(Mistake::Show("version")),
+            "disable" => {}
+            "next" => {
+                let Some(last) = self.parts.last() else {
+                    return Ok(true);
+                };
+                if last.outs.iter().all(|o| o.url.is_none()) {
+                    return Err(Mistake::Option("missing URL before --next".into()));
+                }
+                self.parts.push(fresh());
+            }
+            "config" => self.file(v, shown)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn file(&mut self, path: &str, shown: &str) -> Result<(), Mistake> {
+        if self.depth > 4 {
+            return Err(Mistake::Said(26, String::new()));
+        }
+        self.depth += 1;
+        let done = super::config::read(path, self);
+        self.depth -= 1;
+        match done {
+            Some(result) => result,
+            None => {
+                let first = match self.global.silent {
+                    true => String::new(),
+                    false => format!("cannot read config from '{path}'\ncurl: "),
+                };
+                let said = format!("{first}option {shown}: error encountered when reading a file");
+                Err(Mistake::Said(26, said))
+            }
+        }
+    }
+
+    fn of_body(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
+        match name {
+            "data" | "data-ascii" | "data-binary" | "data-raw" | "data-urlencode" | "json" => {
+                let (bytes, missing) = data::of(name, v)?;
+                if let Some(file) = missing {
+                    self.warn(&format!(
+                        "Couldn't read data from file \"{file}\", this makes an empty POST."
+                    ));
+                }
+                let c = self.config();
+                match &mut c.data {
+                    Some(data) => {
+                        if name != "json" {
+                            data.push(b'&');
+                        }
+                        data.extend(bytes);
+                    }
+                    None => c.data = Some(bytes),
+                }
+                c.json |= name == "json";
+            }
+            "url-query" => {
+                let text = match v.strip_prefix('+') {
+                    Some(raw) => raw.to_string(),
+                    None => String::from_utf8_lossy(&data::of("data-urlencode", v)?.0).into_owned(),
+                };
+                self.config().url_query.push(text);
+            }
+            "form" | "form-string" => {
+                let field = data::field(v, name == "form-string");
+                let field = field.map_err(|why| {
+                    self.warn(&why);
+                    Mistake::Said(USAGE, String::new())
+                })?;
+                self.config().form.push(field);
+            }
+            "form-escape" => self.config().form_escape = on,
+            "upload-file" => self.upload(v),
+            "get" => self.config().get = on,
+            "head" => self.config().head = on,
+            "crlf" => self.config().order.crlf = on,
+            "append" => self.config().order.append = on,
+            "range" => self.range(v)?,
+            "continue-at" => {
+                if v == "-" {
+                    self.config().resume_from_file = true;
+                    self.config().order.resume = None;
+                } else {
+                    let n = natural(v, shown)?;
+                    self.config().order.resume = i64::try_from(n).ok();
+                    self.config().resume_from_file = false;
+                }
+            }
+            "time-cond" => self.since(v),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn range(&mut self, v: &str) -> Result<(), Mistake> {
+        if !v.contains('-') && !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()) {
+            self.warn(
+                "A specified range MUST include at least one dash '-'. Appending one for you!",
+            );
+            self.config().order.range = Some(format!("{v}-"));
+        } else {
+            self.config().order.range = Some(v.into());
+        }
+        Ok(())
+    }
+
+    fn since(&mut self, v: &str) {
+        let (older, text) = match v.split_at_checked(1) {
+            Some(("-", rest)) => (true, rest),
+            Some(("+" | "=", rest)) => (false, rest),
+            _ => (false, v),
+        };
+        let at = date::parse(text).or_else(|| {
+            let meta = std::fs::metadata(text).ok()?;
+            Some(std::os::unix::fs::MetadataExt::mtime(&meta))
+        });
+        match at {
+            Some(at) => {
+                self.config().order.since = Some(if older { Since::Older(at) } else { Since::Newer(at) });
+            }
+            None => self.warn("Illegal date format for -z, --time-cond (and not a file name). Disabling time condition. See curl_getdate(3) for valid date syntax."),
+        }
+    }
+
+    fn of_tls(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
+        let c = self.config();
+        let (proxy, bare) = match name.strip_prefix("proxy-") {
+            Some(bare) => (true, bare),
+            None => (false, name),
+        };
+        let tls = if proxy {
+            &mut c.order.proxy_tls
+        } else {
+            &mut c.order.tls
+        };
+        let path = || Some(PathBuf::from(v));
+        match bare {
+            "insecure" => tls.verify = !on,
+            "cacert" => tls.authorities = path(),
+            "capath" => tls.folder = path(),
+            "cert" => {
+                // A password may follow: keys here have none.
+                let file = match v.contains("\\:") {
+                    true => v.replace("\\:", ":"),
+                    false => v.split(':').next().unwrap_or(v).to_string(),
+                };
+                tls.certificate = Some(file.into());
+            }
+            "key" => tls.key = path(),
+            "ciphers" => tls.ciphers = Some(v.into()),
+            "tls13-ciphers" => tls.ciphers13 = Some(v.into()),
+            "pinnedpubkey" => tls.pinned = Some(v.into()),
+            "tlsv1" | "tlsv1.0" | "tlsv1.1" | "tlsv1.2" => tls.least = 12,
+            "tlsv1.3" => tls.least = 13,
+            "tls-max" => {
+                tls.most = match v {
+                    "default" | "1.3" => 13,
+                    "1.2" => 12,
+                    "1.0" => 10,
+                    "1.1" => 11,
+                    _ => return Err(Mistake::option(shown, "is badly used here")),
+                };
+            }
+            "alpn" => tls.alpn = on,
+            "cert-type"
+            | "key-type"
+            | "pass"
+            | "curves"
+            | "crlfile"
+            | "ssl-allow-beast"
+            | "ssl-auto-client-cert"
+            | "npn"
+            | "sessionid"
+            | "false-start"
+            | "ssl-no-revoke"
+            | "ssl-revoke-best-effort"
+            | "cert-status"
+            | "ssl"
+            | "ssl-reqd"
+            | "egd-file"
+            | "random-file" => {}
+            "sslv2" | "sslv3" => self.warn("Ignores instruction to use SSLv2 or SSLv3"),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn of_way(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
+        let prefixed = |scheme: &str| Some(format!("{scheme}://{v}"));
+        let bare = v.split_once("://").map_or(v, |p| p.1);
+        let o = &mut self.config().order;
+        match name {
+            "proxy" => o.proxy = Some(v.into()),
+            "proxy1.0" => {
+                o.proxy = Some(v.into());
+                o.proxy10 = true;
+            }
+            "preproxy" => o.preproxy = Some(v.into()),
+            "socks4" | "socks4a" | "socks5" => {
+                o.proxy = match v.contains("://") {
+                    true => Some(format!("{name}://{bare}")),
+                    false => prefixed(name),
+                }
+            }
+            "socks5-hostname" => o.proxy = Some(format!("socks5h://{bare}")),
+            "noproxy" => o.no_proxy = Some(v.into()),
+            "proxytunnel" => o.tunnel = on,
+            "proxy-user" => o.proxy_login.user = Some(login(v)),
+            "proxy-basic" => o.proxy_login.ways.basic = on,
+            "proxy-digest" => o.proxy_login.ways.digest = on,
+            "proxy-anyauth" => {
+                o.proxy_login.ways.basic = true;
+                o.proxy_login.ways.digest = true;
+            }
+            "proxy-header" => self.header(v, true),
+            "suppress-connect-headers" => o.hide_connect = on,
+            "resolve" => o.resolve.push(v.into()),
+            "connect-to" => o.connect_to.push(v.into()),
+            "interface" => o.interface = Some(v.into()),
+            "unix-socket" => o.unix = Some(v.into()),
+            "abstract-unix-socket" => o.unix = Some(format!("@{v}")),
+            "ipv4" => o.family = 4,
+            "ipv6" => o.family = 6,
+            "connect-timeout" => {
+                o.connect_patience = Some(seconds(v, shown)?).filter(|d| !d.is_zero())
+            }
+            "max-time" => o.patience = Some(seconds(v, shown)?).filter(|d| !d.is_zero()),
+            "expect100-timeout" => o.expect_patience = seconds(v, shown)?,
+            "happy-eyeballs-timeout-ms" => {
+                o.second_family = Duration::from_millis(natural(v, shown)?)
+            }
+            "limit-rate" => o.limit = Some(size(v, shown)?).filter(|n| *n > 0),
+            "speed-limit" => {
+                let time = o.slow.map_or(30, |s| s.1);
+                o.slow = Some((natural(v, shown)?, time));
+            }
+            "speed-time" => {
+                let least = o.slow.map_or(1, |s| s.0);
+                o.slow = Some((least, natural(v, shown)?));
+            }
+            "keepalive" => o.keepalive = on.then_some(60),
+            "keepalive-time" => o.keepalive = u32::try_from(natural(v, shown)?).ok(),
+            "tcp-nodelay" => o.nodelay = on,
+            "tcp-fastopen" | "dns-interface" | "dns-ipv4-addr" | "dns-ipv6-addr"
+            | "dns-servers" | "socks5-basic" => {}
+            "haproxy-protocol" => o.haproxy = on,
+            "local-port" => {
+                let (first, last) = v.split_once('-').unwrap_or((v, v));
+                let port = |t: &str| {
+                    t.trim()
+                        .parse::<u16>()
+                        .map_err(|_| Mistake::option(shown, "is badly used here"))
+                };
+                let last_port = if last.trim().is_empty() {
+                    port(first)?
+                } else {
+                    port(last)?
+                };
+                o.local_ports = Some((port(first)?, last_port));
+            }
+            "telnet-option" => o.telnet.push(v.into()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn header(&mut self, v: &str, proxy: bool) {
+        let mut lines = vec![v.to_string()];
+        if let Some(file) = v.strip_prefix('@') {
+            let text = match file {
+                "-" => std::io::read_to_string(std::io::stdin()).ok(),
+                file => std::fs::read(file)
+                    .ok()
+                    .map(|b| String::from_utf8_lossy(&b).into_owned()),
+            };
+            match text {
+                Some(text) => {
+                    lines = text
+                        .lines()
+                        .map(str::to_string)
+                        .filter(|l| !l.is_empty())
+                        .collect()
+                }
+                None => {
+                    self.warn(&format!("Failed to open {file}!"));
+                    return;
+                }
+            }
+        }
+        let order = &mut self.config().order;
+        match proxy {
+            true => order.proxy_headers.extend(lines),
+            false => order.headers.extend(lines),
+        }
+    }
+
+    fn of_request(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<(), Mistake> {
+        let c = self.config();
+        let o = &mut c.order;
+        let ways = &mut o.login.ways;
+        match name {
+            "url" => self.url(v),
+            "output" => self.output(Some(v)),
+            "remote-name" => {
+                if on {
+                    self.output(None);
+                }
+            }
+            "request" => o.method = Some(v.into()),
+            "header" => self.header(v, false),
+            "user-agent" => o.user_agent = Some(v.into()),
+            "referer" => {
+                let (own, auto) = match v.strip_suffix(";auto") {
+                    Some(own) => (own, true),
+                    None => (v, false),
+                };
+                o.auto_referer = auto;
+                o.referer = Some(own.to_string()).filter(|r| !r.is_empty());
+            }
+            "user" => o.login.user = Some(login(v)),
+            "basic" => ways.basic = on,
+            "digest" => ways.digest = on,
+            "anyauth" => {
+                (ways.basic, ways.digest, ways.bearer) = (true, true, true);
+                c.any_auth = true;
+            }
+            "oauth2-bearer" => {
+                o.login.bearer = Some(v.into());
+                o.login.ways.bearer = true;
+            }
+            "cookie" => {
+                if v.contains('=') {
+                    c.cookies.push(v.into());
+                } else {
+                    o.cookies = true;
+                    c.cookie_files.push(v.into());
+                }
+            }
+            "cookie-jar" => {
+                o.cookies = true;
+                c.cookie_jar = Some(v.into());
+            }
+            "junk-session-cookies" => c.junk_cookies = on,
+            "location" => o.follow = on,
+            "location-trusted" => (o.follow, o.trusted) = (on, on),
+            "max-redirs" => o.most_redirects = number(v, shown)?,
+            "post301" => o.keep_post[0] = on,
+            "post302" => o.keep_post[1] = on,
+            "post303" => o.keep_post[2] = on,
+            "http1.0" => o.version = Version::V10,
+            "http1.1" => o.version = Version::V11,
+            "http2" => o.version = Version::Any,
+            "http0.9" => o.http09 = on,
+            "include" => c.include = on,
+            "fail" => o.fail = on,
+            "fail-with-body" => o.fail_with_body = on,
+            "compressed" => c.compressed = on,
+            "tr-encoding" => o.transfer_encoding = on,
+            "raw" => o.raw = on,
+            "ignore-content-length" => o.ignore_length = on,
+            "max-filesize" => o.largest = Some(size(v, shown)?),
+            "path-as-is" => o.path_as_is = on,
+            "request-target" => o.target = Some(v.into()),
+            "disallow-username-in-url" => o.no_url_login = on,
+            _ => return self.of_files(name, v, on, shown),
+        }
+        Ok(())
+    }
+
+    fn of_files(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<(), Mistake> {
+        let c = self.config();
+        let text = || Some(v.to_string());
+        match name {
+            "dump-header" => c.dump_header = text(),
+            "remote-name-all" => c.remote_all = on,
+            "remote-header-name" => c.content_disposition = on,
+            "output-dir" => c.output_dir = text(),
+            "create-dirs" => c.create_dirs = on,
+            "clobber" => c.no_clobber = !on,
+            "remove-on-error" => c.remove_on_error = on,
+            "remote-time" => c.remote_time = on,
+            "write-out" => {
+                c.write_out = match v.strip_prefix('@') {
+                    Some("-") => std::io::read_to_string(std::io::stdin()).ok(),
+                    Some(file) => match std::fs::read_to_string(file) {
+                        Ok(text) => Some(text),
+                        Err(_) => {
+                            self.warn(&format!("Failed to open {file}!"));
+                            return Ok(());
+                        }
+                    },
+                    None => text(),
+                };
+            }
+            "globoff" => c.glob_off = on,
+            "retry" => c.retry = u32::try_from(natural(v, shown)?).unwrap_or(u32::MAX),
+            "retry-delay" => {
+                c.retry_delay =
+                    Some(Duration::from_secs(natural(v, shown)?)).filter(|d| !d.is_zero())
+            }
+            "retry-max-time" => {
+                c.retry_max = Some(Duration::from_secs(natural(v, shown)?)).filter(|d| !d.is_zero())
+            }
+            "retry-connrefused" => c.retry_refused = on,
+            "retry-all-errors" => c.retry_all = on,
+            "etag-save" => c.etag_save = text(),
+            "etag-compare" => c.etag_compare = text(),
+            "netrc" => c.netrc = on,
+            "netrc-optional" => c.netrc_optional = on,
+            "netrc-file" => c.netrc_file = text(),
+            "proto-default" => c.order.default_scheme = text(),
+            "proto" | "proto-redir" => {
+                let known = match name {
+                    "proto" => &mut c.order.schemes,
+                    _ => &mut c.order.redirect_schemes,
+                };
+                match schemes(v, known) {
+                    Ok(set) => *known = set,
+                    Err(word) => self.warn(&format!("unrecognized protocol '{word}'")),
+                }
+            }
+            "rate" => {
+                let (n, unit) = v.split_once('/').unwrap_or((v, "h"));
+                let per = match unit.chars().last() {
+                    Some('s') => 1,
+                    Some('m') => 60,
+                    Some('d') => 86_400,
+                    _ => 3600,
+                };
+                let n = natural(n, shown)?.max(1);
+                c.rate = Some(Duration::from_millis(per * 1000 / n));
+            }
+            "buffer" | "use-ascii" | "list-only" | "xattr" | "create-file-mode" | "hsts"
+            | "alt-svc" | "libcurl" | "login-options" | "service-name" | "proxy-service-name"
+            | "sasl-authzid" | "sasl-ir" => {}
+            _ if REFUSED.contains(&name) => {
+                return Err(Mistake::option(
+                    shown,
+                    "the installed libcurl version doesn't support this",
+                ));
+            }
+            // Of protocols that are not here.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What a build without them refuses in the same words.
+const REFUSED: [&str; 13] = [
+    "ntlm",
+    "ntlm-wb",
+    "negotiate",
+    "proxy-ntlm",
+    "proxy-negotiate",
+    "http3",
+    "http3-only",
+    "aws-sigv4",
+    "socks5-gssapi",
+    "socks5-gssapi-service",
+    "tlsuser",
+    "tlsauthtype",
+    "http2-prior-knowledge",
+];
+
+fn fresh() -> Config {
+    Config {
+        order: Order {
+            user_agent: Some("curl/7.88.1".into()),
+            ..Order::default()
+        },
+        ..Config::default()
+    }
+}
+
+impl Config {
+    /// Decides what is done from all that was asked.
+    pub fn settle(&mut self) -> Result<(), Mistake> {
+        let o = &mut self.order;
+        let upload = self.outs.iter().any(|x| x.upload.is_some());
+        let kinds = [
+            (self.head, "HEAD (-I, --head)"),
+            (upload, "PUT (-T, --upload-file)"),
+            (!self.form.is_empty(), "multipart formpost (-F, --form)"),
+            (self.data.is_some() && !self.get, "POST (-d, --data)"),
+        ];
+        let used: Vec<&str> = kinds.iter().filter(|k| k.0).map(|k| k.1).collect();
+        if let [one, other, ..] = used.as_slice() {
+            let said = format!(
+                "You can only select one HTTP request method! You asked for both {one} and {other}."
+            );
+            return Err(Mistake::Warned(said));
+        }
+        if o.fail && o.fail_with_body {
+            let said = "You must select either --fail or --fail-with-body, not both.";
+            return Err(Mistake::Option(said.into()));
+        }
+        if let Some(data) = &self.data {
+            if self.get {
+                self.url_query
+                    .insert(0, String::from_utf8_lossy(data).into_owned());
+                o.verb = if self.head { Verb::Head } else { Verb::Get };
+            } else {
+                o.verb = Verb::Post;
+                o.body = Body::Bytes(data.clone());
+                let json = self.json;
+                o.content_type =
+                    Some("application/x-www-form-urlencoded".into()).filter(|_: &String| !json);
+            }
+        } else if !self.form.is_empty() {
+            o.verb = Verb::Post;
+        } else if self.head {
+            o.verb = Verb::Head;
+        }
+        if self.json && !self.get {
+            let has = |n: &str| netshoot_host::web::request::own(&o.headers, n).is_some();
+            let (kind, accept) = (has("Content-Type"), has("Accept"));
+            if !kind {
+                o.headers.push("Content-Type: application/json".into());
+            }
+            if !accept {
+                o.headers.push("Accept: application/json".into());
+            }
+        }
+        if !self.cookies.is_empty() {
+            o.cookie = Some(self.cookies.join(";"));
+        }
+        if self.compressed {
+            o.encoding = Some("deflate, gzip, zstd".into());
+        }
+        Ok(())
+    }
+}

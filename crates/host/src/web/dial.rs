@@ -1,0 +1,941 @@
+//! A connection to whom the order means: names, both families, the own end, proxies and TLS on the way.
+
+use super::failure::{Failure, code};
+use super::order::{Order, Version};
+use super::pipe::{Pipe, Secured};
+use super::proxy::{self, Proxy};
+use super::session::{Connection, Info, Kind, Session, Watch};
+use super::{exchange, secure};
+use crate::sockets;
+use netshoot_wire::web::url::Url;
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Patience of connecting where none is given.
+const CONNECT: Duration = Duration::from_secs(300);
+
+/// How long things may take, and who is told.
+pub struct Under<'a> {
+    /// What is wanted.
+    pub order: &'a Order,
+    /// What is told in the end.
+    pub info: &'a mut Info,
+    /// Who watches.
+    pub watch: &'a mut dyn Watch,
+    /// When connecting began.
+    pub connecting: Instant,
+}
+
+impl Under<'_> {
+    /// Shows a sentence.
+    pub fn say(&mut self, text: &str) {
+        if self.order.verbose {
+            self.watch.show(Kind::Text, text.as_bytes());
+        }
+    }
+
+    /// Shows a failure and gives it.
+    pub fn fail(&mut self, code: i32, said: impl Into<String>) -> Failure {
+        let said = said.into();
+        self.say(&said);
+        Failure {
+            code,
+            said,
+            shown: true,
+        }
+    }
+
+    /// What is left of both patiences while connecting; zero when it is over.
+    pub fn left(&self) -> Duration {
+        let connect = self.order.connect_patience.unwrap_or(CONNECT);
+        let connect = connect.saturating_sub(self.connecting.elapsed());
+        self.whole_left().map_or(connect, |l| l.min(connect))
+    }
+
+    /// What is left of the whole.
+    pub fn whole_left(&self) -> Option<Duration> {
+        let whole = self.order.patience?;
+        Some(whole.saturating_sub(self.info.began.elapsed()))
+    }
+
+    /// Milliseconds since it began.
+    pub fn ms(&self) -> u128 {
+        self.info.hop.elapsed().as_millis()
+    }
+
+    /// Since the transfer began.
+    pub fn at(&self) -> Duration {
+        self.info.hop.elapsed()
+    }
+}
+
+/// What `--resolve` gives comes into the session's names.
+pub fn tell_names(session: &mut Session, under: &mut Under<'_>) -> Result<(), Failure> {
+    for entry in under.order.resolve.clone() {
+        if session.names.told.contains(&entry) {
+            continue;
+        }
+        session.names.told.push(entry.clone());
+        let bare = entry.strip_prefix('+').unwrap_or(&entry);
+        if let Some(gone) = bare.strip_prefix('-') {
+            if let Some((host, port)) = gone.rsplit_once(':')
+                && let Ok(port) = port.parse()
+            {
+                session
+                    .names
+                    .known
+                    .remove(&(host.to_ascii_lowercase(), port));
+            }
+            continue;
+        }
+        let bad = |under: &mut Under<'_>| {
+            let said = format!("Couldn't parse CURLOPT_RESOLVE entry '{entry}'");
+            under.fail(code::OPTION, said)
+        };
+        let host_port = match bare.strip_prefix('[') {
+            Some(inside) => inside.split_once("]:"),
+            None => bare.split_once(':'),
+        };
+        let Some((host, rest)) = host_port else {
+            return Err(bad(under));
+        };
+        let Some((port, list)) = rest.split_once(':') else {
+            return Err(bad(under));
+        };
+        let Ok(port) = port.parse::<u16>() else {
+            return Err(bad(under));
+        };
+        let mut found = Vec::new();
+        for one in list.split(',').filter(|o| !o.is_empty()) {
+            let one = one.trim_start_matches('[').trim_end_matches(']');
+            match one.parse::<IpAddr>() {
+                Ok(ip) => found.push(ip),
+                Err(_) => {
+                    under.say(&format!("Resolve address '{one}' found illegal"));
+                    return Err(bad(under));
+                }
+            }
+        }
+        let old = session
+            .names
+            .known
+            .insert((host.to_ascii_lowercase(), port), found);
+        if old.is_some() {
+            under.say(&format!(
+                "RESOLVE {host}:{port} is - old addresses discarded"
+            ));
+        }
+        under.say(&format!("Added {host}:{port}:{list} to DNS cache"));
+        if host == "*" {
+            under.say(&format!("RESOLVE *:{port} using wildcard"));
+        }
+    }
+    Ok(())
+}
+
+fn of_family(ips: Vec<IpAddr>, family: u8) -> Vec<IpAddr> {
+    ips.into_iter()
+        .filter(|ip| match family {
+            4 => ip.is_ipv4(),
+            6 => ip.is_ipv6(),
+            _ => true,
+        })
+        .collect()
+}
+
+/// The addresses of a host.
+pub fn resolve(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    host: &str,
+    port: u16,
+    what: i32,
+) -> Result<Vec<IpAddr>, Failure> {
+    let family = under.order.family;
+    let key = (host.to_ascii_lowercase(), port);
+    let known = session
+        .names
+        .known
+        .get(&key)
+        .or_else(|| session.names.known.get(&("*".into(), port)));
+    if let Some(known) = known.cloned() {
+        under.say(&format!("Hostname {host} was found in DNS cache"));
+        return Ok(of_family(known, family));
+    }
+    let none = |under: &mut Under<'_>| {
+        let kind = if what == code::PROXY_NAME {
+            "proxy"
+        } else {
+            "host"
+        };
+        under.fail(what, format!("Could not resolve {kind}: {host}"))
+    };
+    let bare = host.split('%').next().unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        let fits = of_family(vec![ip], family);
+        return match fits.is_empty() {
+            true => Err(Failure::new(
+                what,
+                format!("Could not resolve host: {host}"),
+            )),
+            false => Ok(fits),
+        };
+    }
+    let lower = host.to_ascii_lowercase();
+    if lower == "localhost" || lower == "localhost." || lower.ends_with(".localhost") {
+        return Ok(of_family(
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            family,
+        ));
+    }
+    let hints = crate::names::Hints {
+        family: match family {
+            4 => libc::AF_INET,
+            6 => libc::AF_INET6,
+            _ => 0,
+        },
+        kind: libc::SOCK_STREAM,
+        flags: 0,
+    };
+    // The C library knows no deadline: another thread asks.
+    let (sender, answer) = mpsc::channel();
+    let name = host.to_string();
+    std::thread::spawn(move || {
+        let _ = sender.send(crate::names::resolve(Some(&name), None, hints));
+    });
+    match answer.recv_timeout(under.left()) {
+        Ok(Ok(found)) if !found.addresses.is_empty() => {
+            let mut ips: Vec<IpAddr> = Vec::new();
+            for ip in found.addresses.iter().map(SocketAddr::ip) {
+                if !ips.contains(&ip) {
+                    ips.push(ip);
+                }
+            }
+            session.names.known.insert(key, ips.clone());
+            Ok(ips)
+        }
+        Ok(_) => Err(none(under)),
+        Err(_) => {
+            let said = format!("Resolving timed out after {} milliseconds", under.ms());
+            Err(under.fail(code::TIMEOUT, said))
+        }
+    }
+}
+
+/// A socket on its way to an address.
+struct Attempt {
+    fd: OwnedFd,
+    to: SocketAddr,
+}
+
+fn begin(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    to: SocketAddr,
+) -> Result<Option<Attempt>, Failure> {
+    let shown = match to {
+        SocketAddr::V6(a) => format!("[{}]", a.ip()),
+        SocketAddr::V4(a) => a.ip().to_string(),
+    };
+    under.say(&format!("  Trying {shown}:{}...", to.port()));
+    let fd = sockets::open(
+        sockets::family(to.ip()),
+        libc::SOCK_STREAM,
+        libc::IPPROTO_TCP,
+        "TCP",
+    );
+    let Ok(fd) = fd else { return Ok(None) };
+    if under.order.nodelay {
+        let _ = sockets::set(&fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    }
+    if let Some(idle) = under.order.keepalive {
+        let seconds = i32::try_from(idle).unwrap_or(60);
+        let _ = sockets::set(&fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
+        let _ = sockets::set(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, seconds);
+        let _ = sockets::set(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, seconds);
+    }
+    own_end(session, under, &fd, to)?;
+    match sockets::connect(&fd, to) {
+        Ok(()) => Ok(Some(Attempt { fd, to })),
+        Err(e) => {
+            under.info.errno = e.raw_os_error().unwrap_or(0);
+            under.say(&format!(
+                "Immediate connect fail for {}: {}",
+                to.ip(),
+                sockets::strerror(&e)
+            ));
+            Ok(None)
+        }
+    }
+}
+
+/// Binds to the interface, address and ports that were asked for.
+fn own_end(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    fd: &OwnedFd,
+    to: SocketAddr,
+) -> Result<(), Failure> {
+    let mut ip: Option<IpAddr> = None;
+    if let Some(own) = under.order.interface.clone() {
+        let (only_if, only_host) = (own.strip_prefix("if!"), own.strip_prefix("host!"));
+        let name = only_if.or(only_host).unwrap_or(&own).to_string();
+        let is_link =
+            std::path::Path::new("/sys/class/net").join(&name).exists() && !name.contains('/');
+        if let Ok(address) = name.parse::<IpAddr>() {
+            ip = Some(address);
+            if address.is_ipv4() == to.is_ipv4() {
+                let family = if address.is_ipv4() { 2 } else { 10 };
+                under.say(&format!(
+                    "Name '{name}' family {family} resolved to '{address}' family {family}"
+                ));
+            }
+        } else if is_link && only_host.is_none() {
+            // Without the right for it, the address of the interface does.
+            let _ = sockets::bind_to_device(fd, &name);
+        } else {
+            let found = match only_if {
+                Some(_) => None,
+                None => resolve(session, under, &name, 0, code::HOST_NAME).ok(),
+            };
+            let fits = found.and_then(|f| f.into_iter().find(|i| i.is_ipv4() == to.is_ipv4()));
+            match fits {
+                Some(address) => ip = Some(address),
+                None => {
+                    let what = if only_if.is_some() { "interface" } else { "" };
+                    let said = match what {
+                        "" => format!("Couldn't bind to '{name}'"),
+                        _ => format!("Couldn't bind to interface '{name}'"),
+                    };
+                    return Err(under.fail(code::BIND, said));
+                }
+            }
+        }
+    }
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let (first, last) = under.order.local_ports.unwrap_or((0, 0));
+    if ip.is_none() && first == 0 {
+        return Ok(());
+    }
+    let ip = ip.unwrap_or(any);
+    let mut error = io::Error::from_raw_os_error(libc::EADDRINUSE);
+    for port in first..=last {
+        match sockets::bind(fd, SocketAddr::new(ip, port)) {
+            Ok(()) => {
+                let port = sockets::local(fd).map_or(port, |a| a.port());
+                under.say(&format!("Local port: {port}"));
+                return Ok(());
+            }
+            Err(e) => {
+                if port < last {
+                    under.say(&format!("Bind to local port {port} failed, trying next"));
+                }
+                error = e;
+            }
+        }
+    }
+    let number = error.raw_os_error().unwrap_or(0);
+    let said = format!(
+        "bind failed with errno {number}: {}",
+        sockets::strerror(&error)
+    );
+    Err(under.fail(code::BIND, said))
+}
+
+/// Connects to one of the addresses: the first family at once, the other some time later or when the first is through.
+fn race(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    ips: &[IpAddr],
+    port: u16,
+    host: &str,
+) -> Result<Attempt, Failure> {
+    let first_v4 = ips.first().is_some_and(IpAddr::is_ipv4);
+    let mut queues: [Vec<IpAddr>; 2] = [Vec::new(), Vec::new()];
+    for ip in ips.iter().rev() {
+        queues[usize::from(ip.is_ipv4() != first_v4)].push(*ip);
+    }
+    let mut open: [Option<Attempt>; 2] = [None, None];
+    let began = Instant::now();
+    let mut bound: Option<Failure> = None;
+    let mut second = false;
+    loop {
+        second |= began.elapsed() >= under.order.second_family
+            || (open[0].is_none() && queues[0].is_empty());
+        for lane in 0..2 {
+            while open[lane].is_none() && (lane == 0 || second) {
+                let Some(ip) = queues[lane].pop() else { break };
+                match begin(session, under, SocketAddr::new(ip, port)) {
+                    Ok(attempt) => open[lane] = attempt,
+                    Err(e) => bound = Some(e),
+                }
+            }
+        }
+        if open.iter().all(Option::is_none) {
+            if second || queues[1].is_empty() {
+                break;
+            }
+            continue;
+        }
+        let left = under.left();
+        if left.is_zero() {
+            let said = match under.whole_left() {
+                Some(whole) if whole.is_zero() => {
+                    format!("Connection timed out after {} milliseconds", under.ms())
+                }
+                _ => format!(
+                    "Failed to connect to {host} port {port} after {} ms: Timeout was reached",
+                    under.ms()
+                ),
+            };
+            return Err(under.fail(code::TIMEOUT, said));
+        }
+        let mut wait = left.min(Duration::from_millis(500));
+        if !second && !queues[1].is_empty() {
+            wait = wait.min(under.order.second_family.saturating_sub(began.elapsed()));
+        }
+        if let Some(winner) = ready(under, &mut open, wait)? {
+            return Ok(winner);
+        }
+    }
+    let why = match &bound {
+        Some(_) => "Failed binding local connection end",
+        None => "Couldn't connect to server",
+    };
+    let said = format!(
+        "Failed to connect to {host} port {port} after {} ms: {why}",
+        under.ms()
+    );
+    let failure = under.fail(code::CONNECT, said);
+    Err(bound.unwrap_or(failure))
+}
+
+fn ready(
+    under: &mut Under<'_>,
+    open: &mut [Option<Attempt>; 2],
+    wait: Duration,
+) -> Result<Option<Attempt>, Failure> {
+    use std::os::fd::AsRawFd;
+    let mut fds: Vec<libc::pollfd> = open
+        .iter()
+        .map(|a| libc::pollfd {
+            fd: a.as_ref().map_or(-1, |a| a.fd.as_raw_fd()),
+            events: libc::POLLOUT,
+            revents: 0,
+        })
+        .collect();
+    let polled = sockets::poll(&mut fds, wait);
+    polled.map_err(|e| Failure::new(code::CONNECT, e.to_string()))?;
+    if !under.watch.progress(under.info) {
+        return Err(Failure::new(code::ABORTED, "Callback aborted"));
+    }
+    for (lane, fd) in fds.iter().enumerate() {
+        if fd.revents == 0 {
+            continue;
+        }
+        let Some(attempt) = open.get_mut(lane).and_then(Option::take) else {
+            continue;
+        };
+        match sockets::pending(&attempt.fd) {
+            None => return Ok(Some(attempt)),
+            Some(e) => {
+                under.info.errno = e.raw_os_error().unwrap_or(0);
+                let (ip, port) = (attempt.to.ip(), attempt.to.port());
+                under.say(&format!(
+                    "connect to {ip} port {port} failed: {}",
+                    sockets::strerror(&e)
+                ));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A pipe to a host by TCP.
+pub fn tcp(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    host: &str,
+    port: u16,
+    what: i32,
+    zone: Option<&str>,
+) -> Result<(Pipe, SocketAddr, SocketAddr), Failure> {
+    under.connecting = Instant::now();
+    let ips = resolve(session, under, host, port, what)?;
+    under.info.times.name = under.at();
+    if ips.is_empty() {
+        return Err(under.fail(what, format!("Could not resolve host: {host}")));
+    }
+    let _ = zone;
+    let attempt = race(session, under, &ips, port, host)?;
+    let own = sockets::local(&attempt.fd).unwrap_or(attempt.to);
+    let stream = std::net::TcpStream::from(attempt.fd);
+    Ok((Pipe::Tcp(stream), own, attempt.to))
+}
+
+fn unix(under: &mut Under<'_>, path: &str, host: &str, port: u16) -> Result<Pipe, Failure> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr as Name;
+    let shown = if path.starts_with('@') { "" } else { path };
+    under.say(&format!("  Trying {shown}:0..."));
+    let stream = match path.strip_prefix('@') {
+        Some(name) => Name::from_abstract_name(name).and_then(|n| UnixStream::connect_addr(&n)),
+        None => UnixStream::connect(path),
+    };
+    match stream.and_then(|s| s.set_nonblocking(true).map(|()| s)) {
+        Ok(stream) => Ok(Pipe::Unix(stream)),
+        Err(e) => {
+            under.info.errno = e.raw_os_error().unwrap_or(0);
+            under.say(&format!(
+                "Immediate connect fail for {shown}: {}",
+                sockets::strerror(&e)
+            ));
+            let ms = under.ms();
+            let said = format!(
+                "Failed to connect to {host} port {port} after {ms} ms: Couldn't connect to server"
+            );
+            Err(under.fail(code::CONNECT, said))
+        }
+    }
+}
+
+/// Where a URL leads after `--connect-to`.
+pub fn elsewhere(order: &Order, url: &Url) -> Option<(Option<String>, Option<u16>)> {
+    for entry in &order.connect_to {
+        let parts = split_ends(entry);
+        let [host, port, to_host, to_port] = parts.as_slice() else {
+            continue;
+        };
+        let bare = |h: &str| h.trim_start_matches('[').trim_end_matches(']').to_string();
+        let host_fits = host.is_empty() || bare(host).eq_ignore_ascii_case(&url.host);
+        let port_fits = port.is_empty() || port.parse() == Ok(url.port());
+        if host_fits && port_fits {
+            let to_host = Some(bare(to_host)).filter(|h| !h.is_empty());
+            return Some((to_host, to_port.parse().ok()));
+        }
+    }
+    None
+}
+
+/// The four parts of `HOST1:PORT1:HOST2:PORT2`; colons in brackets are none.
+fn split_ends(entry: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut inside = false;
+    for c in entry.chars() {
+        inside = (inside || c == '[') && c != ']';
+        match c {
+            ':' if !inside && parts.len() < 4 => parts.push(String::new()),
+            c => {
+                if let Some(last) = parts.last_mut() {
+                    last.push(c);
+                }
+            }
+        }
+    }
+    while parts.len() < 4 {
+        parts.push(String::new());
+    }
+    parts
+}
+
+/// TLS over a pipe.
+pub fn secured(
+    under: &mut Under<'_>,
+    pipe: Pipe,
+    host: &str,
+    port: u16,
+    proxy: bool,
+) -> Result<(Pipe, secure::Seen, bool), Failure> {
+    let order = under.order;
+    let tls = if proxy { &order.proxy_tls } else { &order.tls };
+    let protocols: &[&str] = match (order.version, tls.alpn, proxy) {
+        (_, false, _) => &[],
+        (Version::V10, _, false) => &["http/1.0"],
+        _ => &["http/1.1"],
+    };
+    let prepared = match secure::prepare(tls, protocols) {
+        Ok(prepared) => prepared,
+        Err(e) => {
+            under.say(&e.said);
+            return Err(e);
+        }
+    };
+    if !protocols.is_empty() {
+        under.say(&format!("ALPN: offers {}", protocols.join(",")));
+    }
+    let name = match host.parse::<IpAddr>() {
+        Ok(ip) => ServerName::IpAddress(ip.into()),
+        Err(_) => match ServerName::try_from(host.trim_end_matches('.').to_string()) {
+            Ok(name) => name,
+            // What is no name cannot be in a certificate either.
+            Err(_) => ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into()),
+        },
+    };
+    let tls_connection = ClientConnection::new(prepared.config.clone(), name)
+        .map_err(|e| under.fail(code::TLS, format!("TLS: {e}")))?;
+    let newest = if tls.most >= 13 { "TLSv1.3" } else { "TLSv1.2" };
+    under.say(&format!("{newest} (OUT), TLS handshake, Client hello (1):"));
+    for line in &prepared.shown {
+        under.say(line);
+    }
+    let mut secured = Secured {
+        tls: tls_connection,
+        under: pipe,
+    };
+    shake(under, &mut secured, &prepared.verifier, host, port)?;
+    let seen = prepared.verifier.seen();
+    let h2 = show_session(under, &secured, &seen, tls.verify, host, proxy)?;
+    if let Some(pinned) = &tls.pinned {
+        super::local::pinned(pinned, seen.chain.first().map_or(&[], Vec::as_slice))
+            .map_err(|said| under.fail(code::PINNED, said))?;
+    }
+    Ok((Pipe::Tls(Box::new(secured)), seen, h2))
+}
+
+fn shake(
+    under: &mut Under<'_>,
+    secured: &mut Secured,
+    verifier: &secure::Verifier,
+    host: &str,
+    port: u16,
+) -> Result<(), Failure> {
+    while secured.tls.is_handshaking() {
+        let done = match secured.tls.complete_io(&mut secured.under) {
+            Ok((0, 0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                let left = under.left();
+                if left.is_zero() {
+                    return Err(under.fail(code::TIMEOUT, "SSL connection timeout"));
+                }
+                let write = secured.tls.wants_write();
+                let wait = left.min(Duration::from_millis(500));
+                let waited = secured.under.wait(secured.tls.wants_read(), write, wait);
+                under.watch.progress(under.info);
+                waited.map(drop)
+            }
+            Err(e) => Err(e),
+        };
+        let Err(e) = done else { continue };
+        return Err(handshake_failed(under, &e, verifier, host, port));
+    }
+    Ok(())
+}
+
+fn handshake_failed(
+    under: &mut Under<'_>,
+    e: &io::Error,
+    verifier: &secure::Verifier,
+    host: &str,
+    port: u16,
+) -> Failure {
+    let seen = verifier.seen();
+    let at = format!("{host}:{port}");
+    if let (Some((number, words)), Some(_)) = (seen.chain_fault, seen.chain.first()) {
+        under.info.verify = number;
+        for step in [
+            "Server hello (2)",
+            "Encrypted Extensions (8)",
+            "Certificate (11)",
+        ] {
+            under.say(&format!("TLSv1.3 (IN), TLS handshake, {step}:"));
+        }
+        let alert = if number == 10 {
+            "certificate expired (557)"
+        } else {
+            "unknown CA (560)"
+        };
+        under.say(&format!("TLSv1.3 (OUT), TLS alert, {alert}:"));
+        return under.fail(code::UNTRUSTED, format!("SSL certificate problem: {words}"));
+    }
+    let said = match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(tls) => secure::said(tls),
+        None => match e.raw_os_error() {
+            Some(_) => format!(
+                "OpenSSL SSL_connect: {} in connection to {at} ",
+                sockets::strerror(e)
+            ),
+            None => format!("OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to {at} "),
+        },
+    };
+    under.fail(code::TLS, said)
+}
+
+/// Tells what was agreed and presented; true for HTTP/2.
+fn show_session(
+    under: &mut Under<'_>,
+    secured: &Secured,
+    seen: &secure::Seen,
+    verify: bool,
+    host: &str,
+    proxy: bool,
+) -> Result<bool, Failure> {
+    let new = secured.tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+    let (version, steps): (_, &[&str]) = match new {
+        true => (
+            "TLSv1.3",
+            &[
+                "(IN), TLS handshake, Server hello (2)",
+                "(IN), TLS handshake, Encrypted Extensions (8)",
+                "(IN), TLS handshake, Certificate (11)",
+                "(IN), TLS handshake, CERT verify (15)",
+                "(IN), TLS handshake, Finished (20)",
+                "(OUT), TLS change cipher, Change cipher spec (1)",
+                "(OUT), TLS handshake, Finished (20)",
+            ],
+        ),
+        false => (
+            "TLSv1.2",
+            &[
+                "(IN), TLS handshake, Server hello (2)",
+                "(IN), TLS handshake, Certificate (11)",
+                "(IN), TLS handshake, Server key exchange (12)",
+                "(IN), TLS handshake, Server finished (14)",
+                "(OUT), TLS handshake, Client key exchange (16)",
+                "(OUT), TLS change cipher, Change cipher spec (1)",
+                "(OUT), TLS handshake, Finished (20)",
+                "(IN), TLS handshake, Finished (20)",
+            ],
+        ),
+    };
+    for step in steps {
+        under.say(&format!("{version} {step}:"));
+    }
+    let suite = secured
+        .tls
+        .negotiated_cipher_suite()
+        .map_or(String::new(), secure::suite_name);
+    under.say(&format!("SSL connection using {version} / {suite}"));
+    let alpn = secured
+        .tls
+        .alpn_protocol()
+        .map(|p| String::from_utf8_lossy(p).into_owned());
+    let offered = if proxy {
+        under.order.proxy_tls.alpn
+    } else {
+        under.order.tls.alpn
+    };
+    match &alpn {
+        Some(p) => under.say(&format!("ALPN: server accepted {p}")),
+        None if offered => under.say("ALPN: server did not agree on a protocol. Uses default."),
+        None => {}
+    }
+    if let Some(leaf) = seen.chain.first() {
+        super::local::show_certificate(
+            under,
+            leaf,
+            if proxy {
+                "Proxy certificate:"
+            } else {
+                "Server certificate:"
+            },
+        );
+        let names = crate::tls::certificate(leaf).names;
+        if verify {
+            if seen.name_fault {
+                if !names.is_empty() {
+                    under.say(&format!(" subjectAltName does not match {host}"));
+                }
+                let said = format!(
+                    "SSL: no alternative certificate subject name matches target host name '{host}'"
+                );
+                return Err(under.fail(code::UNTRUSTED, said));
+            }
+            match host.parse::<IpAddr>() {
+                Ok(_) => under.say(&format!(
+                    " subjectAltName: host \"{host}\" matched cert's IP address!"
+                )),
+                Err(_) => {
+                    let name = super::local::matching(&names, host);
+                    under.say(&format!(
+                        " subjectAltName: host \"{host}\" matched cert's \"{name}\""
+                    ));
+                }
+            }
+        }
+        under.say(&format!(" issuer: {}", super::local::issuer(leaf)));
+        match seen.chain_fault {
+            Some((number, words)) => under.say(&format!(
+                " SSL certificate verify result: {words} ({number}), continuing anyway."
+            )),
+            None => under.say(" SSL certificate verify ok."),
+        }
+    }
+    Ok(alpn.as_deref() == Some("h2"))
+}
+
+/// Opens a connection for a URL.
+pub fn open(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    url: &Url,
+    key: String,
+    via: &proxy::Way,
+) -> Result<Connection, Failure> {
+    let number = session.next;
+    session.next += 1;
+    let closing = |under: &mut Under<'_>, e: Failure| {
+        if e.code >= 0 {
+            under.watch.ended(under.info);
+        }
+        under.say(&format!("Closing connection {number}"));
+        e
+    };
+    let result = open_numbered(session, under, url, key, via, number);
+    result.map_err(|e| closing(under, e))
+}
+
+fn open_numbered(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    url: &Url,
+    key: String,
+    via: &proxy::Way,
+    number: i64,
+) -> Result<Connection, Failure> {
+    let order = under.order;
+    let other = elsewhere(order, url);
+    let (mut host, mut port) = (url.host.clone(), url.port());
+    if let Some((to_host, to_port)) = &other {
+        if let Some(to) = to_host {
+            under.say(&format!("Connecting to hostname: {to}"));
+            host.clone_from(to);
+        }
+        if let Some(to) = to_port {
+            under.say(&format!("Connecting to port: {to}"));
+            port = *to;
+        }
+    }
+    let redirected = other.as_ref().is_some_and(|o| o.0.is_some());
+    let mut made = match &order.unix {
+        Some(path) => {
+            let pipe = unix(under, path, &url.host, port)?;
+            under.say(&format!(
+                "Connected to {} ({path}) port {port} (#{number})",
+                url.host
+            ));
+            (pipe, None)
+        }
+        None => {
+            let first = via.first();
+            let (to, to_port, what) = match first {
+                Some(p) => (p.host.as_str(), p.port, code::PROXY_NAME),
+                None => (host.as_str(), port, code::HOST_NAME),
+            };
+            let (pipe, own, peer) = tcp(session, under, to, to_port, what, url.zone.as_deref())?;
+            under.info.local = Some(own);
+            under.info.remote = Some(peer);
+            let named = if redirected && first.is_none() {
+                "(nil)"
+            } else {
+                to
+            };
+            let connected = format!(
+                "Connected to {named} ({}) port {} (#{number})",
+                peer.ip(),
+                peer.port()
+            );
+            (pipe, Some((own, peer, connected)))
+        }
+    };
+    let mut pipe = std::mem::replace(&mut made.0, Pipe::Gone);
+    // SOCKS speaks before the connection counts as made.
+    if let Some(socks) = &via.socks {
+        let target = match &via.http {
+            Some(p) => (p.host.clone(), p.port),
+            None => (host.clone(), port),
+        };
+        proxy::socks(session, under, &mut pipe, socks, &target.0, target.1)?;
+    }
+    under.info.times.connect = under.at();
+    under.info.connects += 1;
+    if let Some((_, _, connected)) = &made.1 {
+        under.say(connected);
+    }
+    let mut connection = Connection {
+        number,
+        key,
+        host: if redirected && via.first().is_none() {
+            "(nil)".into()
+        } else {
+            url.host.clone()
+        },
+        pipe,
+        local: made.1.as_ref().map(|m| m.0),
+        remote: made.1.as_ref().map(|m| m.1),
+        certificates: Vec::new(),
+        verify: 0,
+        h2: false,
+        minor0: false,
+    };
+    through(under, &mut connection, url, via, (&host, port))?;
+    Ok(connection)
+}
+
+/// The HTTP proxy and TLS, as far as they are wanted.
+fn through(
+    under: &mut Under<'_>,
+    connection: &mut Connection,
+    url: &Url,
+    via: &proxy::Way,
+    to: (&str, u16),
+) -> Result<(), Failure> {
+    let secure = matches!(url.scheme.as_str(), "https" | "wss");
+    if let Some(Proxy {
+        scheme, host, port, ..
+    }) = &via.http
+    {
+        if scheme == "https" {
+            let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
+            let (pipe, seen, _) = secured(under, pipe, host, *port, true)?;
+            under.info.proxy_verify = seen.chain_fault.map_or(0, |f| f.0);
+            connection.pipe = pipe;
+            under.info.times.secure = under.at();
+        }
+        if via.tunnel {
+            exchange::tunnel(under, connection, to.0, to.1, url, via)?;
+        }
+    }
+    if under.order.haproxy
+        && let (Some(own), Some(peer)) = (connection.local, connection.remote)
+    {
+        let family = if own.is_ipv4() { "TCP4" } else { "TCP6" };
+        let line = format!(
+            "PROXY {family} {} {} {} {}\r\n",
+            own.ip(),
+            peer.ip(),
+            own.port(),
+            peer.port()
+        );
+        exchange::send_all(under, &mut connection.pipe, line.as_bytes())?;
+    }
+    if secure {
+        let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
+        let (pipe, seen, h2) = secured(under, pipe, &url.host, url.port(), false)?;
+        connection.pipe = pipe;
+        connection.h2 = h2;
+        connection.verify = seen.chain_fault.map_or(0, |f| f.0);
+        connection.certificates = seen.chain;
+        under.info.times.secure = under.at();
+        let version = if h2 { "2" } else { "1.x" };
+        let version = if under.order.version == Version::V10 {
+            "1.0"
+        } else {
+            version
+        };
+        under.say(&format!(
+            "using HTTP/{}",
+            if version == "1.x" { "1.1" } else { version }
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,683 @@
+//! One transfer from its URL to its last byte, through redirects and logins.
+
+use super::auth::State;
+use super::dial::{self, Under};
+use super::exchange::{Answer, Exchange, Fate};
+use super::failure::{Failure, code};
+use super::local;
+use super::order::{Login, Order, Since, Verb, Ways};
+use super::proxy::{self, Way};
+use super::request::Hop;
+use super::response::{Head, now};
+use super::session::{Connection, IDLE, Info, Session, Watch};
+use netshoot_wire::web::cookie::{Done, Jar, Origin};
+use netshoot_wire::web::url::{self, Bad, Manner, Url};
+use netshoot_wire::web::{date, unpercent};
+use std::time::Instant;
+
+/// What changes from request to request.
+struct Run {
+    url: Url,
+    verb: Verb,
+    referer: Option<String>,
+    login: Login,
+    auth: State,
+    proxy_login: Login,
+    proxy_auth: State,
+    first: (String, u16, String),
+    no_expect: bool,
+    rewind: bool,
+}
+
+/// What comes next.
+enum Next {
+    Done,
+    Again,
+    To(Url),
+}
+
+impl Session {
+    /// Does it; what it told is in `info` whatever came of it.
+    pub fn perform(
+        &mut self,
+        order: &Order,
+        watch: &mut dyn Watch,
+        info: &mut Info,
+    ) -> Result<(), Failure> {
+        let mut under = Under {
+            order,
+            info,
+            watch,
+            connecting: Instant::now(),
+        };
+        let result = self.transfer(&mut under);
+        under.info.times.total = under.info.began.elapsed();
+        result
+    }
+
+    fn transfer(&mut self, under: &mut Under<'_>) -> Result<(), Failure> {
+        let order = under.order;
+        under.info.url.clone_from(&order.url);
+        let url = read_url(under)?;
+        under.info.url = shown(order, &url);
+        under.watch.progress(under.info);
+        dial::tell_names(self, under)?;
+        let login = login_for(order, &url);
+        let mut run = Run {
+            verb: order.verb,
+            referer: order.referer.clone(),
+            auth: State::begin(&login),
+            login,
+            proxy_auth: State::default(),
+            proxy_login: Login::default(),
+            first: (url.host.clone(), url.port(), url.scheme.clone()),
+            no_expect: false,
+            rewind: false,
+            url,
+        };
+        loop {
+            let next = self.hop(under, &mut run)?;
+            match next {
+                Next::Done => return Ok(()),
+                Next::Again => under.info.hop = Instant::now(),
+                Next::To(url) => redirect(under, &mut run, url)?,
+            }
+        }
+    }
+
+    /// One request.
+    fn hop(&mut self, under: &mut Under<'_>, run: &mut Run) -> Result<Next, Failure> {
+        let order = under.order;
+        under.info.scheme = run.url.scheme.to_ascii_uppercase();
+        under.info.referer.clone_from(&run.referer);
+        match run.url.scheme.as_str() {
+            "file" => {
+                let result = local::file(under, &run.url);
+                under.say(if result.as_ref().is_err_and(|e| e.code == code::FILE) {
+                    "Closing connection -1"
+                } else {
+                    "Closing connection 0"
+                });
+                return result.map(|()| Next::Done);
+            }
+            "http" | "https" | "ws" | "wss" | "telnet" => {}
+            other => {
+                let said = format!("Protocol \"{other}\" not supported or disabled in libcurl");
+                return Err(under.fail(code::UNSUPPORTED, said));
+            }
+        }
+        let way = proxy::way(order, &run.url, under)?;
+        self.proxy_login(order, run, &way);
+        let (mut connection, old) = self.connection(under, run, &way)?;
+        under.info.times.ready = under.at();
+        under.info.local = connection.local;
+        under.info.remote = connection.remote;
+        under.info.verify = connection.verify;
+        under.info.certificates.clone_from(&connection.certificates);
+        if run.url.scheme == "telnet" {
+            let result = super::telnet::talk(under, &mut connection);
+            under.say(&format!("Closing connection {}", connection.number));
+            return result.map(|()| Next::Done);
+        }
+        let result = self.ask(under, run, &way, &mut connection, old);
+        self.finish(under, run, &way, connection, result, old)
+    }
+
+    fn proxy_login(&self, order: &Order, run: &mut Run, way: &Way) {
+        let mut login = order.proxy_login.clone();
+        if let Some(user) = way.http.as_ref().and_then(|p| p.user.clone()) {
+            login.user = Some(user);
+            if login.ways == Ways::default() {
+                login.ways.basic = true;
+            }
+        }
+        if run.proxy_auth.picked.is_none() && !run.proxy_auth.done {
+            run.proxy_auth = State::begin(&login);
+        }
+        run.proxy_login = login;
+    }
+
+    /// One that waits, or a new one; true for one that was used.
+    fn connection(
+        &mut self,
+        under: &mut Under<'_>,
+        run: &Run,
+        way: &Way,
+    ) -> Result<(Connection, bool), Failure> {
+        let key = key_of(under.order, &run.url, way);
+        while let Some(at) = self.idle.iter().position(|c| c.key == key) {
+            let mut found = self.idle.remove(at);
+            under.say(&format!(
+                "Found bundle for host: {:#x} [serially]",
+                std::ptr::from_ref(&found.key) as usize
+            ));
+            under.say("Can not multiplex, even if we wanted to");
+            if found.pipe.alive() {
+                let what = if way.first().is_some() {
+                    "proxy"
+                } else {
+                    "host"
+                };
+                let host = way
+                    .first()
+                    .map_or(found.host.as_str(), |p| p.host.as_str())
+                    .to_string();
+                under.say(&format!(
+                    "Re-using existing connection #{} with {what} {host}",
+                    found.number
+                ));
+                return Ok((found, true));
+            }
+            under.say(&format!("Connection {} seems to be dead", found.number));
+            under.say(&format!("Closing connection {}", found.number));
+            found.pipe.close();
+        }
+        loop {
+            match dial::open(self, under, &run.url, key.clone(), way) {
+                Err(e) if e.code == -1 => {}
+                Err(e) => return Err(e),
+                Ok(connection) => return Ok((connection, false)),
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        under: &mut Under<'_>,
+        run: &mut Run,
+        way: &Way,
+        connection: &mut Connection,
+        old: bool,
+    ) -> Result<(Answer, Option<Plan>), Failure> {
+        let order = under.order;
+        if std::mem::take(&mut run.rewind)
+            && matches!(run.verb, Verb::Post | Verb::Put)
+            && !under.watch.rewind()
+        {
+            let said = "necessary data rewind wasn't possible";
+            return Err(under.fail(code::REWIND, said));
+        }
+        let foreign = !order.trusted && {
+            let here = (run.url.host.clone(), run.url.port(), run.url.scheme.clone());
+            here != run.first
+        };
+        let named =
+            super::request::own(&order.headers, "Host").filter(|h| !h.is_empty() && !foreign);
+        let cookie_host = named.map_or(run.url.host.clone(), |h| {
+            h.rsplit_once(':').map_or(h, |p| p.0).to_string()
+        });
+        let path = run.url.path.clone();
+        let here = ["localhost", "127.0.0.1", "::1"].contains(&cookie_host.as_str());
+        let secure = matches!(run.url.scheme.as_str(), "https" | "wss") || here;
+        let origin = Origin {
+            host: &cookie_host,
+            path: &path,
+            secure,
+        };
+        let cookies = match order.cookies {
+            true => self
+                .jar
+                .lock()
+                .ok()
+                .and_then(|mut jar| jar.header(origin, now())),
+            false => None,
+        };
+        let hop = Hop {
+            order,
+            url: &run.url,
+            verb: run.verb,
+            referer: run.referer.as_deref(),
+            login: &run.login,
+            auth: &mut run.auth,
+            proxy_auth: &mut run.proxy_auth,
+            proxy_login: &run.proxy_login,
+            way,
+            foreign,
+            cookies,
+            no_expect: run.no_expect,
+            old: connection.minor0,
+        };
+        let unknown = matches!(order.body, super::order::Body::Given(None));
+        if order.version == super::order::Version::V10 && unknown && run.verb == Verb::Put {
+            return Err(under.fail(25, "Chunky upload is not supported by HTTP 1.0"));
+        }
+        let waited = hop.auth.waits() && !foreign;
+        let built = hop.build();
+        for said in &built.said {
+            under.say(said);
+        }
+        under.info.method.clone_from(&built.method);
+        under.info.redirect_url = None;
+        (under.info.wanted, under.info.to_send) = (None, None);
+        (under.info.received, under.info.sent) = (0, 0);
+        let no_body = run.verb == Verb::Head;
+        let mut plan = None;
+        let jar = self.jar.clone();
+        let mut decide = |head: &Head, under: &mut Under<'_>| {
+            let (fate, next) = decide(under, run, way, head, foreign, waited);
+            plan = Some(next);
+            fate
+        };
+        let mut field = |name: &str, value: &str, under: &mut Under<'_>| {
+            if order.cookies && name.eq_ignore_ascii_case("set-cookie") {
+                set_cookie(under, value, &jar, origin);
+            }
+        };
+        let exchange = Exchange::new(
+            under,
+            connection,
+            built,
+            no_body,
+            old,
+            &mut decide,
+            &mut field,
+        );
+        let answer = exchange.run()?;
+        connection.minor0 = answer.head.major == 1 && answer.head.minor == 0;
+        Ok((answer, plan))
+    }
+
+    fn finish(
+        &mut self,
+        under: &mut Under<'_>,
+        run: &mut Run,
+        way: &Way,
+        mut connection: Connection,
+        result: Result<(Answer, Option<Plan>), Failure>,
+        old: bool,
+    ) -> Result<Next, Failure> {
+        let number = connection.number;
+        if result.as_ref().err().is_none_or(|e| e.code >= 0) {
+            under.watch.ended(under.info);
+        }
+        let (answer, plan) = match result {
+            Ok(done) => done,
+            Err(e) if e.code == -2 && old => {
+                under.say("Connection died, retrying a fresh connect (retry count: 1)");
+                under.say(&format!("Closing connection {number}"));
+                connection.pipe.close();
+                run.rewind = true;
+                return Ok(Next::Again);
+            }
+            Err(e) => {
+                under.say(&format!("Closing connection {number}"));
+                connection.pipe.close();
+                return Err(e);
+            }
+        };
+        let again = answer.refused_expect || matches!(plan, Some(Plan::Again));
+        if answer.close {
+            under.say(&format!("Closing connection {number}"));
+            connection.pipe.close();
+        } else {
+            let host = way
+                .first()
+                .map_or(connection.host.clone(), |p| p.host.clone());
+            under.say(&format!("Connection #{number} to host {host} left intact"));
+            if self.idle.len() >= IDLE {
+                self.idle.remove(0);
+            }
+            self.idle.push(connection);
+        }
+        if answer.refused_expect {
+            run.no_expect = true;
+        }
+        if again {
+            run.rewind = true;
+            let text = format!("Issue another request to this URL: '{}'", under.info.url);
+            under.say(&text);
+            return Ok(Next::Again);
+        }
+        match plan {
+            Some(Plan::To(url)) => Ok(Next::To(url)),
+            _ => Ok(Next::Done),
+        }
+    }
+}
+
+/// What follows on a head.
+enum Plan {
+    Keep,
+    Again,
+    To(Url),
+}
+
+fn key_of(order: &Order, url: &Url, way: &Way) -> String {
+    let secure = matches!(url.scheme.as_str(), "https" | "wss");
+    let to = dial::elsewhere(order, url);
+    let host = match (way.forwards(), &to) {
+        (true, _) => String::new(),
+        (false, Some(to)) => format!("{}:{}/{to:?}", url.host, url.port()),
+        (false, None) => format!("{}:{}", url.host, url.port()),
+    };
+    format!(
+        "{secure} {} {way:?} {:?} {:?} {:?} {}",
+        host.to_ascii_lowercase(),
+        order.unix,
+        order.interface,
+        order.local_ports,
+        if secure {
+            format!("{:?}", order.tls)
+        } else {
+            String::new()
+        }
+    )
+}
+
+fn bad_url(bad: Bad) -> Failure {
+    let _ = bad;
+    Failure::plain(code::URL)
+}
+
+fn read_url(under: &mut Under<'_>) -> Result<Url, Failure> {
+    let order = under.order;
+    let manner = Manner {
+        default_scheme: order.default_scheme.as_deref(),
+        path_as_is: order.path_as_is,
+        spaces: false,
+    };
+    let url = url::parse(&order.url, manner).map_err(|bad| {
+        let failure = bad_url(bad);
+        under.say(&failure.said);
+        failure
+    })?;
+    allowed(under, &url, &order.schemes)?;
+    if order.no_url_login && url.user.is_some() {
+        return Err(Failure::new(
+            67,
+            "Option CURLOPT_DISALLOW_USERNAME_IN_URL is set and URL contains username.",
+        ));
+    }
+    Ok(url)
+}
+
+fn allowed(under: &mut Under<'_>, url: &Url, schemes: &[String]) -> Result<(), Failure> {
+    if schemes.contains(&url.scheme) {
+        return Ok(());
+    }
+    let said = format!(
+        "Protocol \"{}\" not supported or disabled in libcurl",
+        url.scheme
+    );
+    Err(under.fail(code::UNSUPPORTED, said))
+}
+
+/// `url_effective`.
+fn shown(order: &Order, url: &Url) -> String {
+    match url.guessed || order.url.contains(|c: char| !c.is_ascii()) {
+        true => url.to_string(),
+        false => {
+            let full = url.to_string();
+            // A path was added, or the like; else as it was written.
+            match full.trim_end_matches('/') == order.url.trim_end_matches('/') {
+                true => full,
+                false => full,
+            }
+        }
+    }
+}
+
+/// Who logs in at a URL: the command line, the URL, a netrc file.
+fn login_for(order: &Order, url: &Url) -> Login {
+    let mut login = order.login.clone();
+    let plain = |t: &str| String::from_utf8_lossy(&unpercent(t)).into_owned();
+    let in_url = url
+        .user
+        .as_deref()
+        .map(|u| (plain(u), plain(url.password.as_deref().unwrap_or_default())));
+    if let Some((user, password)) = in_url {
+        let given = url.password.is_some();
+        login.user = match login.user {
+            Some((own, own_password)) if !user.is_empty() || given => {
+                let user = if user.is_empty() { own } else { user };
+                Some((user, if given { password } else { own_password }))
+            }
+            Some(own) => Some(own),
+            None => Some((user, password)),
+        };
+    }
+    if let Some(netrc) = &order.netrc {
+        let wanted = login.user.as_ref().map(|u| u.0.clone());
+        let complete = login.user.as_ref().is_some_and(|u| !u.1.is_empty());
+        if !(netrc.optional && complete)
+            && let Some(found) = super::netrc::find(
+                &netrc.text,
+                &url.host,
+                wanted
+                    .as_deref()
+                    .filter(|_| netrc.optional || url.user.is_some()),
+            )
+        {
+            login.user = Some(found);
+        }
+    }
+    if login.ways == Ways::default() {
+        login.ways.basic = login.user.is_some();
+        login.ways.bearer = login.bearer.is_some() && login.user.is_none();
+    }
+    login
+}
+
+fn set_cookie(under: &mut Under<'_>, value: &str, jar: &std::sync::Mutex<Jar>, origin: Origin<'_>) {
+    let Ok(mut jar) = jar.lock() else { return };
+    let (what, c) = match jar.set(value, origin, now()) {
+        Done::Added(c) => ("Added", c),
+        Done::Replaced(c) => ("Replaced", c),
+        Done::Refused(Some(why)) => return under.say(&why),
+        Done::Refused(None) => return,
+    };
+    under.say(&format!(
+        "{what} cookie {}=\"{}\" for domain {}, path {}, expire {}",
+        c.name, c.value, c.domain, c.path, c.expires
+    ));
+}
+
+/// What is done with a response, once its head is there.
+fn decide(
+    under: &mut Under<'_>,
+    run: &mut Run,
+    way: &Way,
+    head: &Head,
+    foreign: bool,
+    waited: bool,
+) -> (Fate, Plan) {
+    let order = under.order;
+    under.info.modified = head.get("last-modified").and_then(date::parse);
+    under.info.retry_after = head.get("retry-after").and_then(|v| {
+        v.trim()
+            .parse()
+            .ok()
+            .or_else(|| date::parse(v).map(|at| at - now()))
+    });
+    let location = head
+        .get("location")
+        .filter(|l| !l.is_empty() && head.status / 100 == 3);
+    let target = location.map(|l| run.url.join(l, order.path_as_is));
+    let plain_user = |url: &Url| url.to_string();
+    if let Some(Ok(url)) = &target {
+        under.info.redirect_url = Some(plain_user(url));
+    } else if let Some(raw) = location {
+        under.info.redirect_url = Some(raw.to_string());
+    }
+    let mut said = Vec::new();
+    let mut say = |t: &str| said.push(t.to_string());
+    let again = match head.status {
+        401 if !foreign => run
+            .auth
+            .asked(&run.login, head.all("www-authenticate"), &mut say),
+        407 if way.forwards() => {
+            run.proxy_auth
+                .asked(&run.proxy_login, head.all("proxy-authenticate"), &mut say)
+        }
+        status if waited && status < 400 && run.verb != Verb::Get && run.verb != Verb::Head => {
+            // It wanted no login after all: now the body goes.
+            run.auth.done = true;
+            run.auth.picked = None;
+            true
+        }
+        _ => false,
+    };
+    for text in said {
+        under.say(&text);
+    }
+    if again {
+        return (Fate::Ignore, Plan::Again);
+    }
+    let resuming = order.resume.unwrap_or(0) > 0 || order.range.is_some();
+    if order.fail
+        && head.status >= 400
+        && !(head.status == 416 && resuming && run.verb == Verb::Get && order.resume.is_some())
+    {
+        let said = format!("The requested URL returned error: {}", head.status);
+        return (Fate::Fail(under.fail(code::HTTP, said)), Plan::Keep);
+    }
+    if order.follow
+        && location.is_some()
+        && let Some(target) = target
+    {
+        return match target {
+            Ok(url) => (Fate::Ignore, Plan::To(url)),
+            // Said when the body has been read.
+            Err(_) => {
+                let said = "The redirect target URL could not be parsed: URL using bad/illegal format or missing URL";
+                (Fate::Fail(Failure::new(code::URL, said)), Plan::Keep)
+            }
+        };
+    }
+    let from = order.resume.unwrap_or(0);
+    if from > 0 && run.verb == Verb::Get && head.status == 416 {
+        // All of it is there already.
+        return (Fate::Ignore, Plan::Keep);
+    }
+    if from > 0 && run.verb == Verb::Get && !resumed(head, from) && head.status / 100 == 2 {
+        let said = "HTTP server doesn't seem to support byte ranges. Cannot resume.";
+        return (Fate::Fail(Failure::new(code::RANGE, said)), Plan::Keep);
+    }
+    if let Some(fate) = condition(under, head, run.verb) {
+        return (fate, Plan::Keep);
+    }
+    (Fate::Keep, Plan::Keep)
+}
+
+/// The response begins where the file ends.
+fn resumed(head: &Head, from: i64) -> bool {
+    let range = head.get("content-range").unwrap_or_default();
+    let digits: String = range
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit() && *c != '*')
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse() == Ok(from) || range.contains('*')
+}
+
+fn condition(under: &mut Under<'_>, head: &Head, verb: Verb) -> Option<Fate> {
+    let since = under.order.since?;
+    if head.status == 304 {
+        under.info.unmet = true;
+        return None;
+    }
+    if verb != Verb::Get || under.order.range.is_some() {
+        return None;
+    }
+    let modified = under.info.modified?;
+    let unmet = match since {
+        Since::Newer(at) => modified <= at,
+        Since::Older(at) => modified > at,
+    };
+    if unmet {
+        under.say(match since {
+            Since::Newer(_) => "The requested document is not new enough",
+            Since::Older(_) => "The requested document is not old enough",
+        });
+        under.say("Simulate a HTTP 304 response");
+        under.info.unmet = true;
+        under.info.status = 304;
+        return Some(Fate::Ignore);
+    }
+    None
+}
+
+fn redirect(under: &mut Under<'_>, run: &mut Run, mut url: Url) -> Result<(), Failure> {
+    let order = under.order;
+    if order.most_redirects >= 0 && i64::from(under.info.redirects) >= order.most_redirects {
+        let said = format!("Maximum ({}) redirects followed", order.most_redirects);
+        return Err(under.fail(code::REDIRECTS, said));
+    }
+    let known = ["http", "https", "ws", "wss", "file", "telnet"];
+    if !known.contains(&url.scheme.as_str()) {
+        let said = "The redirect target URL could not be parsed: Unsupported URL scheme";
+        return Err(under.fail(code::UNSUPPORTED, said));
+    }
+    if url.fragment.is_none() {
+        url.fragment.clone_from(&run.url.fragment);
+    }
+    under.info.redirects += 1;
+    let text = format!("Issue another request to this URL: '{url}'");
+    under.say(&text);
+    if order.auto_referer {
+        let mut bare = run.url.clone();
+        (bare.user, bare.password, bare.fragment) = (None, None, None);
+        run.referer = Some(bare.to_string());
+    }
+    let status = under.info.status;
+    let [keep301, keep302, keep303] = order.keep_post;
+    let to_get = match status {
+        301 => run.verb == Verb::Post && !keep301,
+        302 => run.verb == Verb::Post && !keep302,
+        303 => {
+            run.verb != Verb::Get && run.verb != Verb::Head && !(keep303 && run.verb == Verb::Post)
+        }
+        _ => false,
+    };
+    if to_get {
+        under.say(match status {
+            303 => "Switch to GET",
+            _ => "Switch from POST to GET",
+        });
+        run.verb = Verb::Get;
+    }
+    allowed(under, &url, &order.redirect_schemes)?;
+    let (same_port, same_scheme) = (url.port() == run.url.port(), url.scheme == run.url.scheme);
+    let same = url.host.eq_ignore_ascii_case(&run.url.host) && same_port && same_scheme;
+    if !same && !order.trusted {
+        if !same_port {
+            under.say(&format!(
+                "Clear auth, redirects to port from {} to {}",
+                run.url.port(),
+                url.port()
+            ));
+        } else if !same_scheme {
+            under.say(&format!(
+                "Clear auth, redirects scheme from {} to {}",
+                run.url.scheme, url.scheme
+            ));
+        }
+        run.login.user = None;
+    }
+    if url.user.is_some() {
+        run.login = login_for(order, &url);
+        run.auth = State::begin(&run.login);
+    } else if same || order.trusted {
+        // A login of the URL stays with the host.
+        (url.user, url.password) = (None, None);
+    }
+    if url.user.is_none()
+        && !same
+        && let Some(netrc) = &order.netrc
+        && let Some(found) = super::netrc::find(&netrc.text, &url.host, None)
+    {
+        run.login.user = Some(found);
+        run.login.ways.basic = true;
+        run.auth = State::begin(&run.login);
+        run.first = (url.host.clone(), url.port(), url.scheme.clone());
+    }
+    if url.user.is_some() {
+        run.first = (url.host.clone(), url.port(), url.scheme.clone());
+    }
+    under.info.times.redirect = under.info.began.elapsed();
+    under.info.hop = Instant::now();
+    under.info.url = url.to_string();
+    run.rewind = matches!(run.verb, Verb::Post | Verb::Put);
+    run.url = url;
+    Ok(())
+}
