@@ -96,6 +96,10 @@ impl Terminal {
                 Ok(piece) => self.take(&piece),
                 Err(_) => {
                     if let Some(status) = self.child.try_wait().unwrap() {
+                        // Its last words may have come since; a child of its own that keeps the screen is not waited for long.
+                        while let Ok(piece) = self.pieces.recv_timeout(Duration::from_millis(500)) {
+                            self.take(&piece);
+                        }
                         return (status.code(), std::mem::take(&mut self.seen));
                     }
                 }

@@ -515,9 +515,6 @@ impl Reading<'_> {
             "alpn" => tls.alpn = on,
             "cert-type"
             | "key-type"
-            | "pass"
-            | "curves"
-            | "crlfile"
             | "ssl-allow-beast"
             | "ssl-auto-client-cert"
             | "npn"
@@ -525,7 +522,6 @@ impl Reading<'_> {
             | "false-start"
             | "ssl-no-revoke"
             | "ssl-revoke-best-effort"
-            | "cert-status"
             | "ssl"
             | "ssl-reqd"
             | "egd-file"
@@ -592,8 +588,7 @@ impl Reading<'_> {
             "keepalive" => o.keepalive = on.then_some(60),
             "keepalive-time" => o.keepalive = u32::try_from(natural(v, shown)?).ok(),
             "tcp-nodelay" => o.nodelay = on,
-            "tcp-fastopen" | "dns-interface" | "dns-ipv4-addr" | "dns-ipv6-addr"
-            | "dns-servers" | "socks5-basic" => {}
+            "tcp-fastopen" | "socks5-basic" => {}
             "haproxy-protocol" => o.haproxy = on,
             "local-port" => {
                 let (first, last) = v.split_once('-').unwrap_or((v, v));
@@ -781,9 +776,8 @@ impl Reading<'_> {
                 let n = natural(n, shown)?.max(1);
                 c.rate = Some(Duration::from_millis(per * 1000 / n));
             }
-            "buffer" | "use-ascii" | "list-only" | "xattr" | "create-file-mode" | "hsts"
-            | "alt-svc" | "libcurl" | "login-options" | "service-name" | "proxy-service-name"
-            | "sasl-authzid" | "sasl-ir" => {}
+            "buffer" | "use-ascii" | "list-only" | "create-file-mode" | "login-options"
+            | "service-name" | "proxy-service-name" | "sasl-authzid" | "sasl-ir" => {}
             _ if REFUSED.contains(&name) => {
                 return Err(Mistake::option(
                     shown,
@@ -797,8 +791,25 @@ impl Reading<'_> {
     }
 }
 
-/// What a build without them refuses in the same words.
-const REFUSED: [&str; 13] = [
+/// What a build without them refuses in the same words: nobody believes that a check or a way was taken that was not.
+const REFUSED: [&str; 30] = [
+    "alt-svc",
+    "cert-status",
+    "crlfile",
+    "curves",
+    "dns-interface",
+    "dns-ipv4-addr",
+    "dns-ipv6-addr",
+    "dns-servers",
+    "doh-cert-status",
+    "doh-insecure",
+    "doh-url",
+    "engine",
+    "hsts",
+    "libcurl",
+    "pass",
+    "proxy-crlfile",
+    "proxy-pass",
     "ntlm",
     "ntlm-wb",
     "negotiate",
