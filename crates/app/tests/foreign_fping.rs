@@ -3,38 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::path::Path;
-use std::process::Command;
+mod foreign;
 
 /// What may not get worse: so many checks fping itself passes at least, and so many ours.
 const FLOOR: &str = include_str!("foreign_fping.floor");
 
 #[test]
 fn fping_passes_what_its_original_passes_of_its_own_suite() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/foreign-fping");
-    let out = Command::new(script)
-        .arg(env!("CARGO_BIN_EXE_netshoot"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stdout);
-    println!("{said}");
-    if out.status.code() == Some(69) {
-        return; // it said SKIPPED, and why
-    }
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let numbers = |line: &str| -> Vec<usize> {
-        let digits = line.split(|c: char| !c.is_ascii_digit());
-        digits.filter_map(|n| n.parse().ok()).collect()
+    let Some(last) = foreign::last_line("foreign-fping") else {
+        return;
     };
-    let last = said.lines().last().unwrap();
-    let [theirs, ours] = numbers(last)[..] else {
+    let [theirs, ours] = foreign::numbers(&last)[..] else {
         panic!("{last}");
     };
-    let [least, floor] = numbers(FLOOR)[..] else {
+    let [least, floor] = foreign::numbers(FLOOR)[..] else {
         panic!("two numbers: checks that fping passes at least, checks that ours pass at least");
     };
     assert!(theirs >= least, "the suite did not run whole: {last}");

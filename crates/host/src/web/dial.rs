@@ -1,21 +1,24 @@
 //! A connection to whom the order means: names, both families, the own end, proxies and TLS on the way.
 
+mod names;
+mod shake;
+
+use super::exchange;
 use super::failure::{Failure, code};
 use super::order::{Order, Version};
-use super::pipe::{Pipe, Secured};
+use super::pipe::Pipe;
 use super::proxy::{self, Proxy};
 use super::session::{Connection, Info, Kind, Session, Watch};
-use super::{exchange, secure};
 use crate::sockets;
 use netshoot_wire::web::url::Url;
-use rustls::ClientConnection;
-use rustls::pki_types::ServerName;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+pub use names::{resolve, tell_names};
+use shake::secured;
 
 /// Patience of connecting where none is given.
 const CONNECT: Duration = Duration::from_secs(300);
@@ -72,159 +75,6 @@ impl Under<'_> {
     /// Since the transfer began.
     pub fn at(&self) -> Duration {
         self.info.hop.elapsed()
-    }
-}
-
-/// What `--resolve` gives comes into the session's names.
-pub fn tell_names(session: &mut Session, under: &mut Under<'_>) -> Result<(), Failure> {
-    for entry in under.order.resolve.clone() {
-        if session.names.told.contains(&entry) {
-            continue;
-        }
-        session.names.told.push(entry.clone());
-        let bare = entry.strip_prefix('+').unwrap_or(&entry);
-        if let Some(gone) = bare.strip_prefix('-') {
-            if let Some((host, port)) = gone.rsplit_once(':')
-                && let Ok(port) = port.parse()
-            {
-                session
-                    .names
-                    .known
-                    .remove(&(host.to_ascii_lowercase(), port));
-            }
-            continue;
-        }
-        let bad = |under: &mut Under<'_>| {
-            let said = format!("Couldn't parse CURLOPT_RESOLVE entry '{entry}'");
-            under.fail(code::OPTION, said)
-        };
-        let host_port = match bare.strip_prefix('[') {
-            Some(inside) => inside.split_once("]:"),
-            None => bare.split_once(':'),
-        };
-        let Some((host, rest)) = host_port else {
-            return Err(bad(under));
-        };
-        let Some((port, list)) = rest.split_once(':') else {
-            return Err(bad(under));
-        };
-        let Ok(port) = port.parse::<u16>() else {
-            return Err(bad(under));
-        };
-        let mut found = Vec::new();
-        for one in list.split(',').filter(|o| !o.is_empty()) {
-            let one = one.trim_start_matches('[').trim_end_matches(']');
-            match one.parse::<IpAddr>() {
-                Ok(ip) => found.push(ip),
-                Err(_) => {
-                    under.say(&format!("Resolve address '{one}' found illegal"));
-                    return Err(bad(under));
-                }
-            }
-        }
-        let old = session
-            .names
-            .known
-            .insert((host.to_ascii_lowercase(), port), found);
-        if old.is_some() {
-            under.say(&format!(
-                "RESOLVE {host}:{port} is - old addresses discarded"
-            ));
-        }
-        under.say(&format!("Added {host}:{port}:{list} to DNS cache"));
-        if host == "*" {
-            under.say(&format!("RESOLVE *:{port} using wildcard"));
-        }
-    }
-    Ok(())
-}
-
-fn of_family(ips: Vec<IpAddr>, family: u8) -> Vec<IpAddr> {
-    ips.into_iter()
-        .filter(|ip| match family {
-            4 => ip.is_ipv4(),
-            6 => ip.is_ipv6(),
-            _ => true,
-        })
-        .collect()
-}
-
-/// The addresses of a host.
-pub fn resolve(
-    session: &mut Session,
-    under: &mut Under<'_>,
-    host: &str,
-    port: u16,
-    what: i32,
-) -> Result<Vec<IpAddr>, Failure> {
-    let family = under.order.family;
-    let key = (host.to_ascii_lowercase(), port);
-    let known = session
-        .names
-        .known
-        .get(&key)
-        .or_else(|| session.names.known.get(&("*".into(), port)));
-    if let Some(known) = known.cloned() {
-        under.say(&format!("Hostname {host} was found in DNS cache"));
-        return Ok(of_family(known, family));
-    }
-    let none = |under: &mut Under<'_>| {
-        let kind = if what == code::PROXY_NAME {
-            "proxy"
-        } else {
-            "host"
-        };
-        under.fail(what, format!("Could not resolve {kind}: {host}"))
-    };
-    let bare = host.split('%').next().unwrap_or(host);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        let fits = of_family(vec![ip], family);
-        return match fits.is_empty() {
-            true => Err(Failure::new(
-                what,
-                format!("Could not resolve host: {host}"),
-            )),
-            false => Ok(fits),
-        };
-    }
-    let lower = host.to_ascii_lowercase();
-    if lower == "localhost" || lower == "localhost." || lower.ends_with(".localhost") {
-        return Ok(of_family(
-            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            family,
-        ));
-    }
-    let hints = crate::names::Hints {
-        family: match family {
-            4 => libc::AF_INET,
-            6 => libc::AF_INET6,
-            _ => 0,
-        },
-        kind: libc::SOCK_STREAM,
-        flags: 0,
-    };
-    // The C library knows no deadline: another thread asks.
-    let (sender, answer) = mpsc::channel();
-    let name = host.to_string();
-    std::thread::spawn(move || {
-        let _ = sender.send(crate::names::resolve(Some(&name), None, hints));
-    });
-    match answer.recv_timeout(under.left()) {
-        Ok(Ok(found)) if !found.addresses.is_empty() => {
-            let mut ips: Vec<IpAddr> = Vec::new();
-            for ip in found.addresses.iter().map(SocketAddr::ip) {
-                if !ips.contains(&ip) {
-                    ips.push(ip);
-                }
-            }
-            session.names.known.insert(key, ips.clone());
-            Ok(ips)
-        }
-        Ok(_) => Err(none(under)),
-        Err(_) => {
-            let said = format!("Resolving timed out after {} milliseconds", under.ms());
-            Err(under.fail(code::TIMEOUT, said))
-        }
     }
 }
 
@@ -547,232 +397,6 @@ fn split_ends(entry: &str) -> Vec<String> {
     parts
 }
 
-/// TLS over a pipe.
-pub fn secured(
-    under: &mut Under<'_>,
-    pipe: Pipe,
-    host: &str,
-    port: u16,
-    proxy: bool,
-) -> Result<(Pipe, secure::Seen, bool), Failure> {
-    let order = under.order;
-    let tls = if proxy { &order.proxy_tls } else { &order.tls };
-    let protocols: &[&str] = match (order.version, tls.alpn, proxy) {
-        (_, false, _) => &[],
-        (Version::V10, _, false) => &["http/1.0"],
-        _ => &["http/1.1"],
-    };
-    let prepared = match secure::prepare(tls, protocols) {
-        Ok(prepared) => prepared,
-        Err(e) => {
-            under.say(&e.said);
-            return Err(e);
-        }
-    };
-    if !protocols.is_empty() {
-        under.say(&format!("ALPN: offers {}", protocols.join(",")));
-    }
-    let name = match host.parse::<IpAddr>() {
-        Ok(ip) => ServerName::IpAddress(ip.into()),
-        Err(_) => match ServerName::try_from(host.trim_end_matches('.').to_string()) {
-            Ok(name) => name,
-            // What is no name cannot be in a certificate either.
-            Err(_) => ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into()),
-        },
-    };
-    let tls_connection = ClientConnection::new(prepared.config.clone(), name)
-        .map_err(|e| under.fail(code::TLS, format!("TLS: {e}")))?;
-    let newest = if tls.most >= 13 { "TLSv1.3" } else { "TLSv1.2" };
-    under.say(&format!("{newest} (OUT), TLS handshake, Client hello (1):"));
-    for line in &prepared.shown {
-        under.say(line);
-    }
-    let mut secured = Secured {
-        tls: tls_connection,
-        under: pipe,
-    };
-    shake(under, &mut secured, &prepared.verifier, host, port)?;
-    let seen = prepared.verifier.seen();
-    let h2 = show_session(under, &secured, &seen, tls.verify, host, proxy)?;
-    if let Some(pinned) = &tls.pinned {
-        super::local::pinned(pinned, seen.chain.first().map_or(&[], Vec::as_slice))
-            .map_err(|said| under.fail(code::PINNED, said))?;
-    }
-    Ok((Pipe::Tls(Box::new(secured)), seen, h2))
-}
-
-fn shake(
-    under: &mut Under<'_>,
-    secured: &mut Secured,
-    verifier: &secure::Verifier,
-    host: &str,
-    port: u16,
-) -> Result<(), Failure> {
-    while secured.tls.is_handshaking() {
-        let done = match secured.tls.complete_io(&mut secured.under) {
-            Ok((0, 0)) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                let left = under.left();
-                if left.is_zero() {
-                    return Err(under.fail(code::TIMEOUT, "SSL connection timeout"));
-                }
-                let write = secured.tls.wants_write();
-                let wait = left.min(Duration::from_millis(500));
-                let waited = secured.under.wait(secured.tls.wants_read(), write, wait);
-                under.watch.progress(under.info);
-                waited.map(drop)
-            }
-            Err(e) => Err(e),
-        };
-        let Err(e) = done else { continue };
-        return Err(handshake_failed(under, &e, verifier, host, port));
-    }
-    Ok(())
-}
-
-fn handshake_failed(
-    under: &mut Under<'_>,
-    e: &io::Error,
-    verifier: &secure::Verifier,
-    host: &str,
-    port: u16,
-) -> Failure {
-    let seen = verifier.seen();
-    let at = format!("{host}:{port}");
-    if let (Some((number, words)), Some(_)) = (seen.chain_fault, seen.chain.first()) {
-        under.info.verify = number;
-        for step in [
-            "Server hello (2)",
-            "Encrypted Extensions (8)",
-            "Certificate (11)",
-        ] {
-            under.say(&format!("TLSv1.3 (IN), TLS handshake, {step}:"));
-        }
-        let alert = if number == 10 {
-            "certificate expired (557)"
-        } else {
-            "unknown CA (560)"
-        };
-        under.say(&format!("TLSv1.3 (OUT), TLS alert, {alert}:"));
-        return under.fail(code::UNTRUSTED, format!("SSL certificate problem: {words}"));
-    }
-    let said = match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-        Some(tls) => secure::said(tls),
-        None => match e.raw_os_error() {
-            Some(_) => format!(
-                "OpenSSL SSL_connect: {} in connection to {at} ",
-                sockets::strerror(e)
-            ),
-            None => format!("OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to {at} "),
-        },
-    };
-    under.fail(code::TLS, said)
-}
-
-/// Tells what was agreed and presented; true for HTTP/2.
-fn show_session(
-    under: &mut Under<'_>,
-    secured: &Secured,
-    seen: &secure::Seen,
-    verify: bool,
-    host: &str,
-    proxy: bool,
-) -> Result<bool, Failure> {
-    let new = secured.tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
-    let (version, steps): (_, &[&str]) = match new {
-        true => (
-            "TLSv1.3",
-            &[
-                "(IN), TLS handshake, Server hello (2)",
-                "(IN), TLS handshake, Encrypted Extensions (8)",
-                "(IN), TLS handshake, Certificate (11)",
-                "(IN), TLS handshake, CERT verify (15)",
-                "(IN), TLS handshake, Finished (20)",
-                "(OUT), TLS change cipher, Change cipher spec (1)",
-                "(OUT), TLS handshake, Finished (20)",
-            ],
-        ),
-        false => (
-            "TLSv1.2",
-            &[
-                "(IN), TLS handshake, Server hello (2)",
-                "(IN), TLS handshake, Certificate (11)",
-                "(IN), TLS handshake, Server key exchange (12)",
-                "(IN), TLS handshake, Server finished (14)",
-                "(OUT), TLS handshake, Client key exchange (16)",
-                "(OUT), TLS change cipher, Change cipher spec (1)",
-                "(OUT), TLS handshake, Finished (20)",
-                "(IN), TLS handshake, Finished (20)",
-            ],
-        ),
-    };
-    for step in steps {
-        under.say(&format!("{version} {step}:"));
-    }
-    let suite = secured
-        .tls
-        .negotiated_cipher_suite()
-        .map_or(String::new(), secure::suite_name);
-    under.say(&format!("SSL connection using {version} / {suite}"));
-    let alpn = secured
-        .tls
-        .alpn_protocol()
-        .map(|p| String::from_utf8_lossy(p).into_owned());
-    let offered = if proxy {
-        under.order.proxy_tls.alpn
-    } else {
-        under.order.tls.alpn
-    };
-    match &alpn {
-        Some(p) => under.say(&format!("ALPN: server accepted {p}")),
-        None if offered => under.say("ALPN: server did not agree on a protocol. Uses default."),
-        None => {}
-    }
-    if let Some(leaf) = seen.chain.first() {
-        super::local::show_certificate(
-            under,
-            leaf,
-            if proxy {
-                "Proxy certificate:"
-            } else {
-                "Server certificate:"
-            },
-        );
-        let names = crate::tls::certificate(leaf).names;
-        if verify {
-            if seen.name_fault {
-                if !names.is_empty() {
-                    under.say(&format!(" subjectAltName does not match {host}"));
-                }
-                let said = format!(
-                    "SSL: no alternative certificate subject name matches target host name '{host}'"
-                );
-                return Err(under.fail(code::UNTRUSTED, said));
-            }
-            match host.parse::<IpAddr>() {
-                Ok(_) => under.say(&format!(
-                    " subjectAltName: host \"{host}\" matched cert's IP address!"
-                )),
-                Err(_) => {
-                    let name = super::local::matching(&names, host);
-                    under.say(&format!(
-                        " subjectAltName: host \"{host}\" matched cert's \"{name}\""
-                    ));
-                }
-            }
-        }
-        under.say(&format!(" issuer: {}", super::local::issuer(leaf)));
-        match seen.chain_fault {
-            Some((number, words)) => under.say(&format!(
-                " SSL certificate verify result: {words} ({number}), continuing anyway."
-            )),
-            None => under.say(" SSL certificate verify ok."),
-        }
-    }
-    Ok(alpn.as_deref() == Some("h2"))
-}
-
 /// Opens a connection for a URL.
 pub fn open(
     session: &mut Session,
@@ -902,7 +526,7 @@ fn through(
             under.info.times.secure = under.at();
         }
         if via.tunnel {
-            exchange::tunnel(under, connection, to.0, to.1, url, via)?;
+            super::tunnel::tunnel(under, connection, to.0, to.1, url, via)?;
         }
     }
     if under.order.haproxy

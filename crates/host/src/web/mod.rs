@@ -22,6 +22,7 @@ pub mod response;
 pub mod secure;
 pub mod session;
 pub mod telnet;
+pub mod tunnel;
 
 pub use failure::Failure;
 pub use order::{Body, Login, Order, Tls, Verb};

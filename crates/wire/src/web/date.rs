@@ -138,9 +138,13 @@ pub fn parse(text: &str) -> Option<i64> {
     }
     let (year, month, day) = (parts.year?, parts.month?, parts.day?);
     let (h, m, s) = parts.time.unwrap_or((0, 0, 0));
-    let valid = year >= 1583 && (1..=31).contains(&day) && h < 24 && m < 60 && s <= 60;
+    // Days of a larger year would not fit.
+    let valid = (1583..=i64::from(i32::MAX)).contains(&year) && (1..=31).contains(&day);
+    if !valid || h >= 24 || m >= 60 || s > 60 {
+        return None;
+    }
     let seconds = days(year, month, day) * 86_400 + h * 3600 + m * 60 + s;
-    valid.then(|| seconds + parts.offset.unwrap_or(0) * 60)
+    Some(seconds + parts.offset.unwrap_or(0) * 60)
 }
 
 fn named(word: &str, parts: &mut Parts) -> Option<()> {
@@ -214,6 +218,7 @@ mod tests {
             ("19941106 08:49:37", Some(784_111_777)),
             ("Nov 6 1994", Some(784_080_000)),
             ("Thu, 01-Jan-1970 00:00:00 GMT", Some(0)),
+            ("06 Nov 9223372036854775807 08:49:37", None),
             ("rubbish", None),
             ("", None),
         ] {

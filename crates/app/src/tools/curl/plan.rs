@@ -1,11 +1,16 @@
 //! What the command line asks for: one configuration for each part between `--next`, and what holds for all.
 
+mod settle;
+mod values;
+mod way;
+
 use super::data;
 use netshoot_host::web::Body;
 use netshoot_host::web::order::{Order, Since, Verb, Version};
 use netshoot_wire::web::date;
 use std::path::PathBuf;
 use std::time::Duration;
+use values::{login, natural, number, schemes, seconds, size};
 
 /// The exit code for a bad command line.
 pub const USAGE: i32 = 2;
@@ -140,82 +145,6 @@ pub struct Reading<'a> {
     pub global: Global,
     pub warn: &'a mut dyn FnMut(&Global, &str),
     pub depth: u32,
-}
-
-fn number(value: &str, name: &str) -> Result<i64, Mistake> {
-    let wrong = || Mistake::option(name, "expected a proper numerical parameter");
-    value.trim_start().parse::<i64>().map_err(|_| wrong())
-}
-
-fn natural(value: &str, name: &str) -> Result<u64, Mistake> {
-    let n = number(value, name)?;
-    u64::try_from(n).map_err(|_| Mistake::option(name, "expected a positive numerical parameter"))
-}
-
-fn seconds(value: &str, name: &str) -> Result<Duration, Mistake> {
-    let wrong = |why| Mistake::option(name, why);
-    let n: f64 = value
-        .trim_start()
-        .parse()
-        .map_err(|_| wrong("expected a proper numerical parameter"))?;
-    if n < 0.0 {
-        return Err(wrong("expected a positive numerical parameter"));
-    }
-    Duration::try_from_secs_f64(n).map_err(|_| wrong("the given value is too large for a time"))
-}
-
-/// `100K`, `2M`: with the letters of 1024.
-fn size(value: &str, name: &str) -> Result<u64, Mistake> {
-    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
-    let unit = value.get(digits.len()..).unwrap_or_default();
-    let factor: u64 = match unit {
-        "" | "b" | "B" => 1,
-        "k" | "K" => 1 << 10,
-        "m" | "M" => 1 << 20,
-        "g" | "G" => 1 << 30,
-        "t" | "T" => 1 << 40,
-        "p" | "P" => 1 << 50,
-        _ => return Err(Mistake::option(name, "unsupported unit")),
-    };
-    let n: u64 = digits
-        .parse()
-        .map_err(|_| Mistake::option(name, "expected a proper numerical parameter"))?;
-    n.checked_mul(factor)
-        .ok_or_else(|| Mistake::option(name, "expected a proper numerical parameter"))
-}
-
-fn login(value: &str) -> (String, String) {
-    let (user, password) = value.split_once(':').unwrap_or((value, ""));
-    (user.to_string(), password.to_string())
-}
-
-/// The names of protocols that an option adds, takes away or sets.
-fn schemes(list: &str, known: &[String]) -> Result<Vec<String>, String> {
-    let mut set: Vec<String> = known.to_vec();
-    for word in list.split(',').filter(|w| !w.is_empty()) {
-        let (mark, name) = match word.as_bytes().first() {
-            Some(b'+' | b'-' | b'=') => word.split_at(1),
-            _ => ("+", word),
-        };
-        let all = ["http", "https", "file", "telnet", "ws", "wss"].map(String::from);
-        let named: Vec<String> = match name {
-            "all" => all.to_vec(),
-            name => all
-                .iter()
-                .filter(|s| *s == &name.to_ascii_lowercase())
-                .cloned()
-                .collect(),
-        };
-        if named.is_empty() && mark != "-" {
-            return Err(name.to_string());
-        }
-        match mark {
-            "-" => set.retain(|s| !named.contains(s)),
-            "=" => set = named,
-            _ => set.extend(named),
-        }
-    }
-    Ok(set)
 }
 
 impl Reading<'_> {
@@ -473,143 +402,6 @@ impl Reading<'_> {
         }
     }
 
-    fn of_tls(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
-        let c = self.config();
-        let (proxy, bare) = match name.strip_prefix("proxy-") {
-            Some(bare) => (true, bare),
-            None => (false, name),
-        };
-        let tls = if proxy {
-            &mut c.order.proxy_tls
-        } else {
-            &mut c.order.tls
-        };
-        let path = || Some(PathBuf::from(v));
-        match bare {
-            "insecure" => tls.verify = !on,
-            "cacert" => tls.authorities = path(),
-            "capath" => tls.folder = path(),
-            "cert" => {
-                // A password may follow: keys here have none.
-                let file = match v.contains("\\:") {
-                    true => v.replace("\\:", ":"),
-                    false => v.split(':').next().unwrap_or(v).to_string(),
-                };
-                tls.certificate = Some(file.into());
-            }
-            "key" => tls.key = path(),
-            "ciphers" => tls.ciphers = Some(v.into()),
-            "tls13-ciphers" => tls.ciphers13 = Some(v.into()),
-            "pinnedpubkey" => tls.pinned = Some(v.into()),
-            "tlsv1" | "tlsv1.0" | "tlsv1.1" | "tlsv1.2" => tls.least = 12,
-            "tlsv1.3" => tls.least = 13,
-            "tls-max" => {
-                tls.most = match v {
-                    "default" | "1.3" => 13,
-                    "1.2" => 12,
-                    "1.0" => 10,
-                    "1.1" => 11,
-                    _ => return Err(Mistake::option(shown, "is badly used here")),
-                };
-            }
-            "alpn" => tls.alpn = on,
-            "cert-type"
-            | "key-type"
-            | "ssl-allow-beast"
-            | "ssl-auto-client-cert"
-            | "npn"
-            | "sessionid"
-            | "false-start"
-            | "ssl-no-revoke"
-            | "ssl-revoke-best-effort"
-            | "ssl"
-            | "ssl-reqd"
-            | "egd-file"
-            | "random-file" => {}
-            "sslv2" | "sslv3" => self.warn("Ignores instruction to use SSLv2 or SSLv3"),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn of_way(&mut self, name: &str, v: &str, on: bool, shown: &str) -> Result<bool, Mistake> {
-        let prefixed = |scheme: &str| Some(format!("{scheme}://{v}"));
-        let bare = v.split_once("://").map_or(v, |p| p.1);
-        let o = &mut self.config().order;
-        match name {
-            "proxy" => o.proxy = Some(v.into()),
-            "proxy1.0" => {
-                o.proxy = Some(v.into());
-                o.proxy10 = true;
-            }
-            "preproxy" => o.preproxy = Some(v.into()),
-            "socks4" | "socks4a" | "socks5" => {
-                o.proxy = match v.contains("://") {
-                    true => Some(format!("{name}://{bare}")),
-                    false => prefixed(name),
-                }
-            }
-            "socks5-hostname" => o.proxy = Some(format!("socks5h://{bare}")),
-            "noproxy" => o.no_proxy = Some(v.into()),
-            "proxytunnel" => o.tunnel = on,
-            "proxy-user" => o.proxy_login.user = Some(login(v)),
-            "proxy-basic" => o.proxy_login.ways.basic = on,
-            "proxy-digest" => o.proxy_login.ways.digest = on,
-            "proxy-anyauth" => {
-                o.proxy_login.ways.basic = true;
-                o.proxy_login.ways.digest = true;
-            }
-            "proxy-header" => self.header(v, true),
-            "suppress-connect-headers" => o.hide_connect = on,
-            "resolve" => o.resolve.push(v.into()),
-            "connect-to" => o.connect_to.push(v.into()),
-            "interface" => o.interface = Some(v.into()),
-            "unix-socket" => o.unix = Some(v.into()),
-            "abstract-unix-socket" => o.unix = Some(format!("@{v}")),
-            "ipv4" => o.family = 4,
-            "ipv6" => o.family = 6,
-            "connect-timeout" => {
-                o.connect_patience = Some(seconds(v, shown)?).filter(|d| !d.is_zero())
-            }
-            "max-time" => o.patience = Some(seconds(v, shown)?).filter(|d| !d.is_zero()),
-            "expect100-timeout" => o.expect_patience = seconds(v, shown)?,
-            "happy-eyeballs-timeout-ms" => {
-                o.second_family = Duration::from_millis(natural(v, shown)?)
-            }
-            "limit-rate" => o.limit = Some(size(v, shown)?).filter(|n| *n > 0),
-            "speed-limit" => {
-                let time = o.slow.map_or(30, |s| s.1);
-                o.slow = Some((natural(v, shown)?, time));
-            }
-            "speed-time" => {
-                let least = o.slow.map_or(1, |s| s.0);
-                o.slow = Some((least, natural(v, shown)?));
-            }
-            "keepalive" => o.keepalive = on.then_some(60),
-            "keepalive-time" => o.keepalive = u32::try_from(natural(v, shown)?).ok(),
-            "tcp-nodelay" => o.nodelay = on,
-            "tcp-fastopen" | "socks5-basic" => {}
-            "haproxy-protocol" => o.haproxy = on,
-            "local-port" => {
-                let (first, last) = v.split_once('-').unwrap_or((v, v));
-                let port = |t: &str| {
-                    t.trim()
-                        .parse::<u16>()
-                        .map_err(|_| Mistake::option(shown, "is badly used here"))
-                };
-                let last_port = if last.trim().is_empty() {
-                    port(first)?
-                } else {
-                    port(last)?
-                };
-                o.local_ports = Some((port(first)?, last_port));
-            }
-            "telnet-option" => o.telnet.push(v.into()),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
     fn header(&mut self, v: &str, proxy: bool) {
         let mut lines = vec![v.to_string()];
         if let Some(file) = v.strip_prefix('@') {
@@ -832,64 +624,5 @@ fn fresh() -> Config {
             ..Order::default()
         },
         ..Config::default()
-    }
-}
-
-impl Config {
-    /// Decides what is done from all that was asked.
-    pub fn settle(&mut self) -> Result<(), Mistake> {
-        let o = &mut self.order;
-        let upload = self.outs.iter().any(|x| x.upload.is_some());
-        let kinds = [
-            (self.head, "HEAD (-I, --head)"),
-            (upload, "PUT (-T, --upload-file)"),
-            (!self.form.is_empty(), "multipart formpost (-F, --form)"),
-            (self.data.is_some() && !self.get, "POST (-d, --data)"),
-        ];
-        let used: Vec<&str> = kinds.iter().filter(|k| k.0).map(|k| k.1).collect();
-        if let [one, other, ..] = used.as_slice() {
-            let said = format!(
-                "You can only select one HTTP request method! You asked for both {one} and {other}."
-            );
-            return Err(Mistake::Warned(said));
-        }
-        if o.fail && o.fail_with_body {
-            let said = "You must select either --fail or --fail-with-body, not both.";
-            return Err(Mistake::Option(said.into()));
-        }
-        if let Some(data) = &self.data {
-            if self.get {
-                self.url_query
-                    .insert(0, String::from_utf8_lossy(data).into_owned());
-                o.verb = if self.head { Verb::Head } else { Verb::Get };
-            } else {
-                o.verb = Verb::Post;
-                o.body = Body::Bytes(data.clone());
-                let json = self.json;
-                o.content_type =
-                    Some("application/x-www-form-urlencoded".into()).filter(|_: &String| !json);
-            }
-        } else if !self.form.is_empty() {
-            o.verb = Verb::Post;
-        } else if self.head {
-            o.verb = Verb::Head;
-        }
-        if self.json && !self.get {
-            let has = |n: &str| netshoot_host::web::request::own(&o.headers, n).is_some();
-            let (kind, accept) = (has("Content-Type"), has("Accept"));
-            if !kind {
-                o.headers.push("Content-Type: application/json".into());
-            }
-            if !accept {
-                o.headers.push("Accept: application/json".into());
-            }
-        }
-        if !self.cookies.is_empty() {
-            o.cookie = Some(self.cookies.join(";"));
-        }
-        if self.compressed {
-            o.encoding = Some("deflate, gzip, zstd".into());
-        }
-        Ok(())
     }
 }
