@@ -121,9 +121,16 @@ fn socks(mut stream: TcpStream) {
 }
 
 fn connect(mut stream: TcpStream) {
-    let mut asked = [0; 1024];
-    let n = stream.read(&mut asked).unwrap_or(0);
-    let asked = String::from_utf8_lossy(&asked[..n]).into_owned();
+    // The whole head, in how many pieces it may come: what is left unread at the end would reset the connection.
+    let (mut asked, mut piece) = (Vec::new(), [0; 1024]);
+    while !asked.ends_with(b"\r\n\r\n") && asked.len() < 4096 {
+        let n = stream.read(&mut piece).unwrap_or(0);
+        if n == 0 {
+            break;
+        }
+        asked.extend_from_slice(&piece[..n]);
+    }
+    let asked = String::from_utf8_lossy(&asked).into_owned();
     let line = asked.lines().next().unwrap_or_default();
     let _ = match line.contains(":1 ") {
         true => write!(stream, "HTTP/1.0 403 Forbidden\r\n\r\n"),
