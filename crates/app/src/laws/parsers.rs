@@ -96,7 +96,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/ping/plan.rs",
     ),
     (
-        "app/src/tools/ss/filter.rs",
+        "app/src/tools/ss/filter/typed.rs",
         "read",
         "app/src/tools/ss/filter.rs",
     ),
