@@ -224,6 +224,7 @@ fn the_lines_of_the_article_are_answered() {
     let Some(cluster) = ready() else { return };
     let space = cluster.namespace("article");
     pods(&space);
+    space.apply(include_str!("article/tls.yaml"));
     let (ran, pending) = Stage::set(&space).run_all(LINES);
     println!("lines of the article: {ran} ran, {pending} pending");
 }
@@ -259,9 +260,14 @@ fn the_case_of_the_article_is_found_mended_and_gone() {
         let said = space.kubectl(&["get", "pods", "-l", "app=auth-service", "-o", path]);
         holds(said.out, "2")
     });
-    let (ran, pending) = Stage::set(&space).run_all(CASE);
-    println!("lines of the article's case: {ran} ran, {pending} pending");
+    let remedy = CASE.iter().position(|l| l.line.contains("set resources"));
+    let (before, after) = CASE.split_at(remedy.unwrap() + 1);
+    let before = Stage::set(&space).run_all(before);
     rolled_out(&space);
+    let after = Stage::set(&space).run_all(after);
+    println!(
+        "lines of the article's case (ran, pending): before the remedy {before:?}, after {after:?}"
+    );
     until("it works again", 60, || {
         let said = diagnose();
         if said.code == 0 {

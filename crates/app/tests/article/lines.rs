@@ -159,7 +159,11 @@ pub const LINES: &[Line] = &[
         "HTTP/1.1",
     ),
     line(Pod, "http GET service-name:8080/api/users", "HTTP/1.1"),
-    line(Pod, "curl -vk https://service-name:443", "SSL"),
+    line(
+        Pod,
+        "curl -vk https://service-name:443",
+        "SSL connection using",
+    ),
     line(
         Pod,
         r#"curl -w "\nTime: %{time_total}s\n" http://service-name:8080"#,
@@ -213,7 +217,7 @@ pub const LINES: &[Line] = &[
     line(
         Pod,
         "curl http://api-service.backend.svc.cluster.local:8080/health",
-        "HTTP|200",
+        "NOW:",
     ),
     line(
         Terminal,
@@ -296,13 +300,13 @@ pub const LINES: &[Line] = &[
     ),
 ];
 
-/// The case, in its order: what it is like before the remedy, and after.
+/// The case, in its order: what it is like before the remedy, the remedy (`set resources`), and after.
 pub const CASE: &[Line] = &[
     failing(
         1,
         Terminal,
         r#"kubectl ai-debug --symptom "service timeout" --namespace production"#,
-        "1/5] DNS|2/5] |3/5] |4/5] |5/5] |Deployment|auth-service|memory",
+        "1/5] DNS|2/5] |3/5] |4/5] |5/5] |OOMKilled|kubectl set resources deployment/auth-service",
     ),
     line(
         Terminal,
@@ -318,7 +322,7 @@ pub const CASE: &[Line] = &[
     wavering(
         Pod,
         "curl -v http://auth-service.production.svc.cluster.local:8080/health",
-        "",
+        "Trying|port 8080",
     ),
     line(
         Pod,
