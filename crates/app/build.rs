@@ -12,6 +12,10 @@ fn main() {
     let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".into());
     emit(&format!("rustc-env=NETSHOOT_COMMIT={commit}"));
     emit(&format!("rustc-env=NETSHOOT_TARGET={target}"));
+    if target.contains("linux") {
+        // 90,000 addresses to set right at every start, packed: 2 MiB less to read and to hold, in a file as much smaller.
+        emit("rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     emit("rerun-if-changed=build.rs");
     // HEAD names a branch; its log changes with every commit.
     for file in ["HEAD", "logs/HEAD"] {
