@@ -15,6 +15,8 @@ mod names;
 mod peers;
 #[path = "oracle/served.rs"]
 mod served;
+#[path = "oracle/site.rs"]
+mod site;
 #[path = "oracle/web.rs"]
 mod web;
 
@@ -277,4 +279,14 @@ fn traceroute() {
 #[test]
 fn curl() {
     prove("curl");
+}
+
+#[test]
+fn http() {
+    prove("http");
+}
+
+#[test]
+fn https() {
+    prove("https");
 }

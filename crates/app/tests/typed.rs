@@ -10,7 +10,7 @@ use std::process::Command;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
 
 /// Tools of tier 1 that are not on the shelf yet; their lines wait.
-const PENDING: &[&str] = &["http"];
+const PENDING: &[&str] = &[];
 
 /// Waits until the names resolve, then runs the line in each file of `$DIR`; one that lasts is told to end after a moment.
 const TYPED: &str = r#"

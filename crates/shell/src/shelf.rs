@@ -67,6 +67,8 @@ pub const NEIGHBOURS: &[&str] = &[
     "httpd",
     "echo-server",
     "curl",
+    "http",
+    "https",
 ];
 
 const COREUTILS: &str = "GNU coreutils";

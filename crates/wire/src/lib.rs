@@ -18,6 +18,7 @@ pub mod hpack;
 pub mod http;
 pub mod inet;
 pub mod inet_diag;
+pub mod json;
 pub mod netlink;
 pub mod nft;
 pub mod protobuf;

@@ -74,6 +74,32 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse_line",
         "app/src/tools/fping/targets.rs",
     ),
+    (
+        "app/src/tools/http/words.rs",
+        "read",
+        "app/src/tools/http/words.rs",
+    ),
+    (
+        "app/src/tools/http/plan.rs",
+        "read",
+        "app/src/tools/http/plan.rs",
+    ),
+    (
+        "app/src/tools/http/items.rs",
+        "parse",
+        "app/src/tools/http/items.rs",
+    ),
+    (
+        "app/src/tools/http/nested.rs",
+        "parse_key",
+        "app/src/tools/http/nested.rs",
+    ),
+    (
+        "app/src/tools/http/kept.rs",
+        "parse",
+        "app/src/tools/http/kept.rs",
+    ),
+    ("wire/src/json.rs", "parse", "wire/src/json.rs"),
     ("app/src/tools/arping.rs", "read", "app/src/tools/arping.rs"),
     (
         "app/src/tools/mtr/plan.rs",

@@ -2,7 +2,7 @@
 
 mod config;
 mod data;
-mod explain;
+pub mod explain;
 mod glob;
 mod options;
 mod plan;

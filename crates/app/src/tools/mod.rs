@@ -15,6 +15,7 @@ mod fping;
 pub mod getopt;
 mod grpcurl;
 mod host;
+mod http;
 mod httpd;
 mod ip;
 #[cfg(test)]
@@ -114,6 +115,8 @@ pub const ALL: &[&Tool] = &[
     &httpd::TOOL,
     &echo_server::TOOL,
     &curl::TOOL,
+    &http::TOOL,
+    &http::SECURE,
 ];
 
 /// The tool of that name.

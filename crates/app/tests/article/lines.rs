@@ -380,7 +380,6 @@ pub const CASE: &[Line] = &[
 pub const PENDING: &[&str] = &[
     "ab",
     "ethtool",
-    "http",
     "iperf3",
     "iptables",
     "iptables-save",

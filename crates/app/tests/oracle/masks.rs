@@ -22,6 +22,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "openssl" => openssl(text),
         "echo-server" | "websocat" | "grpcurl" => ports(text),
         "curl" => curl(text),
+        "http" | "https" => httpie(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -353,4 +354,26 @@ fn meter(line: &str) -> String {
     let rest = line[end..].trim_start_matches([' ', '.', 'k', 'M']);
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     format!("METER{rest}")
+}
+
+/// Places in memory, times, speeds, and what a login by Digest makes up.
+fn httpie(text: &str) -> String {
+    let line = |l: &str| {
+        let mut l = l.to_string();
+        for (mark, end) in [
+            ("object at 0x", ">"),
+            ("Elapsed time: ", "s"),
+            (" bytes in ", "\n"),
+            ("cnonce=\"", "\""),
+            ("response=\"", "\""),
+        ] {
+            if let Some((before, behind)) = l.split_once(mark)
+                && let Some(at) = behind.find(end)
+            {
+                l = format!("{before}{mark}*{}", &behind[at..]);
+            }
+        }
+        l
+    };
+    text.split_inclusive('\n').map(line).collect()
 }

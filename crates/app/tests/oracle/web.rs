@@ -235,7 +235,8 @@ fn answer(path: &str, head: &str, body: &[u8]) -> (Vec<u8>, bool) {
             with_body("200 OK", "Content-Encoding: gzip\r\n", b"nothing packed"),
             false,
         ),
-        _ => (with_body("200 OK", plain, b"hello\n"), false),
+        other => super::site::answer(other, head)
+            .unwrap_or_else(|| (with_body("200 OK", plain, b"hello\n"), false)),
     }
 }
 
