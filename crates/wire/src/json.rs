@@ -279,8 +279,9 @@ impl Reader<'_> {
         if !four.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
+        let code = u32::from_str_radix(four, 16).ok();
         self.at += 4;
-        u32::from_str_radix(four, 16).ok()
+        code
     }
 
     fn unicode(&mut self, out: &mut String, at: usize) -> Read<()> {

@@ -2,6 +2,8 @@
 
 pub mod cookie;
 pub mod date;
+pub mod links;
+pub mod robots;
 pub mod url;
 
 /// Base64 with padding (RFC 4648).

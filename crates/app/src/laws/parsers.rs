@@ -100,6 +100,8 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/http/kept.rs",
     ),
     ("wire/src/json.rs", "parse", "wire/src/json.rs"),
+    ("wire/src/web/links.rs", "parse", "wire/src/web/links.rs"),
+    ("wire/src/web/robots.rs", "parse", "wire/src/web/robots.rs"),
     ("app/src/tools/arping.rs", "read", "app/src/tools/arping.rs"),
     (
         "app/src/tools/mtr/plan.rs",

@@ -170,7 +170,7 @@ fn log(name: &str, level: &str, said: &str, io: &mut Io<'_>) -> std::io::Result<
             let color = if level == "WARNING" { 33 } else { 31 };
             write!(io.err, "\x1b[{color}m{text}\x1b[0m\x1b[{color}m\n\x1b[0m")
         }
-        false => write!(io.err, "{text}\n"),
+        false => writeln!(io.err, "{text}"),
     }
 }
 

@@ -191,7 +191,8 @@ pub struct Ground {
     standing: Option<Child>,
     tool: String,
     routed: bool,
-    web: bool,
+    /// Where lines of the place `web` are run.
+    web: Option<PathBuf>,
 }
 
 impl Ground {
@@ -216,7 +217,7 @@ impl Ground {
             standing: None,
             tool: tool.into(),
             routed: place == "routed",
-            web: false,
+            web: None,
         };
         let mut ready = [0; 6];
         ground
@@ -235,9 +236,9 @@ impl Ground {
             "sockets" => ground.stands("standing"),
             "passing" => ground.stands("passing"),
             "web" => {
-                web::prepare();
-                ground.web = true;
-                ground.inside(web::serve);
+                let dir = web::prepare(tool);
+                ground.web = Some(dir.clone());
+                ground.inside(move || web::serve(&dir));
             }
             other => panic!("no place {other:?}"),
         }
@@ -272,7 +273,7 @@ impl Ground {
     }
 
     /// Does something in the place's network; threads that it begins stay there.
-    pub fn inside(&self, work: fn()) {
+    pub fn inside(&self, work: impl FnOnce() + Send) {
         let net = NetNs::open(&format!("/proc/{}/ns/net", self.holder.id())).unwrap();
         net.enter(work).unwrap();
     }
@@ -284,10 +285,10 @@ impl Ground {
 
     /// Where lines are run.
     fn dir(&self) -> PathBuf {
-        match &self.names {
-            Some(names) => names.dir().to_path_buf(),
-            None if self.web => web::dir(),
-            None => PathBuf::from("/"),
+        match (&self.names, &self.web) {
+            (Some(names), _) => names.dir().to_path_buf(),
+            (None, Some(web)) => web.clone(),
+            (None, None) => PathBuf::from("/"),
         }
     }
 
@@ -356,6 +357,9 @@ impl Ground {
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
         let out = child.wait_with_output().unwrap();
+        // Two that could not even start would say the same.
+        let started = !out.stderr.starts_with(b"nsenter: ");
+        assert!(started, "{}", String::from_utf8_lossy(&out.stderr));
         Said {
             out: String::from_utf8_lossy(&out.stdout).into_owned(),
             err: String::from_utf8_lossy(&out.stderr).into_owned(),
@@ -371,8 +375,8 @@ impl Drop for Ground {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if self.web {
-            let _ = std::fs::remove_dir_all(web::dir());
+        if let Some(web) = &self.web {
+            let _ = std::fs::remove_dir_all(web);
         }
         let _ = self.holder.kill();
         let _ = self.holder.wait();

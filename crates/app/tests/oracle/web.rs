@@ -5,19 +5,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Where lines are run: the certificate is there.
-pub fn dir() -> PathBuf {
-    std::env::temp_dir().join(format!("netshoot-web-{}", std::process::id()))
-}
-
-/// Makes the certificate.
-pub fn prepare() {
-    let dir = dir();
+/// Makes the folder where a tool's lines are run, with the certificate.
+pub fn prepare(tool: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("netshoot-web-{tool}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let made = Command::new("openssl")
         .args([
@@ -39,14 +34,14 @@ pub fn prepare() {
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
+    dir
 }
 
-pub fn serve() {
+pub fn serve(dir: &Path) {
     for address in ["127.0.0.1:8080", "[::1]:8080"] {
         listen(address, talk);
     }
     listen("127.0.0.1:3128", proxy);
-    let dir = dir();
     let chain = CertificateDer::pem_file_iter(dir.join("cert.pem"))
         .unwrap()
         .map(Result::unwrap)

@@ -74,15 +74,13 @@ pub fn parse(written: &str) -> Result<Session, String> {
                 Some(Json::Number(n)) => n.parse::<f64>().unwrap_or(0.0) as i64,
                 _ => 0,
             };
-            let cookie = Cookie {
-                name: text(one, "name").unwrap_or_default(),
-                value: text(one, "value").unwrap_or_default(),
-                domain: text(one, "domain").unwrap_or_default(),
-                path: text(one, "path").unwrap_or_else(|| "/".into()),
-                secure: one.get("secure") == Some(&Json::Bool(true)),
-                expires,
-                ..Cookie::default()
-            };
+            let mut cookie = Cookie::default();
+            cookie.name = text(one, "name").unwrap_or_default();
+            cookie.value = text(one, "value").unwrap_or_default();
+            cookie.domain = text(one, "domain").unwrap_or_default();
+            cookie.path = text(one, "path").unwrap_or_else(|| "/".into());
+            cookie.secure = one.get("secure") == Some(&Json::Bool(true));
+            cookie.expires = expires;
             session.cookies.push(cookie.to_line());
         }
     }

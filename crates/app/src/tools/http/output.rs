@@ -150,8 +150,11 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
             let gap = if headed { "\n" } else { "" };
             return self.write(format!("{gap}{BINARY}").as_bytes());
         }
-        let text = show::body(&show::decoded(bytes, kind), kind, &pretty);
-        self.write(text.as_bytes())
+        let text = show::body(&show::text_of(bytes, kind), kind, &pretty);
+        match self.plan.to_terminal {
+            true => self.write(text.as_bytes()),
+            false => self.write(&show::encoded(&text, kind)),
+        }
     }
 
     /// Shows the head of an answer and says what becomes of its body; `last` where no other answer follows.
@@ -242,7 +245,7 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
 
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
         let bare = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = show::decoded(bare, &self.kind);
+        let text = show::text_of(bare, &self.kind);
         let text = show::body(&text, &self.kind, &self.plan.pretty);
         self.write(format!("{text}\n").as_bytes())
     }

@@ -15,7 +15,7 @@ pub enum Form {
     /// As JSON, said so.
     Json,
     /// As a form.
-    Form,
+    Fields,
     /// As a form in parts.
     Multipart,
 }
@@ -321,7 +321,7 @@ fn form(given: &Given) -> Form {
         .find(|o| ["json", "form", "multipart"].contains(&o.0));
     match last.map(|o| o.0) {
         Some("json") => Form::Json,
-        Some("form") => Form::Form,
+        Some("form") => Form::Fields,
         Some(_) => Form::Multipart,
         None => Form::Auto,
     }

@@ -40,6 +40,9 @@ pub struct Request {
     pub chunked: bool,
 }
 
+/// Header lines: names and values.
+type Lines = Vec<(String, String)>;
+
 /// Headers by name, whatever its letters.
 #[derive(Default)]
 struct Headers {
@@ -88,7 +91,7 @@ impl Headers {
     }
 
     /// Standing ones that nobody changed, and the others.
-    fn settled(mut self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn settled(mut self) -> (Lines, Lines) {
         let gone = |name: &str| self.gone.iter().any(|g| same(g, name));
         let base = STANDING
             .iter()
@@ -120,18 +123,13 @@ pub fn address(plan: &Plan, params: &[(String, String)]) -> Result<Url, Mistake>
             c => safe += &percent(c.to_string().as_bytes()),
         }
     }
-    let manner = url::Manner {
-        path_as_is: plan.path_as_is,
-        spaces: true,
-        ..url::Manner::default()
-    };
-    let mut url = url::parse(&safe, manner).map_err(|bad| {
-        let said = match bad {
+    let bad = |why: Bad| {
+        Mistake::Said(match why {
             Bad::NoHost => format!("InvalidURL: Invalid URL '{written}': No host supplied"),
             _ => format!("InvalidURL: Failed to parse: {written}"),
-        };
-        Mistake::Said(said)
-    })?;
+        })
+    };
+    let mut url = url_of(&safe, plan.path_as_is).map_err(bad)?;
     let more: Vec<String> = params
         .iter()
         .map(|(name, value)| format!("{}={}", plus(name), plus(value)))
@@ -144,6 +142,34 @@ pub fn address(plan: &Plan, params: &[(String, String)]) -> Result<Url, Mistake>
         });
     }
     url.fragment = None;
+    Ok(url)
+}
+
+/// Reads a URL whose host may be any word: who cannot be found is told so later.
+fn url_of(text: &str, path_as_is: bool) -> Result<Url, Bad> {
+    let manner = url::Manner {
+        path_as_is,
+        spaces: true,
+        ..url::Manner::default()
+    };
+    let begin = text.find("://").map_or(0, |at| at + 3);
+    let rest = text.get(begin..).unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = rest.get(..end).unwrap_or_default();
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let named = authority.get(host_at..).unwrap_or_default();
+    let host = match named.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => named,
+    };
+    if host.is_empty() || host.contains(['[', ']', ':', ' ']) {
+        return url::parse(text, manner);
+    }
+    let (before, behind) = (begin + host_at, begin + host_at + host.len());
+    let around = |range: Option<&str>| range.unwrap_or_default().to_string();
+    let stand_in = around(text.get(..before)) + "h" + &around(text.get(behind..));
+    let mut url = url::parse(&stand_in, manner)?;
+    url.host = host.to_lowercase();
     Ok(url)
 }
 
@@ -211,7 +237,7 @@ fn urlencoded(items: &Items) -> Vec<u8> {
 const MIXED: &str = "Request body (from stdin, --raw or a file) and request data (key=value) cannot be mixed. Pass --ignore-stdin to let key/value take priority. See https://httpie.io/docs#scripting for details.";
 
 fn content(plan: &Plan, items: &mut Items) -> Result<Content, Mistake> {
-    let form = matches!(plan.form, Form::Form | Form::Multipart);
+    let form = matches!(plan.form, Form::Fields | Form::Multipart);
     let mut whole = None;
     if !items.files.is_empty() && !form {
         let named: Vec<&str> = items
@@ -281,7 +307,7 @@ fn deflated(bytes: &[u8], force: bool) -> Option<Vec<u8>> {
 impl Request {
     /// What the command line means, with the headers that a session holds.
     pub fn build(plan: &Plan, session: &[(String, String)]) -> Result<Request, Mistake> {
-        let form = matches!(plan.form, Form::Form | Form::Multipart);
+        let form = matches!(plan.form, Form::Fields | Form::Multipart);
         let mut items = items::meant(&plan.items, form)?;
         let content = content(plan, &mut items)?;
         let url = address(plan, &items.params)?;
@@ -315,7 +341,8 @@ impl Request {
             _ => {}
         }
         let nothing = matches!(content, Content::Nothing);
-        if plan.chunked && nothing {
+        // Who only shows the request has not cut it yet.
+        if plan.chunked && (nothing || plan.offline) {
             headers.set("Transfer-Encoding", "chunked");
         }
         let session: Vec<(String, Option<String>)> = session
@@ -351,19 +378,25 @@ impl Request {
             own,
             kept,
             body,
-            chunked: plan.chunked && !nothing,
+            chunked: plan.chunked && !nothing && !plan.offline,
         })
     }
 
     /// Header lines for one hop, as they are shown: cookies, length and login stand behind those that stand by themselves.
-    pub fn lines(&self, cookie: Option<&str>, login: Option<&str>) -> Vec<(String, String)> {
+    /// Behind a redirect, cookies come last.
+    pub fn lines(
+        &self,
+        cookie: Option<&str>,
+        login: Option<&str>,
+        led: bool,
+    ) -> Vec<(String, String)> {
         let mut all = self.base.clone();
         let mut add = |name: &str, value: &str| {
             if !self.own.iter().any(|h| same(&h.0, name)) {
                 all.push((name.to_string(), value.to_string()));
             }
         };
-        if let Some(cookie) = cookie {
+        if let Some(cookie) = cookie.filter(|_| !led) {
             add("Cookie", cookie);
         }
         if self.chunked {
@@ -375,6 +408,9 @@ impl Request {
             add("Authorization", login);
         }
         all.extend(self.own.iter().cloned());
+        if let Some(cookie) = cookie.filter(|_| led && !all.iter().any(|h| same(&h.0, "Cookie"))) {
+            all.push(("Cookie".into(), cookie.to_string()));
+        }
         if !all.iter().any(|h| same(&h.0, "Host")) {
             all.push(("Host".into(), self.url.authority()));
         }

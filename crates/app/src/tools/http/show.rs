@@ -82,13 +82,28 @@ pub fn elapsed(seconds: f64, pretty: &Pretty) -> String {
 }
 
 /// The text that bytes are, by the charset of their type.
-pub fn decoded(bytes: &[u8], kind: &str) -> String {
-    let charset = kind.to_ascii_lowercase();
-    let latin = ["charset=latin1", "charset=iso-8859-1", "charset=latin-1"];
-    match latin.iter().any(|l| charset.replace('"', "").contains(l)) {
+pub fn text_of(bytes: &[u8], kind: &str) -> String {
+    match is_latin(kind) {
         true => bytes.iter().map(|b| char::from(*b)).collect(),
         false => String::from_utf8_lossy(bytes).into_owned(),
     }
+}
+
+/// The bytes of a text in the charset it came in: a pipe gets it back as it was.
+pub fn encoded(text: &str, kind: &str) -> Vec<u8> {
+    match is_latin(kind) {
+        true => text
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+            .collect(),
+        false => text.as_bytes().to_vec(),
+    }
+}
+
+fn is_latin(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase().replace('"', "");
+    let latin = ["charset=latin1", "charset=iso-8859-1", "charset=latin-1"];
+    latin.iter().any(|l| kind.contains(l))
 }
 
 /// A type without its parameters.

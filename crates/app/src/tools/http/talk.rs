@@ -12,7 +12,6 @@ use netshoot_host::web::order::{Login, Version, Ways};
 use netshoot_host::web::response::now;
 use netshoot_host::web::{Body, Failure, Info, Order, Session, Verb, Watch};
 use netshoot_wire::web::cookie::Origin;
-use netshoot_wire::web::unpercent;
 use netshoot_wire::web::url::Url;
 use std::io;
 use std::time::{Duration, Instant};
@@ -274,10 +273,9 @@ pub fn run(plan: &Plan, io: &mut Io<'_>) -> Result<i32, Stop> {
 
 /// Who logs in: the command line, the URL, the session, a netrc file.
 fn login(plan: &Plan, url: &Url, held: &mut kept::Session) -> Result<Login, Mistake> {
-    let plain = |t: &str| String::from_utf8_lossy(&unpercent(t)).into_owned();
     let of_url = url.user.as_deref().map(|user| {
         let password = url.password.as_deref().unwrap_or_default();
-        format!("{}:{}", plain(user), plain(password))
+        format!("{user}:{password}")
     });
     let kind = plan.auth_type.clone().unwrap_or_else(|| "basic".into());
     let given = match (plan.auth.clone().or(of_url), held.auth.clone()) {
@@ -345,7 +343,7 @@ impl Run<'_, '_, '_> {
         let mut hops = 0;
         let mut shown = false;
         loop {
-            let lines = self.lines(&request);
+            let lines = self.lines(&request, hops > 0);
             if !std::mem::take(&mut shown) {
                 self.output.request(&request, &lines)?;
             }
@@ -393,7 +391,7 @@ impl Run<'_, '_, '_> {
     }
 
     /// The headers of the next hop.
-    fn lines(&mut self, request: &Request) -> Vec<(String, String)> {
+    fn lines(&mut self, request: &Request, led: bool) -> Vec<(String, String)> {
         let origin = Origin {
             host: &request.url.host,
             path: &request.url.path,
@@ -406,7 +404,7 @@ impl Run<'_, '_, '_> {
             .and_then(|mut jar| jar.header(origin, now()));
         let target = request.url.target();
         let login = self.state.header(&self.login, &request.method, &target);
-        request.lines(cookie.as_deref(), login.as_deref())
+        request.lines(cookie.as_deref(), login.as_deref(), led)
     }
 
     fn order(&self, request: &Request, lines: &[(String, String)]) -> Order {
@@ -419,7 +417,7 @@ impl Run<'_, '_, '_> {
                 false => format!("{name}: {value}"),
             })
             .collect();
-        headers.push("Expect:".into());
+        headers.extend(["Expect:".into(), "Proxy-Connection:".into()]);
         if !lines.iter().any(|l| l.0.eq_ignore_ascii_case("accept")) {
             headers.push("Accept:".into());
         }
@@ -555,8 +553,9 @@ impl Run<'_, '_, '_> {
                 url.fragment = None;
                 url
             }
-            Ok(url) => {
-                let said = format!("InvalidSchema: No connection adapters were found for '{url}'");
+            Ok(_) => {
+                let said =
+                    format!("InvalidSchema: No connection adapters were found for '{location}'");
                 return Err(Mistake::Said(said));
             }
             Err(_) => {

@@ -161,6 +161,19 @@ impl Failed<'_> {
                 let said = "ContentDecodingError: ('Received response with content-encoding: gzip, but failed to decode it.', error('Error -3 while decompressing data: incorrect header check'))";
                 return (said.into(), exit::ERROR);
             }
+            code::URL => return (self.name(), exit::ERROR),
+            code::UNSUPPORTED => {
+                let said = format!(
+                    "InvalidSchema: No connection adapters were found for '{}'",
+                    self.url
+                );
+                return (said, exit::ERROR);
+            }
+            _ if self.failure.said.starts_with("HTTPException") => aborted(&self.failure.said),
+            _ if self.failure.said.contains("chunked-encoding") => {
+                let why = super::python(&self.failure.said);
+                return (format!("ChunkedEncodingError: {why}"), exit::ERROR);
+            }
             _ => aborted(&super::python(&self.failure.said)),
         };
         (said + &self.tried(), exit::ERROR)
