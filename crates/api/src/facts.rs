@@ -86,6 +86,9 @@ fn first_jobs(wanted: &Wanted) -> Vec<Job> {
             namespace: String::new(),
         })
         .collect();
+    if !wanted.namespaces.is_empty() {
+        jobs.insert(carriers());
+    }
     let mut namespaces = wanted.namespaces.clone();
     if namespaces.is_empty() {
         // The empty name is the list over all of them.
@@ -178,16 +181,12 @@ fn selection(job: &Job) -> Selection {
 
 fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
     let mut out = Read::default();
+    if *job == carriers() && !wanted.namespaces.is_empty() {
+        return carriers_of(cluster);
+    }
     let settings = job.kind == "ConfigMap" && !wanted.kinds.contains("ConfigMap");
     if settings {
-        out.objects = SETTINGS
-            .iter()
-            .filter_map(|name| {
-                let kind = Resource::known("ConfigMap")?;
-                cluster.get(&kind, &job.namespace, name).ok()
-            })
-            .collect();
-        return out;
+        return settings_of(cluster, job);
     }
     let listed = cluster.resource(&job.kind).and_then(|kind| {
         cluster.list_thin(&kind, &job.namespace, &selection(job), &|item| thin(item))
@@ -203,8 +202,6 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
         Err(e) => {
             out.answered = matches!(e, Error::Forbidden(_));
             match e {
-                // What carries Services is asked by the way; no check reads it.
-                Error::Forbidden(_) if !wanted.kinds.contains(&job.kind) => {}
                 // Nobody but administrators may list them; the check that needs one says so.
                 Error::Forbidden(_) if job.kind.ends_with("WebhookConfiguration") => {}
                 Error::Forbidden(d) => out.refused.push((job.clone(), *d)),
@@ -212,6 +209,72 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
                     out.gaps.insert(gap(job, &e));
                     out.silent = Some(e).filter(Error::is_silence);
                 }
+            }
+        }
+    }
+    out
+}
+
+/// DaemonSets that carry Services instead of kube-proxy or beside it, wherever they are.
+const CARRIERS: [&str; 6] = [
+    "anetd",
+    "antrea-agent",
+    "calico-node",
+    "cilium",
+    "kube-router",
+    "ovnkube-node",
+];
+
+fn carriers() -> Job {
+    Job {
+        kind: "DaemonSet".into(),
+        namespace: String::new(),
+    }
+}
+
+/// Whoever may not list them everywhere learns it from those of kube-system.
+fn carriers_of(cluster: &Cluster) -> Read {
+    let mut out = Read::default();
+    let listed = cluster
+        .resource("DaemonSet")
+        .and_then(|kind| cluster.list_thin(&kind, "", &Selection::default(), &|item| thin(item)));
+    out.answered = matches!(listed, Ok(_) | Err(Error::Forbidden(_)));
+    let mut found = listed.unwrap_or_default();
+    found.retain(|o| o.namespace() != SYSTEM && CARRIERS.contains(&o.name()));
+    for o in found.iter().filter(|o| o.name() == "cilium") {
+        let settings = Resource::known("ConfigMap")
+            .and_then(|kind| cluster.get(&kind, o.namespace(), "cilium-config").ok());
+        out.objects.extend(settings);
+    }
+    out.objects.extend(found);
+    out
+}
+
+/// Those settings, each by its name. Without the right to read them it is not known what the cluster's domain is and what
+/// carries Services, which is a gap like any other.
+fn settings_of(cluster: &Cluster, job: &Job) -> Read {
+    let mut out = Read::default();
+    let Some(kind) = Resource::known(&job.kind) else {
+        return out;
+    };
+    for name in SETTINGS {
+        match cluster.get(&kind, &job.namespace, name) {
+            Ok(object) => out.objects.push(object),
+            Err(Error::Forbidden(d)) => {
+                out.answered = true;
+                out.refused.push((job.clone(), *d));
+                // The others are refused too.
+                break;
+            }
+            Err(e) if e.is_not_found() => out.answered = true,
+            Err(e) if e.is_no_cluster() => {
+                out.no_cluster = Some(e);
+                break;
+            }
+            Err(e) => {
+                out.gaps.insert(gap(job, &e));
+                out.silent = Some(e).filter(Error::is_silence);
+                break;
             }
         }
     }

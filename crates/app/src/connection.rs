@@ -66,6 +66,7 @@ pub fn connection(c: Command, lang: Lang) -> Command {
     )
     .args(connection_in_long(lang))
     .mut_arg("server", |a| a.short('s'))
+    .mut_arg("v", |a| a.short('v'))
 }
 
 /// The same without the namespace and without short names, for words where these mean something else.
@@ -141,6 +142,24 @@ pub fn connection_in_long(lang: Lang) -> Vec<Arg> {
         ),
         value("client-key", "FILE", p("Key of it", "客户端私钥文件")),
         value(
+            "username",
+            "NAME",
+            p(
+                "For an API server or a proxy before it that takes HTTP basic authentication",
+                "用于支持 HTTP basic 认证的 API server 或其前置代理",
+            ),
+        ),
+        value("password", "TEXT", p("Password of it", "其密码")),
+        value(
+            "v",
+            "N",
+            p(
+                "kubectl's verbosity: accepted, requests are not shown",
+                "kubectl 的日志级别：可给出，但不显示请求",
+            ),
+        )
+        .value_parser(clap::value_parser!(u8)),
+        value(
             "request-timeout",
             "TIME",
             p(
@@ -167,6 +186,8 @@ pub fn connect(m: &ArgMatches) -> Result<Connect> {
         namespace: text(m, "namespace"),
         server: text(m, "server"),
         token: text(m, "token"),
+        username: text(m, "username"),
+        password: text(m, "password"),
         impersonate: text(m, "as"),
         impersonate_groups: texts(m, "as-group"),
         impersonate_uid: text(m, "as-uid"),

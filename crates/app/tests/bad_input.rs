@@ -257,7 +257,7 @@ fn secrets_stay_out_of_reports_and_recordings() {
             "cannot reach http://bob:hunter2@127.0.0.1:1/ with token=hunter2",
         ],
     ] {
-        for format in ["text", "json", "markdown", "html"] {
+        for format in ["text", "json", "md", "markdown", "html"] {
             let all: Vec<&str> = ["diagnose", "--record", &file, "-o", format]
                 .iter()
                 .chain(&words)

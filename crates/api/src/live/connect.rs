@@ -1,6 +1,8 @@
 //! From a kubeconfig and the flags of `kubectl` to a connection.
 
+use super::credentials::{self, Plugin};
 use super::error::Error;
+use super::proxy;
 use kube::config::{
     AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedContext,
 };
@@ -26,6 +28,10 @@ pub struct Connect {
     pub server: Option<String>,
     /// `--token`.
     pub token: Option<String>,
+    /// `--username`.
+    pub username: Option<String>,
+    /// `--password`.
+    pub password: Option<String>,
     /// `--as`.
     pub impersonate: Option<String>,
     /// `--as-group`.
@@ -64,6 +70,9 @@ pub(super) struct Connection {
     pub namespace: String,
     pub user: String,
     pub context: String,
+    /// The proxy on the way, as it may be shown; empty where there is none.
+    pub proxy: String,
+    pub plugin: Plugin,
 }
 
 /// This process runs in a pod with a ServiceAccount.
@@ -129,8 +138,11 @@ fn why(e: &KubeconfigError) -> String {
 pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
     let (kubeconfig, looked) = read(how)?;
     let empty = kubeconfig.contexts.is_empty() && kubeconfig.clusters.is_empty();
+    let mut plugin = Plugin::default();
     let (mut config, user, context) = if !empty {
-        from_kubeconfig(kubeconfig, how, &looked).await?
+        let chosen = from_kubeconfig(kubeconfig, how, &looked).await?;
+        plugin = chosen.3;
+        (chosen.0, chosen.1, chosen.2)
     } else if let Some(server) = &how.server {
         (
             Config::new(url(server, &looked)?),
@@ -157,6 +169,7 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         return Err(Error::NoKubeconfig { looked });
     };
     override_with(&mut config, how)?;
+    let proxy = config.proxy_url.as_ref().map(proxy::shown);
     let server = config
         .cluster_url
         .to_string()
@@ -169,7 +182,7 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         .unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).map_err(|e| Error::Credentials {
         user: user.clone(),
-        why: chain(&e),
+        why: credentials::why(&e, &plugin),
     })?;
     Ok(Connection {
         client,
@@ -180,6 +193,8 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
             None => user,
         },
         context,
+        proxy: proxy.unwrap_or_default(),
+        plugin,
     })
 }
 
@@ -187,7 +202,7 @@ async fn from_kubeconfig(
     mut kubeconfig: Kubeconfig,
     how: &Connect,
     looked: &str,
-) -> Result<(Config, String, String), Error> {
+) -> Result<(Config, String, String, Plugin), Error> {
     let named = |o: &Option<String>| o.clone().filter(|n| !n.is_empty());
     let context = named(&how.context).or_else(|| named(&kubeconfig.current_context));
     let known = |all: Vec<&String>| all.into_iter().cloned().collect::<Vec<_>>();
@@ -227,7 +242,11 @@ async fn from_kubeconfig(
     }
     let user = chosen.user.clone().unwrap_or_default();
     let there = kubeconfig.auth_infos.iter().any(|u| u.name == user);
-    if !there && (named(&how.user).is_some() || !user.is_empty()) && how.token.is_none() {
+    if !there
+        && (named(&how.user).is_some() || !user.is_empty())
+        && how.token.is_none()
+        && how.username.is_none()
+    {
         return Err(Error::NotInKubeconfig {
             what: "user",
             name: user,
@@ -235,6 +254,14 @@ async fn from_kubeconfig(
         });
     }
     change_files(&mut kubeconfig, &chosen, how);
+    let of_user = kubeconfig.auth_infos.iter().find(|u| u.name == user);
+    let exec = of_user.and_then(|u| u.auth_info.as_ref()?.exec.as_ref());
+    let plugin = exec.map(Plugin::of).unwrap_or_default();
+    let of_cluster = kubeconfig
+        .clusters
+        .iter()
+        .find(|c| c.name == chosen.cluster);
+    let own_proxy = of_cluster.and_then(|c| c.cluster.as_ref()?.proxy_url.clone());
     let name = context.unwrap_or_else(|| "netshoot".into());
     kubeconfig.contexts = vec![NamedContext {
         name: name.clone(),
@@ -245,13 +272,18 @@ async fn from_kubeconfig(
         context: Some(name.clone()),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(|e| Error::Credentials {
             user: user.clone(),
-            why: chain(&e),
+            why: credentials::why(&e, &plugin),
         })?;
-    Ok((config, user, name))
+    // What the environment says is read where the server is known; the kubeconfig's own word goes before it.
+    config.proxy_url = match own_proxy.filter(|p| !p.is_empty()) {
+        Some(text) => Some(proxy_url(&text, looked)?),
+        None => None,
+    };
+    Ok((config, user, name, plugin))
 }
 
 /// Flags that replace a file of the kubeconfig: they must act before the files are read.
@@ -287,11 +319,12 @@ fn change_files(kubeconfig: &mut Kubeconfig, chosen: &Context, how: &Connect) {
             auth.client_key = Some(file.display().to_string());
             auth.client_key_data = None;
         }
-        if how.token.is_some() {
+        if how.token.is_some() || how.username.is_some() {
             // A named token is meant to be used instead of every other way to log in.
             auth.exec = None;
             auth.auth_provider = None;
             auth.token_file = None;
+            auth.token = None;
             auth.username = None;
             auth.client_certificate = None;
             auth.client_certificate_data = None;
@@ -305,8 +338,17 @@ fn override_with(config: &mut Config, how: &Connect) -> Result<(), Error> {
     if let Some(server) = how.server.as_deref().filter(|s| !s.is_empty()) {
         config.cluster_url = url(server, "--server")?;
     }
+    if config.proxy_url.is_none()
+        && let Some(text) = proxy::of(&config.cluster_url, &|name| std::env::var(name).ok())
+    {
+        config.proxy_url = Some(proxy_url(&text, "the environment")?);
+    }
     if let Some(token) = &how.token {
         config.auth_info.token = Some(token.clone().into());
+    }
+    if let Some(name) = &how.username {
+        config.auth_info.username = Some(name.clone());
+        config.auth_info.password = Some(how.password.clone().unwrap_or_default().into());
     }
     if let Some(user) = &how.impersonate {
         config.auth_info.impersonate = Some(user.clone());
@@ -342,6 +384,14 @@ fn url(text: &str, from: &str) -> Result<http::Uri, Error> {
     with_scheme.parse().map_err(|e| Error::Kubeconfig {
         path: from.into(),
         why: format!("server {text} is no URL: {e}"),
+    })
+}
+
+/// Its text is not quoted: a password may stand in it.
+fn proxy_url(text: &str, from: &str) -> Result<http::Uri, Error> {
+    text.parse().map_err(|e| Error::Kubeconfig {
+        path: from.into(),
+        why: format!("the proxy that it names has no valid URL: {e}"),
     })
 }
 

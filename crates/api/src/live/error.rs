@@ -50,6 +50,8 @@ pub enum Error {
     Unreachable {
         /// Its URL.
         server: String,
+        /// The proxy that was to lead there; empty where there is none.
+        proxy: String,
         /// What came back.
         why: String,
     },
@@ -292,9 +294,13 @@ impl fmt::Display for Error {
             }
             Error::Credentials { user, why } => write!(f, "credentials of user {user}: {why}"),
             Error::Runtime { why } => write!(f, "start the event loop of the API client: {why}"),
-            Error::Unreachable { server, why } => {
+            Error::Unreachable { server, proxy, why } if proxy.is_empty() => {
                 write!(f, "the API server {server} cannot be reached: {why}")
             }
+            Error::Unreachable { server, proxy, why } => write!(
+                f,
+                "the API server {server} cannot be reached through the proxy {proxy}: {why}"
+            ),
             Error::Tls { server, why } => write!(f, "TLS with the API server {server}: {why}"),
             Error::Broken { tried, why } => write!(f, "{tried}: the connection broke: {why}"),
             Error::Timeout { tried, limit } => {

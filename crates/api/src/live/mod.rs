@@ -7,10 +7,12 @@
 //! program is threads.
 
 mod connect;
+mod credentials;
 mod error;
 mod event_loop;
 mod pages;
 mod pods;
+mod proxy;
 mod refusal;
 mod request;
 mod resource;
@@ -81,6 +83,8 @@ impl Cluster {
                 asked: Asked {
                     server: made.server,
                     user: made.user,
+                    proxy: made.proxy,
+                    plugin: made.plugin,
                 },
                 namespace: made.namespace,
                 context: made.context,

@@ -1,5 +1,6 @@
 //! From a `Status` of the API server to the variant that says it.
 
+use super::credentials::Plugin;
 use super::error::Error;
 use super::words::{Denial, Tried};
 use serde_json::Value;
@@ -10,6 +11,10 @@ use std::time::Duration;
 pub(super) struct Asked {
     pub server: String,
     pub user: String,
+    /// The proxy on the way; empty where there is none.
+    pub proxy: String,
+    /// What gives the credentials.
+    pub plugin: Plugin,
 }
 
 /// The refusal with this HTTP status and body.

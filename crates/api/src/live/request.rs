@@ -3,7 +3,7 @@
 use super::connect::chain;
 use super::error::Error;
 use super::words::Tried;
-use super::{Cluster, refusal};
+use super::{Cluster, credentials, refusal};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -216,13 +216,20 @@ impl Cluster {
                 let body = serde_json::to_string(status).unwrap_or_default();
                 refusal::of(tried, &self.about.asked, status.code, &body)
             }
-            kube::Error::Auth(_) => Error::Credentials { user, why: tail },
+            _ if credentials::failure(e).is_some() => Error::Credentials {
+                user,
+                why: credentials::why(e, &self.about.asked.plugin),
+            },
             // What is no TLS at all comes as invalid data.
             _ if said.contains("certificate") || io == Some(std::io::ErrorKind::InvalidData) => {
                 Error::Tls { server, why: tail }
             }
             kube::Error::Service(_) if said.contains("(Connect)") || is_connect(io) => {
-                Error::Unreachable { server, why: tail }
+                Error::Unreachable {
+                    server,
+                    proxy: self.about.asked.proxy.clone(),
+                    why: tail,
+                }
             }
             _ => Error::Broken {
                 tried: Box::new(tried.clone()),

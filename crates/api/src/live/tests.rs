@@ -13,6 +13,7 @@ fn asked() -> Asked {
     Asked {
         server: "https://api:6443".into(),
         user: "me".into(),
+        ..Asked::default()
     }
 }
 

@@ -21,9 +21,12 @@ fn arguments(c: Command, lang: Lang) -> Command {
     let c = c
         .arg(
             Arg::new("name")
-                .value_name("POD")
+                .value_name("POD|deploy/NAME|svc/NAME")
                 .required(true)
-                .help(p("The pod", "Pod 名称")),
+                .help(p(
+                    "The pod, or what has pods: then one that runs",
+                    "Pod，或拥有 Pod 的对象（取其中一个运行中的）",
+                )),
         )
         .arg(
             flags::value(
@@ -35,6 +38,26 @@ fn arguments(c: Command, lang: Lang) -> Command {
                 ),
             )
             .short('c'),
+        )
+        .arg(
+            flags::flag(
+                "stdin",
+                p(
+                    "Send standard input; where the container takes it that is so anyway",
+                    "转发标准输入；容器接收输入时自动开启",
+                ),
+            )
+            .short('i'),
+        )
+        .arg(
+            flags::flag(
+                "tty",
+                p(
+                    "With its terminal; on a terminal that is so anyway",
+                    "使用其终端；在终端上自动开启",
+                ),
+            )
+            .short('t'),
         )
         .arg(flags::flag("quiet", p("Say nothing but errors", "仅输出错误")).short('q'))
         .arg(

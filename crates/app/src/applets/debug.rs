@@ -33,8 +33,17 @@ fn arguments(c: Command, lang: Lang) -> Command {
                     "Container whose processes are seen; the pod's main one if not given",
                     "查看其进程的容器；缺省为主容器",
                 ),
+            ),
+        )
+        .arg(
+            flags::value(
+                "container",
+                "NAME",
+                p(
+                    "Name of the container that is added; with --copy-to it may be one of the pod's, which then gets the command",
+                    "所添加容器的名称；配合 --copy-to 可为 Pod 自身的容器，由其执行命令",
+                ),
             )
-            .alias("container")
             .short('c'),
         )
         .arg(flags::value(
@@ -57,6 +66,28 @@ fn arguments(c: Command, lang: Lang) -> Command {
             p(
                 "With --copy-to: delete the copy at the end (default false)",
                 "配合 --copy-to：结束时删除副本（缺省为 false）",
+            ),
+        ))
+        .arg(flags::flag(
+            "share-processes",
+            p(
+                "With --copy-to: its containers see each other's processes (default true)",
+                "配合 --copy-to：容器间共享进程命名空间（缺省为 true）",
+            ),
+        ))
+        .arg(flags::many(
+            "set-image",
+            "CONTAINER=IMAGE",
+            p(
+                "With --copy-to: another image for a container, * for all; without a command nothing else is added",
+                "配合 --copy-to：替换容器镜像，* 表示全部；未给命令时不再添加容器",
+            ),
+        ))
+        .arg(flags::flag(
+            "replace",
+            p(
+                "With --copy-to: delete the original",
+                "配合 --copy-to：删除原 Pod",
             ),
         ))
         .args(flags::container(lang))

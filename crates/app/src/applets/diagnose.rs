@@ -174,7 +174,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
     .arg(
         text("output", "FORMAT", lang.pick("How to print", "输出格式"))
             .short('o')
-            .value_parser(["text", "json", "markdown", "html"])
+            .value_parser(["text", "json", "md", "markdown", "html"])
             .default_value("text"),
     )
     .args(flags::arguments(lang))

@@ -157,7 +157,7 @@ fn arguments(c: Command, lang: Lang) -> Command {
                         .short('o')
                         .long("output")
                         .value_name("FORMAT")
-                        .value_parser(["text", "json", "markdown", "html"])
+                        .value_parser(["text", "json", "md", "markdown", "html"])
                         .default_value("text")
                         .help(lang.pick("How to print", "输出格式")),
                 ),

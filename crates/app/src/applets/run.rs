@@ -118,14 +118,29 @@ fn arguments(c: Command, lang: Lang) -> Command {
         .arg(
             flags::value(
                 "restart",
-                "Never",
+                "POLICY",
                 p(
-                    "Never: the only one there is; kubectl run wants to be told",
-                    "仅支持 Never；为兼容 kubectl run",
+                    "Never, or with --attach=false OnFailure or Always",
+                    "Never；配合 --attach=false 可为 OnFailure 或 Always",
                 ),
             )
-            .value_parser(["Never"]),
+            .value_parser(["Never", "OnFailure", "Always"]),
         )
+        .arg(
+            flags::value(
+                "port",
+                "PORT",
+                p(
+                    "The port that the container says it listens on",
+                    "容器声明监听的端口",
+                ),
+            )
+            .value_parser(clap::value_parser!(u16).range(1..)),
+        )
+        .arg(flags::flag(
+            "privileged",
+            p("The same as --profile=sysadmin", "等同 --profile=sysadmin"),
+        ))
         .arg(
             flags::flag(
                 "command",

@@ -13,6 +13,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse",
         "app/src/faces/plugin/target.rs",
     ),
+    (
+        "app/src/faces/plugin/jsonpath.rs",
+        "parse",
+        "app/src/faces/plugin/jsonpath.rs",
+    ),
     ("lab/src/scenario.rs", "parse", "lab/src/scenario.rs"),
     ("shell/src/archive.rs", "parse", "shell/src/archive.rs"),
     ("shell/src/awk/parse.rs", "parse", "shell/src/awk/parse.rs"),

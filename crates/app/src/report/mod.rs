@@ -34,7 +34,7 @@ impl Format {
     pub fn named(word: &str) -> Format {
         match word {
             "json" => Format::Json,
-            "markdown" => Format::Markdown,
+            "md" | "markdown" => Format::Markdown,
             "html" => Format::Html,
             _ => Format::Text,
         }

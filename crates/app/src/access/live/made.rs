@@ -2,6 +2,7 @@
 //! on a node. Both end by themselves: with their stream, when idle, and at a deadline.
 
 use crate::clock;
+use crate::faces::plugin::{owner, pods};
 use anyhow::{Result, bail};
 use netshoot_api::live::{Change, Cluster, Error, Propagation, Resource};
 use netshoot_model::object::{Object, at};
@@ -100,6 +101,8 @@ fn rights(pod: &Object) -> Vec<Value> {
     }
     vec![
         json!({"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}),
+        // What baseline admits: the runtime's own capabilities, as a rule with NET_RAW.
+        json!({"runAsUser": 0}),
         nobody,
     ]
 }
@@ -187,6 +190,8 @@ pub fn on_node(
     } else {
         json!({"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}})
     };
+    let deadline_s = DEADLINE.parse().unwrap_or(600);
+    let owner = owner::us(Some(cluster), Duration::from_secs(deadline_s));
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -195,8 +200,14 @@ pub fn on_node(
             "namespace": namespace,
             "labels": {
                 "app.kubernetes.io/name": "netshoot",
-                "app.kubernetes.io/managed-by": "netshoot",
+                pods::MANAGED_BY.0: pods::MANAGED_BY.1,
                 "netshoot/role": "agent",
+            },
+            // By these `clean` knows whose it is and whether anybody still needs it.
+            "annotations": {
+                pods::OWNER: owner.who,
+                pods::CLIENT: owner.client,
+                pods::DEADLINE: owner.deadline,
             },
         },
         "spec": {
@@ -205,7 +216,7 @@ pub fn on_node(
             "hostPID": sees,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
-            "activeDeadlineSeconds": DEADLINE.parse::<u64>().unwrap_or(600),
+            "activeDeadlineSeconds": deadline_s,
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "tolerations": [{"operator": "Exists"}],

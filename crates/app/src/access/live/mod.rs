@@ -12,7 +12,7 @@ use super::{Access, Local};
 use crate::agent::{Asked, Container};
 use crate::clock;
 use crate::interrupt::{self, Owed};
-use crate::io::Io;
+use crate::io::{Io, Lang};
 use crate::wrong::Wrong;
 use anyhow::Result;
 use hand::Hand;
@@ -225,15 +225,15 @@ impl Live {
         if missing.is_empty() {
             return;
         }
-        if self.most < Level::Ephemeral && !self.asked(&missing, io) {
-            return;
+        if missing.iter().any(|s| !self.may_make(s)) {
+            self.asked(&missing, io);
         }
         let (mut pods, mut nodes) = (0, 0);
         let mut make = Vec::new();
         for stand in missing {
             let (count, most) = match &stand {
+                _ if !self.may_make(&stand) => continue,
                 Stand::Pod(..) => (&mut pods, MOST_PODS),
-                Stand::Node(_) if self.most < Level::Pod => continue,
                 Stand::Node(_) => (&mut nodes, MOST_NODES),
             };
             *count += 1;
@@ -293,35 +293,34 @@ impl Live {
         }
     }
 
-    /// Asks a person whether a step up may be made.
-    fn asked(&mut self, missing: &[Stand], io: &mut Io<'_>) -> bool {
-        if !self.may_ask {
-            return false;
+    fn may_make(&self, stand: &Stand) -> bool {
+        match stand {
+            Stand::Pod(..) => self.most >= Level::Ephemeral,
+            Stand::Node(_) => self.most >= Level::Pod,
         }
-        self.may_ask = false;
+    }
+
+    /// Asks a person whether a step up may be made: no higher than what is missing now, and the next one is asked for anew.
+    fn asked(&mut self, missing: &[Stand], io: &mut Io<'_>) {
+        if !self.may_ask {
+            return;
+        }
         io.progress_done();
         let pods = missing
             .iter()
             .filter(|s| matches!(s, Stand::Pod(..)))
             .count();
-        let nodes = missing.len() - pods;
-        let question = match io.lang {
-            crate::io::Lang::En => format!(
-                "The network must be asked from {pods} pods and {nodes} nodes. May netshoot add ephemeral containers to these pods and make pods on these nodes? They end with this run. [y/N] "
-            ),
-            crate::io::Lang::Zh => format!(
-                "需要从 {pods} 个 Pod 与 {nodes} 个节点发起探测。是否允许 netshoot 向这些 Pod 添加临时容器、在这些节点上创建 Pod？本次运行结束即退出。[y/N] "
-            ),
-        };
-        let _ = write!(io.err, "{question}");
+        let question = question(pods, missing.len() - pods, &self.request.namespace, io.lang);
+        let _ = write!(io.err, "{question} [y/N] ");
         let _ = io.err.flush();
         let mut line = String::new();
         let _ = std::io::stdin().read_line(&mut line);
         let yes = ["y", "yes", "是"].contains(&line.trim().to_lowercase().as_str());
         if yes {
-            self.most = Level::Node;
+            let nodes = missing.iter().any(|s| matches!(s, Stand::Node(_)));
+            self.most = if nodes { Level::Node } else { Level::Ephemeral };
         }
-        yes
+        self.may_ask = yes && self.most < Level::Node;
     }
 
     fn announce(&self, stand: &Stand, io: &mut Io<'_>) {
@@ -335,14 +334,18 @@ impl Live {
                 )
                 .replace("{}", &format!("{namespace}/{name}")),
             Stand::Node(node) => {
-                let level = if self.most >= Level::Node { Level::Node } else { Level::Pod };
-                io.lang
-                    .pick(
-                        "access {level}: making a pod on node {} (deleted at the end of this run)",
-                        "访问级别 {level}：在节点 {} 上创建 Pod（本次运行结束时删除）",
-                    )
-                    .replace("{level}", level.word())
-                    .replace("{}", node)
+                let (en, zh) = match self.most >= Level::Node {
+                    true => (
+                        "access node: making a privileged pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
+                        "访问级别 node：在节点 {} 上于命名空间 {n} 创建特权 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
+                    ),
+                    false => (
+                        "access pod: making a pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
+                        "访问级别 pod：在节点 {} 上于命名空间 {n} 创建 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
+                    ),
+                };
+                let said = io.lang.pick(en, zh).replace("{}", node);
+                said.replace("{n}", &self.request.namespace)
             }
         };
         let _ = writeln!(io.err, "netshoot: {}", crate::report::safe(&said));
@@ -440,9 +443,12 @@ impl Live {
 
     /// Rules of a node say nothing where something else carries Services.
     fn judge(&self, mut answered: Answered) -> Answered {
-        if matches!(answered.probe.question, Question::Rules)
-            && let Some(what) = self.snapshot.as_deref().and_then(objects::other_dataplane)
-        {
+        let (Question::Rules, Some(snapshot)) =
+            (&answered.probe.question, self.snapshot.as_deref())
+        else {
+            return answered;
+        };
+        if let Some(what) = objects::other_dataplane(snapshot) {
             answered.answer = Answer::CouldNotAsk {
                 why: format!("the dataplane is {what}"),
                 missing: text!(
@@ -451,8 +457,48 @@ impl Live {
                 ),
                 how_to_get: Text::default(),
             };
+        } else if let Answer::Rules(tables) = &answered.answer
+            && objects::nobody_knows_what_carries(snapshot, tables)
+        {
+            answered.answer = Answer::CouldNotAsk {
+                why: "it is not known what carries Services here".into(),
+                missing: text!(
+                    "what carries Services: DaemonSets of kube-system may not be read, and no rule of the node is kube-proxy's",
+                    "由什么承载 Service：无权读取 kube-system 的 DaemonSet，且节点上没有 kube-proxy 的规则"
+                ),
+                how_to_get: Text::default(),
+            };
         }
         answered
+    }
+}
+
+/// What a person is asked before something is made.
+fn question(pods: usize, nodes: usize, namespace: &str, lang: Lang) -> String {
+    let zh = lang == Lang::Zh;
+    let of_pods = match zh {
+        false => format!(
+            "add ephemeral containers to {pods} pods (they end with this run; their entries stay with the pods)"
+        ),
+        true => format!("向 {pods} 个 Pod 添加临时容器（随本次运行结束；条目随 Pod 保留）"),
+    };
+    let of_nodes = match zh {
+        false => format!(
+            "make privileged pods on {nodes} nodes (in namespace {namespace}, or in kube-system where that refuses them; deleted at the end of this run)"
+        ),
+        true => format!(
+            "在 {nodes} 个节点上创建特权 Pod（位于命名空间 {namespace}，若被拒绝则位于 kube-system；本次运行结束时删除）"
+        ),
+    };
+    let what = match (pods, nodes, zh) {
+        (_, 0, _) => of_pods,
+        (0, _, _) => of_nodes,
+        (_, _, false) => format!("{of_pods} and {of_nodes}"),
+        (_, _, true) => format!("{of_pods}，并{of_nodes}"),
+    };
+    match zh {
+        false => format!("The network itself must be asked. May netshoot {what}?"),
+        true => format!("需要探测网络本身。是否允许 netshoot {what}？"),
     }
 }
 
@@ -559,6 +605,27 @@ fn delete_all(cluster: &Cluster, made: &Mutex<Vec<MadePod>>) {
     if let Ok(mut all) = made.lock() {
         for pod in all.drain(..) {
             let _ = pod.delete(cluster);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_asked_about_what_is_made_and_nothing_else() {
+        for lang in [Lang::En, Lang::Zh] {
+            let privileged = lang.pick("privileged", "特权");
+            let entries = lang.pick("entries", "条目");
+            for (pods, nodes) in [(2, 0), (0, 3), (2, 3)] {
+                let said = question(pods, nodes, "shop", lang);
+                assert_eq!(said.contains(entries), pods > 0, "{said}");
+                for word in [privileged, "shop", "kube-system"] {
+                    assert_eq!(said.contains(word), nodes > 0, "{said}");
+                }
+                assert!(!said.contains('0'), "{said}");
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and what carries Services in this cluster.
 
 use crate::clock;
+use netshoot_api::facts::SYSTEM;
 use netshoot_api::live::{Cluster, Error, LogOptions, Resource};
 use netshoot_model::growth::parse_quantity;
 use netshoot_model::object::{Object, at};
@@ -9,6 +10,8 @@ use netshoot_model::probe::{Answer, Answered, ContainerMemory, Probe, Question};
 use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::text;
 use netshoot_model::text::Text;
+use netshoot_model::topology::Topology;
+use netshoot_wire::nft;
 use serde_json::Value;
 use std::time::Instant;
 
@@ -170,28 +173,52 @@ fn limits(pod: &Object) -> Vec<(String, u64)> {
 /// no fault.
 pub fn other_dataplane(snapshot: &ClusterSnapshot) -> Option<String> {
     let text = |o: &Object, k: &str| at(o.get("data"), k).as_str().unwrap_or("").to_string();
-    for o in snapshot
-        .objects
-        .iter()
-        .filter(|o| o.namespace() == "kube-system")
-    {
-        match (o.kind(), o.name()) {
-            ("ConfigMap", "cilium-config") => {
-                let replaces = text(o, "kube-proxy-replacement");
-                if ["true", "strict"].contains(&replaces.as_str()) {
-                    return Some("Cilium (eBPF, kube-proxy-replacement)".into());
-                }
-            }
-            ("DaemonSet", "cilium") if !has_kube_proxy(snapshot) => {
-                return Some("Cilium (eBPF), and there is no kube-proxy".into());
-            }
-            ("DaemonSet", "calico-node") if env_is(o, "FELIX_BPFENABLED", "true") => {
-                return Some("Calico (eBPF)".into());
-            }
-            _ => {}
+    let alone = !has_kube_proxy(snapshot);
+    let carried_by = |o: &Object| match (o.kind(), o.name()) {
+        ("ConfigMap", "cilium-config") => {
+            let replaces = text(o, "kube-proxy-replacement");
+            let replaces = ["true", "strict"].contains(&replaces.as_str());
+            replaces.then_some("Cilium (eBPF, kube-proxy-replacement)")
         }
-    }
-    None
+        ("DaemonSet", "cilium") if alone => Some("Cilium (eBPF), and there is no kube-proxy"),
+        ("DaemonSet", "anetd") if alone => Some("Cilium (GKE Dataplane V2)"),
+        ("DaemonSet", "calico-node") if env_is(o, "FELIX_BPFENABLED", "true") => {
+            Some("Calico (eBPF)")
+        }
+        ("DaemonSet", "kube-router") if !argument(o, "--run-service-proxy=false") => {
+            Some("kube-router (IPVS)")
+        }
+        ("DaemonSet", "ovnkube-node") if alone => {
+            Some("OVN-Kubernetes, and there is no kube-proxy")
+        }
+        ("DaemonSet", "antrea-agent") if alone => Some("Antrea, and there is no kube-proxy"),
+        _ => None,
+    };
+    let found = snapshot.objects.iter().find_map(carried_by);
+    found.map(String::from)
+}
+
+/// Whether nothing is known of what carries Services, and the rules of a node do not tell either: none of them sends a
+/// Service anywhere, which is a fault where kube-proxy shall write them and nothing where something else does.
+pub fn nobody_knows_what_carries(snapshot: &ClusterSnapshot, rules: &[nft::Table]) -> bool {
+    let topology = Topology::new(snapshot);
+    topology.unread("DaemonSet", SYSTEM)
+        && !has_kube_proxy(snapshot)
+        && !rules.iter().any(by_kube_proxy)
+}
+
+/// The chain where kube-proxy begins in iptables mode, or its own table of nftables mode. Others of that name are the kubelet's.
+fn by_kube_proxy(table: &nft::Table) -> bool {
+    table.name == "kube-proxy" || table.chains.iter().any(|c| c.name == "KUBE-SERVICES")
+}
+
+fn argument(o: &Object, word: &str) -> bool {
+    let containers = o.list("spec.template.spec.containers").iter();
+    let mut words = containers.flat_map(|c| {
+        let all = ["command", "args"].map(|k| at(c, k).as_array().cloned().unwrap_or_default());
+        all.concat()
+    });
+    words.any(|w| w.as_str() == Some(word))
 }
 
 fn has_kube_proxy(snapshot: &ClusterSnapshot) -> bool {
@@ -241,6 +268,42 @@ mod tests {
                 Some("no kube-proxy"),
             ),
             (
+                json!([{"kind": "ConfigMap", "metadata": {"name": "cilium-config", "namespace": "cilium"}, "data": {"kube-proxy-replacement": "true"}}]),
+                Some("Cilium"),
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "cilium", "namespace": "cilium"}}]),
+                Some("no kube-proxy"),
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "anetd", "namespace": "kube-system"}}]),
+                Some("Dataplane V2"),
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "kube-router", "namespace": "kube-system"},
+                "spec": {"template": {"spec": {"containers": [{"args": ["--run-router=true"]}]}}}}]),
+                Some("kube-router"),
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "kube-router", "namespace": "kube-system"},
+                "spec": {"template": {"spec": {"containers": [{"args": ["--run-service-proxy=false"]}]}}}}]),
+                None,
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "ovnkube-node", "namespace": "ovn-kubernetes"}}]),
+                Some("OVN-Kubernetes"),
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "antrea-agent", "namespace": "kube-system"}},
+                {"kind": "DaemonSet", "metadata": {"name": "kube-proxy", "namespace": "kube-system"}}]),
+                None,
+            ),
+            (
+                json!([{"kind": "DaemonSet", "metadata": {"name": "calico-node", "namespace": "calico-system"},
+                "spec": {"template": {"spec": {"containers": [{"env": [{"name": "FELIX_BPFENABLED", "value": "true"}]}]}}}}]),
+                Some("Calico"),
+            ),
+            (
                 json!([{"kind": "DaemonSet", "metadata": {"name": "calico-node", "namespace": "kube-system"},
                 "spec": {"template": {"spec": {"containers": [{"env": [{"name": "FELIX_BPFENABLED", "value": "True"}]}]}}}}]),
                 Some("Calico"),
@@ -253,6 +316,34 @@ mod tests {
                 None => assert_eq!(said, None),
                 Some(w) => assert!(said.as_deref().is_some_and(|t| t.contains(w)), "{said:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn rules_without_a_sign_of_kube_proxy_say_nothing_where_its_daemonset_may_not_be_read() {
+        let table = |name: &str, chain: &str| nft::Table {
+            name: name.into(),
+            chains: vec![nft::Chain {
+                name: chain.into(),
+                ..nft::Chain::default()
+            }],
+            ..nft::Table::default()
+        };
+        let mut s = ClusterSnapshot::new("x", "y", 0);
+        let rules = [table("mangle", "KUBE-KUBELET-CANARY")];
+        assert!(!nobody_knows_what_carries(&s, &rules), "all was read");
+        s.gaps.push(netshoot_model::snapshot::Gap {
+            what: text!("objects of kind DaemonSet in namespace kube-system", "x"),
+            missing: Text::default(),
+            how_to_get: Text::default(),
+        });
+        assert!(nobody_knows_what_carries(&s, &rules));
+        assert!(nobody_knows_what_carries(&s, &[]));
+        for sign in [
+            table("nat", "KUBE-SERVICES"),
+            table("kube-proxy", "services"),
+        ] {
+            assert!(!nobody_knows_what_carries(&s, &[sign]));
         }
     }
 

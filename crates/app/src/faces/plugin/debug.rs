@@ -1,6 +1,8 @@
 //! `debug`: a container of ours in a pod that runs, a copy of it, a pod on a node; and `exec-in`, from a
 //! node into the network of any pod.
 
+mod copy;
+
 use super::flags::{self, Printing};
 use super::pods::{self, Around, Container};
 use super::profile::{Profile, Wanted, auto, is_shell};
@@ -16,7 +18,7 @@ use crate::io::Io;
 use crate::wrong::Wrong;
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use netshoot_api::live::{Error, Exit, Program, Resource, Selection};
+use netshoot_api::live::{Error, Exit, Program, Propagation, Resource, Selection};
 use netshoot_model::object::Object;
 use serde_json::Value;
 use std::time::Duration;
@@ -54,17 +56,24 @@ pub fn debug(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     }
     let printing = Printing::of(m);
     if let Target::Node(node) = &named {
-        return on_node(node, &plugin, &ask, &printing, io);
+        let name = flags::text(m, "container");
+        return on_node(node, name, &plugin, &ask, &printing, io);
     }
     let pod = plugin.find(&named, io)?;
-    if let Some(copy) = flags::text(m, "copy-to") {
-        return copied(&pod, &copy, m, &plugin, &ask, &printing, io);
+    if let Some(name) = flags::text(m, "copy-to") {
+        return copy::copied(&pod, &name, m, &plugin, &ask, &printing, io);
+    }
+    if let Some(flag) = copy::given_alone(m) {
+        return Err(Wrong::usage(format!(
+            "--{flag} may only be used with --copy-to"
+        )));
     }
     let debug = Debug {
         plugin: &plugin,
         ask: &ask,
         printing: &printing,
         target: wanted_target(m, &pod.0)?,
+        name: wanted_name(m, &pod.0)?,
     };
     debug.carry_out(&pod, io)
 }
@@ -92,6 +101,32 @@ fn wanted_target(m: &ArgMatches, pod: &Value) -> Result<String> {
         "--target: the pod has no container {asked}; it has {}",
         names.join(", ")
     )))
+}
+
+/// `-c`: the name that the container shall have. One of the pod's own cannot have it; one of ours that runs under it
+/// is used again.
+fn wanted_name(m: &ArgMatches, pod: &Value) -> Result<Option<String>> {
+    let Some(name) = flags::text(m, "container").filter(|n| !n.is_empty()) else {
+        return Ok(None);
+    };
+    let named = |c: &&Value| c["name"] == name.as_str();
+    let of = |kind: &str| pod["spec"][kind].as_array().into_iter().flatten();
+    if of("containers")
+        .chain(of("initContainers"))
+        .any(|c| named(&c))
+    {
+        return Err(Wrong::usage(format!(
+            "-c names the container that is added, and the pod has one of its own that is called {name}; to see its processes: --target={name}"
+        )));
+    }
+    let taken = of("ephemeralContainers").any(|c| named(&c));
+    let again = resident::entries(pod);
+    if taken && !again.iter().any(|e| e.name == name && e.runs && e.stays) {
+        return Err(Wrong::usage(format!(
+            "-c: the pod has an ephemeral container {name} already, and Kubernetes cannot take one out; choose another name"
+        )));
+    }
+    Ok(Some(name))
 }
 
 impl Plugin {
@@ -145,6 +180,8 @@ struct Debug<'a> {
     ask: &'a Ask,
     printing: &'a Printing,
     target: String,
+    /// The name that was asked for.
+    name: Option<String>,
 }
 
 impl Debug<'_> {
@@ -167,7 +204,10 @@ impl Debug<'_> {
         let ours = image::is_ours(&self.ask.container.image);
         let wanted = self.ask.wanted();
         if ours && !self.printing.dry() {
-            let entries = resident::entries(&pod.0);
+            let mut entries = resident::entries(&pod.0);
+            if let Some(name) = &self.name {
+                entries.retain(|e| e.name == *name);
+            }
             let again = resident::again(
                 &entries,
                 &self.target,
@@ -200,7 +240,10 @@ impl Debug<'_> {
     /// Adds a container and talks to it.
     fn add(&self, pod: &Object, wanted: &Wanted, ours: bool, io: &mut Io<'_>) -> Result<i32> {
         let plugin = self.plugin;
-        let name = format!("{PREFIX}{}", owner::letters());
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => format!("{PREFIX}{}", owner::letters()),
+        };
         let container = self.container(&name, ours);
         let made = |p: Profile| {
             pods::ephemeral(
@@ -378,37 +421,6 @@ impl Debug<'_> {
     }
 }
 
-/// `debug POD --copy-to NAME`.
-fn copied(
-    pod: &Object,
-    name: &str,
-    m: &ArgMatches,
-    plugin: &Plugin,
-    ask: &Ask,
-    printing: &Printing,
-    io: &mut Io<'_>,
-) -> Result<i32> {
-    let around = Around {
-        name: name.into(),
-        namespace: plugin.namespace.clone(),
-        deadline_s: ask.deadline.as_secs().max(1),
-        node: (flags::given(m, "same-node") == Some(true)).then(|| pod.str("spec.nodeName").into()),
-        ..Around::default()
-    };
-    let owner = ours(Some(plugin), ask);
-    let pod_with = |p: Profile| pods::copy(&pod.0, &around, &ask.container, p, &owner);
-    let plan = Plan {
-        ask,
-        pod_with: &pod_with,
-        wanted: ask.wanted(),
-        // People look at a copy for a while; kubectl keeps it, too.
-        remove: flags::given(m, "rm") == Some(true),
-        attach: true,
-        printing,
-    };
-    plan.carry_out(Some(plugin), io)
-}
-
 /// Root of the node is what a node's files ask for.
 fn at_least_root(wanted: Wanted) -> Wanted {
     Wanted {
@@ -419,6 +431,7 @@ fn at_least_root(wanted: Wanted) -> Wanted {
 
 fn on_node(
     node: &str,
+    name: Option<String>,
     plugin: &Plugin,
     ask: &Ask,
     printing: &Printing,
@@ -431,11 +444,13 @@ fn on_node(
     {
         return Err(e.into());
     }
-    node_pod(node, plugin, ask, at_least_root(ask.wanted()), printing, io)
+    let wanted = at_least_root(ask.wanted());
+    node_pod(node, name, plugin, ask, wanted, printing, io)
 }
 
 fn node_pod(
     node: &str,
+    container: Option<String>,
     plugin: &Plugin,
     ask: &Ask,
     wanted: Wanted,
@@ -452,6 +467,7 @@ fn node_pod(
         namespace: plugin.namespace.clone(),
         node: Some(node.into()),
         deadline_s: ask.deadline.as_secs().max(1),
+        container,
         ..Around::default()
     };
     let owner = ours(Some(plugin), ask);
@@ -460,6 +476,8 @@ fn node_pod(
         ask,
         pod_with: &pod_with,
         wanted,
+        container: around.own(),
+        keeps_rights: false,
         remove: true,
         attach: true,
         printing,
@@ -509,9 +527,9 @@ pub fn exec_in(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             namespace,
             ..plugin
         };
-        return node_pod(node, &elsewhere, &ask, wanted, &Printing::of(m), io);
+        return node_pod(node, None, &elsewhere, &ask, wanted, &Printing::of(m), io);
     }
-    node_pod(node, &plugin, &ask, wanted, &Printing::of(m), io)
+    node_pod(node, None, &plugin, &ask, wanted, &Printing::of(m), io)
 }
 
 /// The command line that runs `command` in the network of a pod, from its node.

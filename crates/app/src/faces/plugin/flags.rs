@@ -55,10 +55,29 @@ pub fn printing(lang: Lang) -> Vec<Arg> {
                 "client: only print what would be sent; server: have it checked, keep nothing",
                 "client：仅输出将要提交的对象；server：由服务端校验但不保存",
             )),
-        value("output", "FORMAT", p("Print the object", "输出对象"))
-            .short('o')
-            .value_parser(["yaml", "json", "name"]),
+        value(
+            "output",
+            "yaml|json|name|jsonpath=TEMPLATE",
+            p("Print the object", "输出对象"),
+        )
+        .short('o')
+        .value_parser(printable),
     ]
+}
+
+/// How `-o` begins where a template follows.
+pub const JSONPATH: &str = "jsonpath=";
+
+/// A format of `-o`, in kubectl's words where it is none of ours.
+fn printable(text: &str) -> Result<String, String> {
+    if let Some(template) = text.strip_prefix(JSONPATH) {
+        super::jsonpath::parse(template)?;
+    } else if !["yaml", "json", "name"].contains(&text) {
+        return Err(format!(
+            "unable to match a printer suitable for the output format {text:?}, allowed formats are: json,jsonpath=TEMPLATE,name,yaml"
+        ));
+    }
+    Ok(text.into())
 }
 
 /// How `--dry-run` and `-o` are set.
@@ -66,7 +85,7 @@ pub fn printing(lang: Lang) -> Vec<Arg> {
 pub struct Printing {
     /// `none`, `client`, `server`.
     pub dry_run: String,
-    /// `yaml`, `json`, `name`, or empty.
+    /// `yaml`, `json`, `name`, `jsonpath=...`, or empty.
     pub output: String,
 }
 
@@ -136,5 +155,13 @@ mod tests {
         );
         assert!(parse("tmp --profile=root").is_err());
         assert!(parse("tmp --dry-run=maybe").is_err());
+        assert!(parse("tmp -o jsonpath={.metadata.name}").is_ok());
+        for format in ["go-template={{.x}}", "wide", "jsonpath={..x}"] {
+            let said = parse(&format!("tmp -o {format}")).unwrap_err().to_string();
+            assert!(
+                said.contains("jsonpath") || said.contains("JSONPath"),
+                "{said}"
+            );
+        }
     }
 }

@@ -13,11 +13,12 @@ mod held;
 pub mod image;
 #[cfg(feature = "node")]
 pub mod inside;
+mod jsonpath;
 #[cfg(feature = "node")]
 mod kept;
 mod merge;
-mod owner;
-mod pods;
+pub mod owner;
+pub mod pods;
 pub mod profile;
 mod refusal;
 mod resident;
@@ -383,6 +384,11 @@ pub fn print(object: &Value, printing: &Printing, done: &str, io: &mut Io<'_>) -
         "yaml" => write!(io.out, "{}", serde_yaml_ng::to_string(object)?)?,
         "json" => writeln!(io.out, "{}", serde_json::to_string_pretty(object)?)?,
         "name" => writeln!(io.out, "{kind}/{name}")?,
+        other if other.starts_with(flags::JSONPATH) => {
+            let text = other.strip_prefix(flags::JSONPATH).unwrap_or_default();
+            let template = jsonpath::parse(text).map_err(Wrong::usage)?;
+            write!(io.out, "{}", template.of(object))?;
+        }
         _ => {
             let dry = match printing.dry_run.as_str() {
                 "client" => " (dry run)",

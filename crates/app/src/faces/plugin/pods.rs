@@ -73,6 +73,23 @@ pub struct Around {
     pub service_account: Option<String>,
     /// Seconds after which Kubernetes ends it.
     pub deadline_s: u64,
+    /// The name of our container where it is another than usual.
+    pub container: Option<String>,
+    /// The port that our container says it listens on.
+    pub port: Option<u16>,
+    /// `Always` or `OnFailure`; none: it runs once.
+    pub restart: Option<String>,
+    /// Of a copy: its containers see each other's processes unless that is `false`.
+    pub share_processes: Option<bool>,
+    /// Of a copy: images of its containers, `*` for all.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Around {
+    /// The name of our container.
+    pub fn own(&self) -> &str {
+        self.container.as_deref().unwrap_or(CONTAINER)
+    }
 }
 
 /// The requests of the article.
@@ -150,7 +167,7 @@ fn metadata(a: &Around, owner: &Owner) -> Value {
         }
     }
     // kubectl's own choice of a container, for everybody who types less.
-    annotations.insert(DEFAULT_CONTAINER.into(), CONTAINER.into());
+    annotations.insert(DEFAULT_CONTAINER.into(), a.own().into());
     let mut out = json!({"name": a.name, "labels": labels, "annotations": annotations});
     if !a.namespace.is_empty() {
         out["namespace"] = a.namespace.clone().into();
@@ -163,10 +180,14 @@ pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// The temporary pod of `run`.
 pub fn temporary(a: &Around, c: &Container, profile: Profile, owner: &Owner) -> Value {
+    let mut ours = container(a.own(), c, profile, true);
+    if let Some(port) = a.port {
+        ours.insert("ports".into(), json!([{"containerPort": port}]));
+    }
     let mut spec = json!({
         "activeDeadlineSeconds": a.deadline_s,
-        "containers": [container(CONTAINER, c, profile, true)],
-        "restartPolicy": "Never",
+        "containers": [ours],
+        "restartPolicy": a.restart.as_deref().unwrap_or("Never"),
         "terminationGracePeriodSeconds": 1,
         // As if it ran in the same place as everything else: no links of Services in its environment.
         "enableServiceLinks": false,
@@ -237,7 +258,8 @@ pub fn with_ephemeral(pod: &Value, container: &Value) -> Value {
 }
 
 /// A copy of a pod with our container in it. What made the original reachable and restarted is left
-/// out: no Service may send requests to a copy, no controller may count it.
+/// out: no Service may send requests to a copy, no controller may count it. Where one of its own containers is meant,
+/// that one gets the command instead; without a command and with images of its own nothing is added.
 pub fn copy(pod: &Value, a: &Around, c: &Container, profile: Profile, owner: &Owner) -> Value {
     let mut copy = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata(a, owner), "spec": pod["spec"]});
     let Some(spec) = copy["spec"].as_object_mut() else {
@@ -269,19 +291,43 @@ pub fn copy(pod: &Value, a: &Around, c: &Container, profile: Profile, owner: &Ow
         }
     }
     spec.insert("activeDeadlineSeconds".into(), a.deadline_s.into());
-    spec.insert("shareProcessNamespace".into(), true.into());
+    spec.insert(
+        "shareProcessNamespace".into(),
+        (a.share_processes != Some(false)).into(),
+    );
     spec.insert("restartPolicy".into(), "Never".into());
     if let Some(node) = &a.node {
         spec.insert("nodeName".into(), node.clone().into());
     }
-    let ours = container(CONTAINER, c, profile, true);
-    match spec.get_mut("containers").and_then(Value::as_array_mut) {
-        Some(all) => all.push(ours.into()),
-        None => {
-            spec.insert("containers".into(), json!([ours]));
+    with_images(spec, &a.images);
+    let all = spec.entry("containers").or_insert_with(|| json!([]));
+    let Some(all) = all.as_array_mut() else {
+        return copy;
+    };
+    match all.iter_mut().find(|own| own["name"] == a.own()) {
+        Some(own) if !c.command.is_empty() => {
+            own["command"] = json!(c.command);
+            if let Some(fields) = own.as_object_mut() {
+                fields.remove("args");
+            }
         }
+        Some(_) => {}
+        None if !a.images.is_empty() && c.command.is_empty() => {}
+        None => all.push(container(a.own(), c, profile, true).into()),
     }
     copy
+}
+
+fn with_images(spec: &mut Map<String, Value>, images: &BTreeMap<String, String>) {
+    for kind in ["containers", "initContainers"] {
+        let all = spec.get_mut(kind).and_then(Value::as_array_mut);
+        for container in all.into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            if let Some(image) = images.get(name).or_else(|| images.get("*")) {
+                container["image"] = image.clone().into();
+            }
+        }
+    }
 }
 
 /// The resident Deployment of the article.

@@ -210,6 +210,55 @@ pub fn wanted(command: &[String]) -> Wanted {
     most
 }
 
+/// What a pod of the least profile wants after somebody changed it: the security context that stands there besides ours,
+/// and the command that it then runs. `ours` is the container's name, `by` what the change came from.
+pub fn wanted_by(pod: &Value, ours: &str, by: &str) -> Wanted {
+    let all = pod.pointer("/spec/containers").and_then(Value::as_array);
+    let mut containers = all.into_iter().flatten();
+    let Some(c) = containers.find(|c| c["name"] == ours) else {
+        return wanted(&["true".to_string()]);
+    };
+    let words = ["command", "args"].map(|k| c[k].as_array().cloned().unwrap_or_default());
+    let words: Vec<String> = words
+        .concat()
+        .iter()
+        .filter_map(|w| w.as_str().map(String::from))
+        .collect();
+    let of_command = wanted(&words);
+    let profile = asked_in(&c["securityContext"]);
+    if profile <= of_command.profile {
+        return of_command;
+    }
+    Wanted {
+        profile,
+        tool: by.into(),
+    }
+}
+
+/// The least profile beside which such a security context is valid and takes effect.
+fn asked_in(context: &Value) -> Profile {
+    if context["privileged"] == true {
+        return Profile::Sysadmin;
+    }
+    let added = context
+        .pointer("/capabilities/add")
+        .and_then(Value::as_array);
+    let mut most = Profile::Restricted;
+    for capability in added.into_iter().flatten().filter_map(Value::as_str) {
+        most = most.max(match capability.trim_start_matches("CAP_") {
+            "NET_ADMIN" => Profile::Netadmin,
+            "SYS_PTRACE" => Profile::General,
+            // Only root has it in effect.
+            _ => Profile::Baseline,
+        });
+    }
+    let root = context["runAsUser"] == 0 || context["runAsNonRoot"] == false;
+    if root || context["allowPrivilegeEscalation"] == true {
+        most = most.max(Profile::Baseline);
+    }
+    most
+}
+
 fn need_of(words: &[String]) -> Profile {
     let Some(tool) = words.first().map(|w| base(w)) else {
         return Profile::Restricted;
@@ -358,6 +407,47 @@ mod tests {
             let got = wanted(&words(line));
             assert_eq!((got.profile, got.tool.as_str()), (profile, tool), "{line}");
         }
+    }
+
+    #[test]
+    fn an_override_wants_what_its_security_context_says() {
+        use Profile::*;
+        let cases = [
+            (json!({}), Restricted),
+            (json!({"readOnlyRootFilesystem": true}), Restricted),
+            (json!({"privileged": true}), Sysadmin),
+            (json!({"privileged": false}), Restricted),
+            (json!({"capabilities": {"add": ["NET_ADMIN"]}}), Netadmin),
+            (
+                json!({"capabilities": {"add": ["CAP_SYS_PTRACE"]}}),
+                General,
+            ),
+            (json!({"capabilities": {"add": ["CHOWN"]}}), Baseline),
+            (json!({"capabilities": {"drop": ["ALL"]}}), Restricted),
+            (json!({"runAsUser": 0}), Baseline),
+            (json!({"runAsUser": 1000}), Restricted),
+            (json!({"runAsNonRoot": false}), Baseline),
+            (json!({"allowPrivilegeEscalation": true}), Baseline),
+        ];
+        let pod = |context: &Value, command: &str| {
+            json!({"spec": {"containers": [{"name": "side"},
+            {"name": "netshoot", "command": words(command), "securityContext": context}]}})
+        };
+        for (context, profile) in &cases {
+            let got = wanted_by(&pod(context, "curl x"), "netshoot", "--overrides");
+            let by = if *profile > Restricted {
+                "--overrides"
+            } else {
+                ""
+            };
+            assert_eq!(
+                (got.profile, got.tool.as_str()),
+                (*profile, by),
+                "{context}"
+            );
+        }
+        let both = wanted_by(&pod(&json!({"runAsUser": 0}), "nft list"), "netshoot", "x");
+        assert_eq!((both.profile, both.tool.as_str()), (Netadmin, "nft"));
     }
 
     fn pod(p: Profile) -> Value {

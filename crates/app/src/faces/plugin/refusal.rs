@@ -343,6 +343,7 @@ EOF"#
             (
                 Error::Unreachable {
                     server: "s".into(),
+                    proxy: String::new(),
                     why: "refused".into(),
                 },
                 "error: the API server s cannot be reached",

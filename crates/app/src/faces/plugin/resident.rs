@@ -71,8 +71,9 @@ pub fn entries(pod: &Value) -> Vec<Entry> {
         .flatten()
         .filter_map(|c| {
             let name = c["name"].as_str()?;
-            let rest = name.strip_prefix(PREFIX)?;
-            if rest.is_empty() {
+            let stays = c["command"][1] == STAY;
+            // Who chose its name with -c made it all the same.
+            if !stays && name.strip_prefix(PREFIX).is_none_or(str::is_empty) {
                 return None;
             }
             let state = states
@@ -90,7 +91,7 @@ pub fn entries(pod: &Value) -> Vec<Entry> {
                 image: c["image"].as_str().unwrap_or("").into(),
                 runs: is("running"),
                 ended: is("terminated"),
-                stays: c["command"][1] == STAY,
+                stays,
             })
         })
         .collect()

@@ -5,10 +5,11 @@ mod attached;
 
 use super::flags::{self, Printing};
 use super::pods::{self, Around, CONTAINER, Container, Owner};
-use super::profile::{Profile, Wanted, wanted};
+use super::profile::{Profile, Wanted, wanted, wanted_by};
 use super::refusal::Needs;
 use super::security::Level;
 use super::session::{Gets, Input, Over, Stop, talk};
+use super::target::{self, Target};
 use super::waiting::{End, Stands};
 use super::{
     Plugin, STOPPED, Said, environment, held, image, merge, owner, print, session, terminal,
@@ -32,6 +33,9 @@ pub const NEEDS: Needs = &[
     ("", "events", &["list"]),
     ("", "namespaces", &["get"]),
 ];
+
+/// How a pod is called that is only asked for.
+const PROBE: &str = "netshoot-asked-";
 
 /// How often a shell's dropped stream is taken up again without a key between.
 pub const MOST_DROPS: usize = 5;
@@ -108,6 +112,10 @@ pub struct Plan<'a> {
     pub pod_with: &'a dyn Fn(Profile) -> Value,
     /// What its command wants.
     pub wanted: Wanted,
+    /// The container that is talked to.
+    pub container: &'a str,
+    /// It is the pod's own, with whatever rights it has.
+    pub keeps_rights: bool,
     /// Delete it at the end.
     pub remove: bool,
     /// Talk to it; else only make it.
@@ -151,6 +159,9 @@ impl Overrides {
 /// `run NAME`.
 pub fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let mut ask = Ask::of(m)?;
+    if flags::given(m, "privileged") == Some(true) {
+        ask.profile = Some(Profile::Sysadmin);
+    }
     let printing = Printing::of(m);
     let around = around(m, &ask)?;
     for (key, to) in [
@@ -182,16 +193,30 @@ pub fn run(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let overrides = Overrides::of(m);
     let owner = owner::us(plugin.as_ref().map(|p| &p.cluster), ask.deadline);
     let base = |p: Profile| pods::temporary(&around, &ask.container, p, &owner);
-    // A mistake in the override is told before anything is made.
-    overrides.over(&base(Profile::Restricted))?;
+    // A mistake in the override is told before anything is made; and what it asks for is wanted as much as what
+    // the command needs.
+    let laid = overrides.over(&base(Profile::Restricted))?;
+    let by_override = wanted_by(&laid, CONTAINER, "--overrides");
+    let wanted = match ask.wanted() {
+        of_command if of_command.profile >= by_override.profile => of_command,
+        _ => by_override,
+    };
     let pod_with = |p: Profile| overrides.over(&base(p)).unwrap_or_else(|_| base(p));
     let remove = flags::given(m, "rm") != Some(false);
+    let attach = flags::given(m, "attach") != Some(false);
+    if attach && let Some(policy) = &around.restart {
+        return Err(Wrong::usage(format!(
+            "--restart={policy}: what is talked to runs once; add --attach=false"
+        )));
+    }
     let plan = Plan {
         ask: &ask,
         pod_with: &pod_with,
-        wanted: ask.wanted(),
+        wanted,
+        container: CONTAINER,
+        keeps_rights: false,
         remove,
-        attach: flags::given(m, "attach") != Some(false),
+        attach,
         printing: &printing,
     };
     plan.carry_out(plugin.as_ref(), io)
@@ -216,6 +241,8 @@ fn around(m: &ArgMatches, ask: &Ask) -> Result<Around> {
         host_network: flags::given(m, "host-network") == Some(true),
         service_account: flags::text(m, "serviceaccount"),
         deadline_s: ask.deadline.as_secs().max(1),
+        port: m.get_one::<u16>("port").copied(),
+        restart: flags::text(m, "restart").filter(|r| r != "Never"),
         ..Around::default()
     })
 }
@@ -230,21 +257,13 @@ impl Plan<'_> {
             print(&pod, self.printing, "created", io)?;
             return Ok(0);
         };
-        let level = plugin.level();
-        let mut profile =
-            plugin.profile(self.ask.profile, &self.wanted, level, self.pod_with, io)?;
+        let mut profile = self.profile(plugin, plugin.level(), io)?;
         let stop = Stop::listen()?;
         let made = match self.make(plugin, profile) {
             // The level could not be read before; now the refusal names it.
             Err(Error::PodSecurity { level, .. }) => {
                 let level = Level::named(&level).unwrap_or(Level::Restricted);
-                profile = plugin.profile(
-                    self.ask.profile,
-                    &self.wanted,
-                    Some(level),
-                    self.pod_with,
-                    io,
-                )?;
+                profile = self.profile(plugin, Some(level), io)?;
                 self.make(plugin, profile)
             }
             other => other,
@@ -268,12 +287,33 @@ impl Plan<'_> {
         result
     }
 
+    fn profile(&self, plugin: &Plugin, level: Option<Level>, io: &mut Io<'_>) -> Result<Profile> {
+        if self.keeps_rights {
+            return Ok(Profile::Restricted);
+        }
+        plugin.profile(self.ask.profile, &self.wanted, level, self.pod_with, io)
+    }
+
+    /// Has the pod checked by the API server, which keeps nothing.
+    pub fn may_be_made(&self, plugin: &Plugin, io: &mut Io<'_>) -> Result<()> {
+        let profile = self.profile(plugin, plugin.level(), io)?;
+        let mut pod = self.finished(profile).0;
+        // The name of the copy may still be the original's.
+        pod["metadata"]["name"] = format!("{PROBE}{}", owner::letters()).into();
+        let pods = Resource::pods();
+        plugin
+            .cluster
+            .create(&pods, &plugin.namespace, &pod, true)?;
+        Ok(())
+    }
+
     /// The pod for a profile with its command held back where it is ours and somebody will attach;
     /// whether it is held.
     fn finished(&self, profile: Profile) -> (Value, bool) {
         let mut pod = (self.pod_with)(profile);
         let all = pod["spec"]["containers"].as_array_mut();
-        let ours = all.into_iter().flatten().find(|c| c["name"] == CONTAINER);
+        let mut all = all.into_iter().flatten();
+        let ours = all.find(|c| c["name"] == self.container);
         let Some(c) = ours else {
             return (pod, false);
         };
@@ -340,7 +380,7 @@ impl Plan<'_> {
         stop: &Stop,
         io: &mut Io<'_>,
     ) -> Result<i32> {
-        let container = CONTAINER;
+        let container = self.container;
         let stands = plugin.until_runs(name, container, self.ask.start_limit, stop, io)?;
         let lang = plugin.lang;
         match stands {
@@ -425,13 +465,19 @@ impl Drop for Removal {
     }
 }
 
-/// `attach POD`: to the shell of a pod of ours that still runs.
+/// `attach POD|deploy/X|svc/X`: to the command of a pod that still runs.
 pub fn attach(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
     let how = flags::connect(m)?;
     let plugin = Plugin::connect(&how, flags::given(m, "quiet") == Some(true), io)?;
-    let name = flags::text(m, "name").unwrap_or_default();
-    let name = name.strip_prefix("pod/").unwrap_or(&name);
-    let pod = plugin.pod(name)?;
+    let word = flags::text(m, "name").unwrap_or_default();
+    let named = target::parse(&word).map_err(Wrong::usage)?;
+    if let Target::Node(node) = &named {
+        return Err(Wrong::usage(format!(
+            "a node runs no command of its own; try: debug node/{node}"
+        )));
+    }
+    let pod = plugin.find(&named, io)?;
+    let name = pod.name();
     let container = match flags::text(m, "container") {
         Some(c) => c,
         None => pods::main_container(&pod.0)
@@ -466,13 +512,22 @@ pub fn attach(m: &ArgMatches, io: &mut Io<'_>) -> Result<i32> {
             .into());
         }
     }
-    let tty = is("tty") && terminal::is_here();
+    for (flag, en, zh) in [
+        ("stdin", "takes no standard input", "不接收标准输入"),
+        ("tty", "has no terminal", "没有终端"),
+    ] {
+        if flags::given(m, flag) == Some(true) && !is(flag) {
+            plugin.note(io, &format!("{container} {}", plugin.lang.pick(en, zh)));
+        }
+    }
+    let wants = |flag: &str| is(flag) && flags::given(m, flag) != Some(false);
+    let tty = wants("tty") && terminal::is_here();
     let attached = Attached {
         plugin: &plugin,
         pod: name,
         container: &container,
         gets: Gets {
-            input: is("stdin"),
+            input: wants("stdin"),
             tty,
         },
         shell: tty,
