@@ -180,9 +180,9 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         .clone()
         .filter(|n| !n.is_empty())
         .unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|e| Error::Credentials {
+    let client = client(config, &plugin).map_err(|why| Error::Credentials {
         user: user.clone(),
-        why: credentials::why(&e, &plugin),
+        why,
     })?;
     Ok(Connection {
         client,
@@ -196,6 +196,16 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         proxy: proxy.unwrap_or_default(),
         plugin,
     })
+}
+
+fn client(config: Config, plugin: &Plugin) -> Result<Client, String> {
+    // kube panics on a token that no HTTP header can hold, and it alone sees the one of a plugin.
+    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Client::try_from(config)));
+    match made {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(e)) => Err(credentials::why(&e, plugin)),
+        Err(_) => Err(credentials::no_header(plugin)),
+    }
 }
 
 async fn from_kubeconfig(
@@ -344,6 +354,13 @@ fn override_with(config: &mut Config, how: &Connect) -> Result<(), Error> {
         config.proxy_url = Some(proxy_url(&text, "the environment")?);
     }
     if let Some(token) = &how.token {
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::Credentials {
+                user: "of --token".into(),
+                why: "blanks, line ends and the like are in it, which no HTTP header can hold"
+                    .into(),
+            });
+        }
         config.auth_info.token = Some(token.clone().into());
     }
     if let Some(name) = &how.username {

@@ -82,15 +82,24 @@ pub(super) fn why(e: &(dyn Error + 'static), plugin: &Plugin) -> String {
         Some(AuthError::MalformedTokenExpirationDate(_)) => {
             format!("{shown} gave an expirationTimestamp that is no time")
         }
-        Some(AuthError::InvalidBearerToken(_)) if !plugin.command.is_empty() => {
-            format!("{shown} gave a token that no HTTP header can hold")
-        }
+        Some(AuthError::InvalidBearerToken(_)) => no_header(plugin),
         Some(AuthError::MissingCommand) => "the kubeconfig names no command to log in with".into(),
         // Programs of the old auth-provider: their output is quoted in it.
         Some(AuthError::AuthExec(said)) if said.contains("Result is not") => {
             "the command of the auth-provider printed something that is no credential".into()
         }
         Some(other) => chain(other),
+    }
+}
+
+/// Of a token with control characters in it.
+pub(super) fn no_header(plugin: &Plugin) -> String {
+    match plugin.command.as_str() {
+        "" => "the token in the kubeconfig is none that an HTTP header can hold".into(),
+        _ => format!(
+            "{} gave a token that no HTTP header can hold",
+            plugin.shown()
+        ),
     }
 }
 

@@ -164,6 +164,25 @@ fn a_plugin_gives_the_token_and_its_failures_are_told_without_it() {
 }
 
 #[test]
+fn a_token_that_no_header_can_hold_is_refused_before_anything_is_sent() {
+    let folder = Folder::new("token");
+    let mut how = folder.connect("token: \"s3cret\\n\"", "server: 'http://127.0.0.1:1'");
+    let e = version(&how).unwrap_err();
+    assert_eq!(
+        e.to_string(),
+        "credentials of user jane: the token in the kubeconfig is none that an HTTP header can hold"
+    );
+    how.token = Some("s3cret\n".into());
+    let e = version(&how).unwrap_err();
+    assert!(
+        e.to_string()
+            .starts_with("credentials of user of --token: "),
+        "{e}"
+    );
+    assert!(!format!("{e:?}").contains("s3cret"), "{e:?}");
+}
+
+#[test]
 fn a_plugin_that_is_missing_is_named_with_the_kubeconfigs_hint() {
     let folder = Folder::new("hint");
     let with = |more: &str| {
