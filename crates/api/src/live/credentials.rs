@@ -111,5 +111,6 @@ fn one_line(bytes: &[u8]) -> String {
     clean.filter(|c| !c.is_control()).take(MOST).collect()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
