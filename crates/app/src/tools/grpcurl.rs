@@ -14,6 +14,7 @@ use schema::Schema;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::Read;
+use std::path::Path;
 
 /// The tool.
 pub const TOOL: Tool = Tool {
@@ -66,6 +67,11 @@ fn work(plan: &Plan, io: &mut Io<'_>) -> Result<Result<(), Trouble>> {
             ))));
         }
     }
+    if let Err(why) = sources(plan, &mut schema) {
+        return Ok(Err(Trouble::Said(format!(
+            "Failed to process proto source files.: could not parse given files: {why}"
+        ))));
+    }
     let mut line = match &plan.address {
         Some(address) => match reach::open(plan, address) {
             Ok(line) => Some(line),
@@ -77,7 +83,7 @@ fn work(plan: &Plan, io: &mut Io<'_>) -> Result<Result<(), Trouble>> {
         },
         None => None,
     };
-    let by_reflection = plan.protosets.is_empty();
+    let by_reflection = plan.by_reflection();
     match &plan.verb {
         Verb::List(None) => {
             let names = match (&mut line, by_reflection) {
@@ -120,6 +126,36 @@ fn work(plan: &Plan, io: &mut Io<'_>) -> Result<Result<(), Trouble>> {
     Ok(Ok(()))
 }
 
+/// Takes the sources of `-proto` and all that they import. A path is one below an import path, or absolute.
+fn sources(plan: &Plan, schema: &mut Schema) -> Result<(), String> {
+    if plan.protos.is_empty() {
+        return Ok(());
+    }
+    let mut paths = plan.imports.clone();
+    if paths.is_empty() {
+        paths.push(".".into());
+    }
+    for file in plan
+        .protos
+        .iter()
+        .map(Path::new)
+        .filter(|f| f.is_absolute())
+    {
+        let below = paths.iter().any(|path| file.starts_with(path));
+        let own = file.parent().and_then(Path::to_str);
+        paths.splice(..0, own.filter(|_| !below).map(String::from));
+    }
+    let mut compiler = protox::Compiler::new(&paths).map_err(|e| e.to_string())?;
+    compiler.include_imports(true);
+    for file in &plan.protos {
+        compiler.open_file(file).map_err(|e| match e.file() {
+            Some(at) => format!("{at}: {e}"),
+            None => e.to_string(),
+        })?;
+    }
+    schema.add_set(&compiler.encode_file_descriptor_set())
+}
+
 /// Learns of a symbol by reflection where no files tell of it.
 fn known(
     plan: &Plan,
@@ -128,7 +164,7 @@ fn known(
     symbol: &str,
 ) -> Result<(), Trouble> {
     match line {
-        Some(line) if plan.protosets.is_empty() => {
+        Some(line) if plan.by_reflection() => {
             let symbol = symbol.rsplit_once('/').map_or(symbol, |p| p.0);
             match line.learn(plan, symbol, schema) {
                 // Everybody's health service is the same.
@@ -153,7 +189,7 @@ fn described(
 ) -> Result<Result<(), Trouble>> {
     let symbols = match (symbol, &mut line) {
         (Some(symbol), _) => vec![symbol.trim_start_matches('.').to_string()],
-        (None, Some(line)) if plan.protosets.is_empty() => match line.services(plan) {
+        (None, Some(line)) if plan.by_reflection() => match line.services(plan) {
             Ok(names) => names,
             Err(e) => return Ok(Err(e.about("Failed to list services"))),
         },

@@ -167,6 +167,19 @@ service Shop {
   rpc Fail(Item) returns (Item);
 }
 P
+mkdir -p /mnt/deep
+cat >/mnt/deep/order.proto <<'P'
+syntax = "proto3";
+package orders.v1;
+import "shop.proto";
+import "google/protobuf/timestamp.proto";
+message Order {
+  repeated demo.v1.Item items = 1;
+  google.protobuf.Timestamp placed = 2;
+}
+P
+printf 'syntax = "proto3";\nimport "nowhere.proto";\n' >/mnt/deep/lonely.proto
+printf 'syntax = "proto3";\nmessage Item { string name = ; }\n' >/mnt/broken.proto
 (cd /mnt && protoc --descriptor_set_out=shop.pb --include_imports --python_out=. shop.proto) || true
 cat >/mnt/gs.py <<'P'
 import sys, time

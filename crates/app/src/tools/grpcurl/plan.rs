@@ -32,6 +32,8 @@ const VALUED: &[&str] = &[
     "authority",
     "servername",
     "protoset",
+    "proto",
+    "import-path",
     "connect-timeout",
     "max-time",
     "max-msg-sz",
@@ -41,14 +43,6 @@ const VALUED: &[&str] = &[
     "lang",
 ];
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "proto",
-        "sources are protoc's business: protoc --descriptor_set_out=FILE --include_imports, then -protoset FILE",
-    ),
-    (
-        "import-path",
-        "sources are protoc's business: give -protoset FILE",
-    ),
     ("unix", "a UNIX socket is socat's business"),
     ("protoset-out", "descriptors are not written here"),
 ];
@@ -63,6 +57,7 @@ Usage: grpcurl [flags] [address] [list|describe] [symbol]
   -d JSON             the request; @ reads it from the input
   -H 'name: value'    of every request (-rpc-header of the call only, -reflect-header of reflection only)
   -protoset FILE      descriptors instead of reflection (protoc --descriptor_set_out)
+  -proto FILE         sources instead; what they import lies in -import-path DIR (else in the working directory)
   -emit-defaults      fields that are not set, too
   -allow-unknown-fields
   -msg-template       with describe: an empty message
@@ -95,6 +90,9 @@ pub struct Plan {
     /// Name, value; for reflection, for calls.
     pub headers: Vec<(String, String, bool, bool)>,
     pub protosets: Vec<String>,
+    /// Sources of descriptors, and where what they import lies.
+    pub protos: Vec<String>,
+    pub imports: Vec<String>,
     pub defaults: bool,
     pub allow_unknown: bool,
     pub template: bool,
@@ -130,6 +128,8 @@ pub fn read(args: &[OsString], io: &mut Io<'_>) -> Result<Read> {
         data: None,
         headers: Vec::new(),
         protosets: Vec::new(),
+        protos: Vec::new(),
+        imports: Vec::new(),
         defaults: false,
         allow_unknown: false,
         template: false,
@@ -236,6 +236,8 @@ impl Plan {
             "authority" => self.authority = Some(value),
             "servername" => self.server_name = Some(value),
             "protoset" => self.protosets.push(value),
+            "proto" => self.protos.push(value),
+            "import-path" => self.imports.push(value),
             "connect-timeout" => self.connect = seconds(&value)?,
             "max-time" => self.whole = Some(seconds(&value)?),
             "max-msg-sz" => {
@@ -248,6 +250,11 @@ impl Plan {
             _ => {}
         }
         Ok(())
+    }
+
+    /// No file says what there is: the server is asked.
+    pub fn by_reflection(&self) -> bool {
+        self.protosets.is_empty() && self.protos.is_empty()
     }
 
     fn operands(&mut self, mut words: Vec<String>) -> Result<(), String> {
@@ -269,7 +276,10 @@ impl Plan {
         if words.next().is_some() {
             return Err("Too many arguments.".into());
         }
-        if self.address.is_none() && self.protosets.is_empty() {
+        if !self.protosets.is_empty() && !self.protos.is_empty() {
+            return Err("Use either -protoset files or -proto files, but not both.".into());
+        }
+        if self.address.is_none() && self.by_reflection() {
             return Err(
                 "No host:port specified, no protoset specified, and no proto sources specified."
                     .into(),
