@@ -288,3 +288,124 @@ fn secrets_stay_out_of_reports_and_recordings() {
         "{report:#}"
     );
 }
+
+/// What a server that lies sends, by the path that is asked for.
+fn lie(path: &str, stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    use std::io::Write;
+    let ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    match path {
+        "/headers" => {
+            stream.write_all(ok.as_bytes())?;
+            loop {
+                stream.write_all(b"X-More: and more and more and more\r\n")?;
+            }
+        }
+        "/line" => {
+            stream.write_all(b"HTTP/1.1 200 ")?;
+            loop {
+                stream.write_all(&[b'x'; 4096])?;
+            }
+        }
+        "/length" => {
+            write!(
+                stream,
+                "{ok}Content-Length: 9223372036854775807\r\n\r\n{{}}"
+            )
+        }
+        "/chunk" => write!(
+            stream,
+            "{ok}Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n{{}}"
+        ),
+        "/bomb" => {
+            // Half a gigabyte of nothing, packed by the megabyte.
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(&vec![b' '; 1 << 20])?;
+            let packed = packed.finish()?;
+            let length = 512 * packed.len();
+            write!(
+                stream,
+                "{ok}Content-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+            )?;
+            for _ in 0..512 {
+                stream.write_all(&packed)?;
+            }
+            Ok(())
+        }
+        "/again" => write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "/deep" => {
+            let body = "[".repeat(300_000);
+            write!(stream, "{ok}Content-Length: {}\r\n\r\n{body}", body.len())
+        }
+        "/pages" => {
+            let body = "<a href='/pages?".repeat(1000) + &"<".repeat(100_000);
+            let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";
+            write!(stream, "{html}Content-Length: {}\r\n\r\n{body}", body.len())
+        }
+        _ => {
+            // Silence, until who asked has gone.
+            let _ = std::io::Read::read(stream, &mut [0]);
+            Ok(())
+        }
+    }
+}
+
+/// Answers on a port of its own for as long as the test runs.
+fn liar() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                use std::io::{BufRead, BufReader};
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = lines.next().and_then(Result::ok).unwrap_or_default();
+                let head = lines.map_while(Result::ok);
+                head.take_while(|l| !l.is_empty()).for_each(drop);
+                let path = first.split(' ').nth(1).unwrap_or_default().to_string();
+                // Who has heard enough hangs up.
+                let _ = lie(path.split('?').next().unwrap_or_default(), &mut stream);
+            });
+        }
+    });
+    port
+}
+
+/// Neither a hang beyond the patience that was given, nor memory without bounds, nor a panic.
+#[test]
+fn web_servers_that_lie() {
+    let dir = Folder::new("lies");
+    std::fs::create_dir_all(&dir.0).unwrap();
+    let port = liar();
+    let paths = [
+        "/headers", "/line", "/length", "/chunk", "/bomb", "/again", "/deep", "/pages", "/silent",
+    ];
+    for path in paths {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        for line in [
+            format!("http -I --timeout 1 {url}"),
+            format!("http -I --timeout 1 --pretty all {url}"),
+            format!("http -I --timeout 1 -F -d -o /dev/null {url}"),
+            format!("wget -T 1 -t 1 --compression=auto -O /dev/null {url}"),
+            format!("wget -T 1 -t 1 -r -l 2 -nv {url}"),
+        ] {
+            let began = std::time::Instant::now();
+            let script = format!("ulimit -v 450000; timeout 20 \"$PROGRAM\" {line} >/dev/null");
+            let out = Command::new("sh")
+                .args(["-c", &script])
+                .env("PROGRAM", PROGRAM)
+                .env("LC_ALL", "C")
+                .current_dir(&dir.0)
+                .stdin(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            let (code, said) = (out.status.code().unwrap_or(-1), text(&out.stderr));
+            assert!((0..=8).contains(&code), "{line}: exit {code}: {said}");
+            assert!(!said.contains("panicked"), "{line}: {said}");
+            let spent = began.elapsed().as_secs();
+            assert!(spent < 15, "{line}: {spent} s");
+        }
+    }
+}

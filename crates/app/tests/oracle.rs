@@ -290,3 +290,8 @@ fn http() {
 fn https() {
     prove("https");
 }
+
+#[test]
+fn wget() {
+    prove("wget");
+}

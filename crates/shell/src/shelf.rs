@@ -69,6 +69,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "curl",
     "http",
     "https",
+    "wget",
 ];
 
 const COREUTILS: &str = "GNU coreutils";

@@ -104,6 +104,12 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse",
         "app/src/tools/http/kept.rs",
     ),
+    (
+        "app/src/tools/wget/options.rs",
+        "read",
+        "app/src/tools/wget/options.rs",
+    ),
+    ("app/src/tools/wget.rs", "read_url", "app/src/tools/wget.rs"),
     ("wire/src/json.rs", "parse", "wire/src/json.rs"),
     ("wire/src/web/links.rs", "parse", "wire/src/web/links.rs"),
     ("wire/src/web/robots.rs", "parse", "wire/src/web/robots.rs"),

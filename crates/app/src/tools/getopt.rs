@@ -87,7 +87,11 @@ fn long_option(
     let (full, takes, letter) = match (exact, near.as_slice()) {
         (Some(l), _) => *l,
         (None, [l]) => **l,
-        (None, []) => return Err(Mistake(format!("unrecognized option '--{name}'"))),
+        // With its value, as the C library names it.
+        (None, []) => {
+            let whole = String::from_utf8_lossy(text);
+            return Err(Mistake(format!("unrecognized option '--{whole}'")));
+        }
         // Spellings of one option are no choice.
         (None, [first, rest @ ..]) if rest.iter().all(|l| (l.1, l.2) == (first.1, first.2)) => {
             **first
@@ -95,8 +99,9 @@ fn long_option(
         (None, several) => {
             let all: Vec<String> = several.iter().map(|l| format!(" '--{}'", l.0)).collect();
             let all = all.concat();
+            let whole = String::from_utf8_lossy(text);
             return Err(Mistake(format!(
-                "option '--{name}' is ambiguous; possibilities:{all}"
+                "option '--{whole}' is ambiguous; possibilities:{all}"
             )));
         }
     };

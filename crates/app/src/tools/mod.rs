@@ -33,6 +33,7 @@ mod telnet;
 mod tracepath;
 mod traceroute;
 mod websocat;
+mod wget;
 mod whois;
 mod zone;
 
@@ -117,6 +118,7 @@ pub const ALL: &[&Tool] = &[
     &curl::TOOL,
     &http::TOOL,
     &http::SECURE,
+    &wget::TOOL,
 ];
 
 /// The tool of that name.

@@ -23,6 +23,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "echo-server" | "websocat" | "grpcurl" => ports(text),
         "curl" => curl(text),
         "http" | "https" => httpie(text),
+        "wget" => wget(text),
         "traceroute" => without_times(text.split("Usage:").next().unwrap_or_default(), &[]),
         _ => text.to_string(),
     };
@@ -374,6 +375,50 @@ fn httpie(text: &str) -> String {
             }
         }
         l
+    };
+    text.split_inclusive('\n').map(line).collect()
+}
+
+/// When it was, how fast and how long, what a login by Digest makes up, and when a cookie file was written.
+fn wget(text: &str) -> String {
+    let line = |l: &str| {
+        let mut l = l.to_string();
+        // `2026-11-27 05:02:21`, wherever it stands.
+        let stamp = |t: &str| {
+            t.len() == 19
+                && t.bytes().enumerate().all(|(i, b)| match i {
+                    4 | 7 => b == b'-',
+                    10 => b == b' ',
+                    13 | 16 => b == b':',
+                    _ => b.is_ascii_digit(),
+                })
+        };
+        while let Some(at) = (0..l.len()).find(|at| l.get(*at..at + 19).is_some_and(stamp)) {
+            l.replace_range(at..at + 19, "WHEN");
+        }
+        for (mark, end) in [
+            ("WHEN (", ")"),
+            ("Total wall clock time: ", "\n"),
+            (" in ", "\n"),
+            ("cnonce=\"", "\""),
+            ("response=\"", "\""),
+        ] {
+            if let Some((before, behind)) = l.split_once(mark)
+                && let Some(at) = behind.find(end)
+            {
+                l = format!("{before}{mark}*{}", &behind[at..]);
+            }
+        }
+        // The rate and the time behind a line of dots.
+        match l.strip_prefix("     0K ").and_then(|r| r.split_once('=')) {
+            Some((before, _)) => {
+                let dots = before
+                    .trim_end_matches(|c: char| !c.is_whitespace())
+                    .trim_end();
+                format!("     0K {dots}\n")
+            }
+            None => l,
+        }
     };
     text.split_inclusive('\n').map(line).collect()
 }

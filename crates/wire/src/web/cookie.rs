@@ -388,6 +388,26 @@ impl Jar {
 
     /// The value of the `Cookie` header for a URL; none where none fits.
     pub fn header(&mut self, to: Origin<'_>, now: i64) -> Option<String> {
+        self.sent(to, now, |a, b| {
+            let key = |c: &Cookie| (c.path.len(), c.domain.len(), c.name.len(), c.order);
+            key(b).cmp(&key(a))
+        })
+    }
+
+    /// The same in the order of RFC 6265: longer paths first, then what was set first.
+    pub fn header_by_age(&mut self, to: Origin<'_>, now: i64) -> Option<String> {
+        self.sent(to, now, |a, b| {
+            let key = |c: &Cookie| (std::cmp::Reverse(c.path.len()), c.order);
+            key(a).cmp(&key(b))
+        })
+    }
+
+    fn sent(
+        &mut self,
+        to: Origin<'_>,
+        now: i64,
+        order: impl FnMut(&&Cookie, &&Cookie) -> std::cmp::Ordering,
+    ) -> Option<String> {
         self.cookies.retain(|c| !c.expired(now));
         let mut fit: Vec<&Cookie> = self
             .cookies
@@ -401,10 +421,7 @@ impl Jar {
             })
             .collect();
         fit.truncate(MOST_SENT);
-        fit.sort_by(|a, b| {
-            let key = |c: &Cookie| (c.path.len(), c.domain.len(), c.name.len(), c.order);
-            key(b).cmp(&key(a))
-        });
+        fit.sort_by(order);
         let mut text = String::new();
         for c in fit {
             let one = format!("{}={}", c.name, c.value);

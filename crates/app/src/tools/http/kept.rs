@@ -105,6 +105,8 @@ pub fn written(session: &Session, jar: &mut Jar, now: i64) -> String {
         .to_file(now)
         .lines()
         .filter_map(Cookie::from_line)
+        // The newest stands first there, and last here.
+        .rev()
         .map(|c| {
             object(vec![
                 ("domain", own(&c.domain)),

@@ -136,6 +136,9 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
             self.shown(&request.body, &kind, head)?;
         }
         self.bodied = body;
+        if body && self.plan.offline && self.plan.to_terminal {
+            self.part(true)?;
+        }
         Ok(())
     }
 
@@ -150,7 +153,11 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
             let gap = if headed { "\n" } else { "" };
             return self.write(format!("{gap}{BINARY}").as_bytes());
         }
-        let text = show::body(&show::text_of(bytes, kind), kind, &pretty);
+        let mut text = show::body(&show::text_of(bytes, kind), kind, &pretty);
+        if !pretty.colors && !pretty.format && !text.ends_with('\n') {
+            // As it is, but in whole lines.
+            text.push('\n');
+        }
         match self.plan.to_terminal {
             true => self.write(text.as_bytes()),
             false => self.write(&show::encoded(&text, kind)),
@@ -166,7 +173,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
         self.part(self.wants('h') || self.wants('b') || self.wants('m'))?;
         self.headed = self.wants('h');
         if self.headed {
-            let text = show::head(first, fields, &self.plan.pretty);
+            // Cookies that are set stand behind all others.
+            let mut fields = fields.to_vec();
+            fields.sort_by_key(|f| f.0.eq_ignore_ascii_case("set-cookie"));
+            let text = show::head(first, &fields, &self.plan.pretty);
             self.write(text.as_bytes())?;
         }
         self.kind = fields
@@ -274,9 +284,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
             return Ok(());
         }
         self.bodied = body;
-        if last && body && self.plan.to_terminal {
-            self.part(true)?;
+        if body && self.plan.to_terminal {
+            self.write(b"\n\n")?;
         }
+        self.bodied &= !last;
         Ok(())
     }
 

@@ -159,6 +159,13 @@ impl Plan {
                 return Err(Mistake::Show(what));
             }
         }
+        // Values are looked at before it matters what is missing.
+        given.number::<f64>("timeout", "float")?;
+        given.number::<i64>("max-redirects", "int")?;
+        given.number::<usize>("max-headers", "int")?;
+        given.path("cert")?;
+        given.path("cert-key")?;
+        proxies(&given)?;
         let (method, url, rest) = operands(&found.operands)?;
         let mut unknown = Vec::new();
         for word in found.extras {

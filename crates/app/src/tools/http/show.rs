@@ -142,7 +142,10 @@ pub fn body(text: &str, kind: &str, pretty: &Pretty) -> String {
     if !pretty.colors {
         return text;
     }
-    let ended = |t: &str| format!("{}\n", t.trim_matches('\n'));
+    let ended = |t: &str| {
+        let lines = t.replace("\r\n", "\n");
+        format!("{}\n", lines.trim_matches('\n'))
+    };
     match mime.as_str() {
         m if m == "application/json" || m.ends_with("+json") => painted_json(&ended(&text)),
         m if m.starts_with("text/") || m.ends_with("xml") || m.ends_with("javascript") => {

@@ -401,7 +401,7 @@ impl Run<'_, '_, '_> {
         let cookie = jar
             .lock()
             .ok()
-            .and_then(|mut jar| jar.header(origin, now()));
+            .and_then(|mut jar| jar.header_by_age(origin, now()));
         let target = request.url.target();
         let login = self.state.header(&self.login, &request.method, &target);
         request.lines(cookie.as_deref(), login.as_deref(), led)

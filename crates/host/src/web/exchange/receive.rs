@@ -75,7 +75,10 @@ impl Exchange<'_, '_> {
                 info.headers.clear();
             }
             Line::Field => {
-                info.headers.clone_from(&self.head.fields);
+                // The last one is new, or goes on: copying all of them each time would cost their square.
+                info.headers
+                    .truncate(self.head.fields.len().saturating_sub(1));
+                info.headers.extend(self.head.fields.last().cloned());
                 if let Some(kind) = self.head.get("content-type") {
                     info.content_type = Some(kind.to_string()).filter(|k| !k.is_empty());
                 }
