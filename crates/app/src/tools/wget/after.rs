@@ -240,28 +240,27 @@ impl Fetcher<'_, '_, '_> {
     ) -> io::Result<Ended> {
         let host = wanted.url.authority();
         let tried = state.picked.is_some() || self.remembers(&host);
-        let asked = answer.challenges.iter().map(String::as_str);
-        if login.user.is_some() && !tried && state.asked(login, asked, &mut |_| {}) {
-            let word = match state.picked {
-                Some(Way::Digest) => "digest",
-                _ => "basic",
-            };
-            let fits = |c: &&String| c.to_ascii_lowercase().starts_with(word);
-            let chosen = answer
-                .challenges
-                .iter()
-                .find(fits)
-                .cloned()
-                .unwrap_or_default();
-            self.log
-                .verbose(&format!("Authentication selected: {chosen}\n"))?;
-            if word == "basic" {
-                self.remember(host);
+        // The last one that is known is taken, as the original does.
+        let known = |c: &&String| {
+            let lower = c.to_ascii_lowercase();
+            lower.starts_with("basic") || lower.starts_with("digest")
+        };
+        let chosen = answer.challenges.iter().rfind(known);
+        if login.user.is_some() && !tried {
+            let asked = chosen.iter().map(|c| c.as_str());
+            if state.asked(login, asked, &mut |_| {}) {
+                let named = chosen.map_or("", String::as_str);
+                self.log
+                    .verbose(&format!("Authentication selected: {named}\n"))?;
+                if state.picked == Some(Way::Basic) {
+                    self.remember(host);
+                }
+                return Ok(Ended {
+                    again: true,
+                    ..ended(Next::Done(got))
+                });
             }
-            return Ok(Ended {
-                again: true,
-                ..ended(Next::Done(got))
-            });
+            self.log.plain("Unknown authentication scheme.\n")?;
         }
         self.log
             .plain("\nUsername/Password Authentication Failed.\n")?;

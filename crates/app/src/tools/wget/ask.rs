@@ -66,6 +66,14 @@ impl Fetcher<'_, '_, '_> {
                 "Close"
             },
         );
+        if self.proxied {
+            let kept = if plan.keep_alive {
+                "Keep-Alive"
+            } else {
+                "Close"
+            };
+            add("Proxy-Connection", kept);
+        }
         if let Some(body) = &self.body {
             add("Content-Type", "application/x-www-form-urlencoded");
             add("Content-Length", &body.len().to_string());
@@ -94,7 +102,10 @@ impl Fetcher<'_, '_, '_> {
             false => format!("{name}: {value}"),
         };
         let mut lines: Vec<String> = all.iter().map(line).collect();
-        lines.extend(["Expect:".into(), "Proxy-Connection:".into()]);
+        lines.push("Expect:".into());
+        if !self.proxied {
+            lines.push("Proxy-Connection:".into());
+        }
         lines
     }
 

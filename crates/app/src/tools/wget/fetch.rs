@@ -81,6 +81,8 @@ pub struct Fetcher<'p, 'i, 'b> {
     pub seconds: f64,
     /// Rules for robots are fetched, whose dates nobody asks for.
     pub robots: bool,
+    /// The way leads through a proxy that forwards.
+    pub proxied: bool,
     pub method: Option<String>,
     pub body: Option<Vec<u8>>,
 }
@@ -109,6 +111,7 @@ impl<'p, 'i, 'b> Fetcher<'p, 'i, 'b> {
             files: 0,
             seconds: 0.0,
             robots: false,
+            proxied: false,
             method: None,
             body: None,
         }
@@ -345,6 +348,7 @@ impl<'p, 'i, 'b> Fetcher<'p, 'i, 'b> {
         let proxy = self
             .proxy(url)
             .and_then(|p| proxy::parse(&p, "http").ok().map(|way| (p, way)));
+        self.proxied = proxy.is_some() && url.scheme != "https";
         let (host, port) = match &proxy {
             Some((_, way)) => (way.host.clone(), way.port),
             None => (url.host.clone(), url.port()),
