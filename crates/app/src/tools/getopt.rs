@@ -194,7 +194,7 @@ mod tests {
             ("-Zq", "(invalid option -- 'Z') -q"),
             ("-c", "(option requires an argument -- 'c')"),
             ("--none", "(unrecognized option '--none')"),
-            ("--none=1 x", "(unrecognized option '--none') x"),
+            ("--none=1 x", "(unrecognized option '--none=1') x"),
             ("--count", "(option '--count' requires an argument)"),
             ("--quiet=1", "(option '--quiet' doesn't allow an argument)"),
             (
