@@ -158,7 +158,8 @@ pub const LINES: &[Line] = &[
         "curl -v http://service-name:8080/api/health",
         "HTTP/1.1",
     ),
-    line(Pod, "http GET service-name:8080/api/users", "HTTP/1.1"),
+    // Where no terminal is, there is the body alone.
+    line(Pod, "http GET service-name:8080/api/users", "NOW:"),
     line(
         Pod,
         "curl -vk https://service-name:443",
