@@ -7,6 +7,8 @@
 
 #[path = "oracle/ground.rs"]
 mod ground;
+#[path = "oracle/h2.rs"]
+mod h2;
 #[path = "oracle/masks.rs"]
 mod masks;
 #[path = "oracle/names.rs"]

@@ -1,4 +1,9 @@
-//! Frames of HTTP/2 (RFC 9113).
+//! HTTP/2 (RFC 9113): its frames, and a client's side of a connection as a machine ([`client`]).
+
+pub mod client;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use crate::Malformed;
 
@@ -19,6 +24,8 @@ pub mod kind {
     pub const RST_STREAM: u8 = 3;
     /// SETTINGS
     pub const SETTINGS: u8 = 4;
+    /// PUSH_PROMISE
+    pub const PUSH_PROMISE: u8 = 5;
     /// PING
     pub const PING: u8 = 6;
     /// GOAWAY
@@ -27,6 +34,41 @@ pub mod kind {
     pub const WINDOW_UPDATE: u8 = 8;
     /// CONTINUATION
     pub const CONTINUATION: u8 = 9;
+}
+
+/// Why a stream or a connection ends (RFC 9113, 7).
+#[allow(missing_docs)] // each is the RFC's own word
+pub mod why {
+    pub const NO_ERROR: u32 = 0;
+    pub const PROTOCOL_ERROR: u32 = 1;
+    pub const FLOW_CONTROL_ERROR: u32 = 3;
+    pub const FRAME_SIZE_ERROR: u32 = 6;
+    pub const REFUSED_STREAM: u32 = 7;
+    pub const CANCEL: u32 = 8;
+    pub const COMPRESSION_ERROR: u32 = 9;
+    pub const ENHANCE_YOUR_CALM: u32 = 11;
+
+    /// The RFC's word for a number.
+    pub fn name(number: u32) -> &'static str {
+        const NAMES: [&str; 14] = [
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ];
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        NAMES.get(at).copied().unwrap_or("unknown")
+    }
 }
 
 /// Flags of frames.
@@ -136,38 +178,5 @@ impl Frame {
             _ => (0, 0),
         };
         pairs.map(one).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_both_ways() {
-        let frame = Frame::new(
-            kind::HEADERS,
-            flag::PADDED | flag::PRIORITY,
-            3,
-            [1, 0, 0, 0, 0, 0, 7, 0],
-        );
-        let bytes = frame.encode();
-        assert_eq!(Frame::decode(&bytes), Ok(Some((frame.clone(), 17))));
-        assert_eq!(frame.content(), [7]);
-        assert_eq!(Frame::decode(&bytes[..12]), Ok(None));
-        assert!(Frame::decode(&[0xff, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
-        let settings = Frame::new(kind::SETTINGS, 0, 0, [0, 4, 0, 0, 1, 0]);
-        assert_eq!(settings.settings(), [(4, 256)]);
-    }
-
-    #[test]
-    fn fuzz() {
-        let valid = Frame::new(kind::DATA, flag::PADDED, 1, [2, b'a', 0, 0]).encode();
-        crate::fuzz::mutations(&valid, 20_000, |bytes| {
-            if let Ok(Some((frame, taken))) = Frame::decode(bytes) {
-                assert!(taken <= bytes.len() && frame.content().len() <= frame.payload.len());
-                let _ = (frame.settings(), frame.number());
-            }
-        });
     }
 }

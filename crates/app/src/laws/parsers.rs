@@ -385,7 +385,7 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/websocat/plan.rs",
     ),
     ("wire/src/der.rs", "read", "wire/src/der.rs"),
-    ("wire/src/h2.rs", "decode", "wire/src/h2.rs"),
+    ("wire/src/h2.rs", "decode", "wire/src/h2/tests.rs"),
     ("wire/src/hpack.rs", "decode", "wire/src/hpack.rs"),
     ("wire/src/x509.rs", "decode", "wire/src/x509.rs"),
     ("wire/src/x509.rs", "read_name", "wire/src/x509.rs"),

@@ -41,7 +41,8 @@ pub const TOOL: Tool = Tool {
 /// What `%{curl_version}` gives.
 pub const VERSION: &str = "libcurl/7.88.1 rustls/0.23 zlib/1.2.13 zstd/1.5.7";
 const PROTOCOLS: &str = "file http https telnet ws wss";
-const FEATURES: &str = "AsynchDNS HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
+const FEATURES: &str =
+    "AsynchDNS HTTP2 HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
 /// What the original adds to a certificate that it does not trust.
 const DISTRUST: &str = "More details here: https://curl.se/docs/sslcerts.html
 
@@ -247,6 +248,7 @@ fn operate(parts: &[Config], global: &Global, io: &mut Io<'_>) -> Result<i32> {
         errors,
     };
     let mut session = Session::default();
+    session.together = global.parallel && !global.immediate;
     run.load_cookies(&session);
     let code = match global.parallel {
         true => run.at_once(&session),

@@ -198,6 +198,7 @@ pub struct Ground {
 impl Ground {
     /// Makes a place and waits until what answers there answers.
     pub fn of(place: &str, tool: &str) -> Ground {
+        let h2 = super::h2::script();
         let holder = Command::new("unshare")
             .args(["--net", "--mount", "--", "sh", "-c"])
             .arg(match place {
@@ -205,6 +206,7 @@ impl Ground {
                 "served" => SERVED,
                 "sockets" => SOCKETS,
                 "passing" => PASSING,
+                "h2" => &h2,
                 _ => "ip link set lo up && echo ready && exec cat",
             })
             .stdin(Stdio::piped())
@@ -232,7 +234,7 @@ impl Ground {
             "routes" => ground.script(ROUTES),
             "names" => ground.names = Some(names::serve(&ground, tool)),
             "routed" => ground.inside(peers::serve),
-            "served" => {}
+            "served" | "h2" => {}
             "sockets" => ground.stands("standing"),
             "passing" => ground.stands("passing"),
             "web" => {

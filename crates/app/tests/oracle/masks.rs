@@ -318,6 +318,7 @@ fn curl(text: &str) -> String {
     let own = |l: &&str| {
         let sizes = tls && l.ends_with(" bytes data]");
         let kept = [
+            "Copying HTTP/2 data in stream buffer",
             "Newsession Ticket",
             "old SSL session ID",
             "TLS alert, close notify",
@@ -325,7 +326,6 @@ fn curl(text: &str) -> String {
         !sizes && !kept.iter().any(|k| l.contains(k))
     };
     let lines = text.lines().filter(own).map(|l| {
-        let l = l.replace("ALPN: offers h2,http/1.1", "ALPN: offers http/1.1");
         let l = l.replace("deflate, gzip, br, zstd", "deflate, gzip, zstd");
         let l = match l
             .split_once("after ")
@@ -334,7 +334,12 @@ fn curl(text: &str) -> String {
             Some((a, (n, b))) if n.parse::<u32>().is_ok() => format!("{a}after N {b}"),
             _ => l,
         };
-        let random = ["host: 0x", "Local port: ", "* Connected to (nil)"];
+        let random = [
+            "host: 0x",
+            "easy handle 0x",
+            "Local port: ",
+            "* Connected to (nil)",
+        ];
         match random.iter().find_map(|r| Some((l.split_once(r)?.0, r))) {
             Some((before, mark)) => format!("{before}{mark}"),
             None => l,

@@ -5,6 +5,7 @@ mod shake;
 
 use super::exchange;
 use super::failure::{Failure, code};
+use super::h2::Shared;
 use super::order::{Order, Version};
 use super::pipe::Pipe;
 use super::proxy::{self, Proxy};
@@ -18,7 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 pub use names::{resolve, tell_names};
-use shake::secured;
+use shake::{Role, secured};
 
 /// Patience of connecting where none is given.
 const CONNECT: Duration = Duration::from_secs(300);
@@ -405,8 +406,7 @@ pub fn open(
     key: String,
     via: &proxy::Way,
 ) -> Result<Connection, Failure> {
-    let number = session.next;
-    session.next += 1;
+    let number = session.pool.number();
     let closing = |under: &mut Under<'_>, e: Failure| {
         if e.code >= 0 {
             under.watch.ended(under.info);
@@ -498,29 +498,34 @@ fn open_numbered(
         remote: made.1.as_ref().map(|m| m.1),
         certificates: Vec::new(),
         verify: 0,
-        h2: false,
+        h2: None,
         minor0: false,
     };
-    through(under, &mut connection, url, via, (&host, port))?;
+    let two = through(under, &mut connection, url, via, (&host, port))?;
+    if two || (url.scheme == "http" && under.order.version == Version::V2 && !via.forwards()) {
+        let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
+        connection.h2 = Some(Shared::begin(pipe, None));
+    }
     Ok(connection)
 }
 
-/// The HTTP proxy and TLS, as far as they are wanted.
+/// The HTTP proxy and TLS, as far as they are wanted; true where TLS agreed on HTTP/2.
 fn through(
     under: &mut Under<'_>,
     connection: &mut Connection,
     url: &Url,
     via: &proxy::Way,
     to: (&str, u16),
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let secure = matches!(url.scheme.as_str(), "https" | "wss");
+    let socket = url.scheme.starts_with("ws");
     if let Some(Proxy {
         scheme, host, port, ..
     }) = &via.http
     {
         if scheme == "https" {
             let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
-            let (pipe, seen, _) = secured(under, pipe, host, *port, true)?;
+            let (pipe, seen, _) = secured(under, pipe, host, *port, Role::Proxy)?;
             under.info.proxy_verify = seen.chain_fault.map_or(0, |f| f.0);
             connection.pipe = pipe;
             under.info.times.secure = under.at();
@@ -542,24 +547,24 @@ fn through(
         );
         exchange::send_all(under, &mut connection.pipe, line.as_bytes())?;
     }
-    if secure {
-        let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
-        let (pipe, seen, h2) = secured(under, pipe, &url.host, url.port(), false)?;
-        connection.pipe = pipe;
-        connection.h2 = h2;
-        connection.verify = seen.chain_fault.map_or(0, |f| f.0);
-        connection.certificates = seen.chain;
-        under.info.times.secure = under.at();
-        let version = if h2 { "2" } else { "1.x" };
-        let version = if under.order.version == Version::V10 {
-            "1.0"
-        } else {
-            version
-        };
-        under.say(&format!(
-            "using HTTP/{}",
-            if version == "1.x" { "1.1" } else { version }
-        ));
+    if !secure {
+        return Ok(false);
     }
-    Ok(())
+    let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
+    let role = if socket { Role::Socket } else { Role::Host };
+    let (pipe, seen, alpn) = secured(under, pipe, &url.host, url.port(), role)?;
+    connection.pipe = pipe;
+    connection.verify = seen.chain_fault.map_or(0, |f| f.0);
+    connection.certificates = seen.chain;
+    under.info.times.secure = under.at();
+    match alpn.as_deref() {
+        Some("h2") => under.say("using HTTP/2"),
+        Some(_) if under.order.version == Version::V10 => under.say("using HTTP/1.0"),
+        Some(_) => under.say("using HTTP/1.1"),
+        None if under.order.tls.alpn => under.say("using HTTP/1.x"),
+        None => {}
+    }
+    let two = alpn.as_deref() == Some("h2");
+    // Who knows that it is HTTP/2 needs no agreement.
+    Ok(two || (alpn.is_none() && under.order.version == Version::V2 && !under.order.tls.alpn))
 }

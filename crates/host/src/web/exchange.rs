@@ -1,10 +1,14 @@
 //! One request and its response on a connection: both directions at once, at a given pace, with patience.
 
 mod receive;
+mod stream;
+
+pub use stream::REFUSED;
 
 use super::decode::Decoder;
 use super::dial::Under;
 use super::failure::{Failure, code};
+use super::h2::Stream;
 use super::pipe::Pipe;
 use super::request::{Built, Sending};
 use super::response::{Chunks, Ends, Head};
@@ -134,6 +138,15 @@ pub struct Exchange<'e, 'u> {
     pace: Pace,
     began_reading: bool,
     old: bool,
+    /// By HTTP/2.
+    stream: Option<Stream>,
+    /// The end of what is sent was sent.
+    end_sent: bool,
+    /// The change to HTTP/2 was asked for.
+    upgrade: bool,
+    /// And was agreed to.
+    changed: bool,
+    head_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,24 +221,26 @@ impl<'e, 'u> Exchange<'e, 'u> {
         decide: &'e mut dyn FnMut(&Head, &mut Under<'_>) -> Fate,
         field: &'e mut dyn FnMut(&str, &str, &mut Under<'_>),
     ) -> Exchange<'e, 'u> {
+        let nothing =
+            built.sending.bytes.is_empty() && !built.sending.given && !built.sending.chunked;
+        let stream = stream::begin(under, connection, &built, nothing);
         if under.order.verbose {
             under.watch.show(Kind::HeadOut, &built.head);
         }
         under.info.request_bytes += built.head.len() as u64;
-        let nothing =
-            built.sending.bytes.is_empty() && !built.sending.given && !built.sending.chunked;
+        let two = stream.is_some();
         let waiting = built.sending.expect.then(Instant::now);
         let exchange = Exchange {
             no_body,
-            out: built.head,
+            out: if two { Vec::new() } else { built.head },
             out_at: 0,
             given: 0,
             waiting: waiting.filter(|_| !nothing),
             sent_all: nothing,
-            quiet_upload: nothing || (built.sending.inline && waiting.is_none()),
+            quiet_upload: nothing || (built.sending.inline && waiting.is_none() && !two),
             sending: built.sending,
             input: Vec::new(),
-            head: Head::default(),
+            head: Head::of(two),
             state: State::Head,
             chunks: Chunks::default(),
             decoders: Vec::new(),
@@ -233,6 +248,11 @@ impl<'e, 'u> Exchange<'e, 'u> {
             pace: Pace::new(),
             began_reading: false,
             old,
+            stream,
+            end_sent: nothing,
+            upgrade: built.upgrade,
+            changed: false,
+            head_only: built.method == "HEAD",
             under,
             connection,
             decide,
@@ -257,7 +277,7 @@ impl<'e, 'u> Exchange<'e, 'u> {
             }
         }
         self.answer.sent_all = self.sent_all && self.out_at >= self.out.len();
-        self.answer.close |= !self.answer.sent_all;
+        self.answer.close |= !self.answer.sent_all && self.stream.is_none();
         self.answer.head = std::mem::take(&mut self.head);
         Ok(self.answer)
     }
@@ -321,10 +341,11 @@ impl<'e, 'u> Exchange<'e, 'u> {
             patience = patience.min(Duration::from_millis(50));
         }
         let write = self.out_at < self.out.len();
-        let waited = self.connection.pipe.wait(true, write, patience);
-        waited
-            .map(drop)
-            .map_err(|e| Failure::new(code::RECEIVE, e.to_string()))
+        let waited = match &self.stream {
+            Some(stream) => stream.wait(patience),
+            None => self.connection.pipe.wait(true, write, patience).map(drop),
+        };
+        waited.map_err(|e| Failure::new(code::RECEIVE, e.to_string()))
     }
 
     /// Gets more to send.
@@ -420,7 +441,19 @@ impl<'e, 'u> Exchange<'e, 'u> {
             });
             let rest = self.out.get(self.out_at..).unwrap_or_default();
             let rest = rest.get(..rest.len().min(limit)).unwrap_or_default();
-            match self.connection.pipe.write(rest) {
+            let done = match &self.stream {
+                Some(stream) => {
+                    let last = self.sent_all && self.out_at + rest.len() == self.out.len();
+                    let n = stream.send(rest, last);
+                    self.end_sent |= last && n == rest.len();
+                    match n {
+                        0 => Err(io::ErrorKind::WouldBlock.into()),
+                        n => Ok(n),
+                    }
+                }
+                None => self.connection.pipe.write(rest),
+            };
+            match done {
                 Ok(n) => {
                     moved = true;
                     self.out_at += n;
@@ -445,7 +478,16 @@ impl<'e, 'u> Exchange<'e, 'u> {
                 }
             }
         }
-        let flushed = self.connection.pipe.flush();
+        let flushed = match &self.stream {
+            Some(stream) => {
+                if self.sent_all && !self.end_sent && self.out_at >= self.out.len() {
+                    stream.send(&[], true);
+                    self.end_sent = true;
+                }
+                Ok(())
+            }
+            None => self.connection.pipe.flush(),
+        };
         if flushed.is_ok() && moved && self.sent_all && self.out_at >= self.out.len() {
             self.uploaded();
         }
@@ -470,6 +512,9 @@ impl<'e, 'u> Exchange<'e, 'u> {
     fn receive(&mut self, buffer: &mut [u8]) -> Result<bool, Failure> {
         if !self.pace.rest(self.under.order.limit).is_zero() {
             return Ok(false);
+        }
+        if self.stream.is_some() {
+            return self.of_stream();
         }
         let most = self.under.order.limit.map_or(buffer.len(), |l| {
             usize::try_from(l.clamp(1, buffer.len() as u64)).unwrap_or(1)

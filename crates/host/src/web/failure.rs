@@ -45,6 +45,7 @@ pub mod code {
     pub const REWIND: i32 = 65;
     pub const AUTHORITIES: i32 = 77;
     pub const PINNED: i32 = 90;
+    pub const STREAM: i32 = 92;
     pub const LOGIN: i32 = 94;
     pub const PROXY: i32 = 97;
 }
@@ -105,6 +106,7 @@ pub fn sentence(code: i32) -> &'static str {
         63 => "Maximum file size exceeded",
         65 => "Send failed since rewinding of the data stream failed",
         77 => "Problem with the SSL CA cert (path? access rights?)",
+        92 => "Stream error in the HTTP/2 framing layer",
         90 => "SSL public key does not match pinned public key",
         94 => "An authentication function returned an error",
         97 => "proxy handshake error",

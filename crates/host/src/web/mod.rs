@@ -2,7 +2,7 @@
 //! is what was sent and came; TLS, proxies, cookies, logins, redirects, bodies of any size.
 //!
 //! Reading order: [`order`] (what is wanted), [`perform`] (one transfer, through redirects and logins), [`dial`] (a
-//! connection), [`exchange`] (request and response on it), [`request`], [`response`].
+//! connection), [`exchange`] (request and response on it), [`request`], [`response`]; [`h2`] where several share one.
 //!
 //! Deliberately absent: files and options of a tool; who watches ([`Watch`]) gets the bytes.
 
@@ -11,11 +11,13 @@ pub mod decode;
 pub mod dial;
 pub mod exchange;
 pub mod failure;
+pub mod h2;
 pub mod local;
 pub mod netrc;
 pub mod order;
 pub mod perform;
 pub mod pipe;
+mod pool;
 pub mod proxy;
 pub mod request;
 pub mod response;

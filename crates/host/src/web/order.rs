@@ -119,12 +119,14 @@ pub enum Since {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// 1.1, or 2 where TLS offers it.
-    #[default]
     Any,
     /// 1.0.
     V10,
     /// 1.1.
+    #[default]
     V11,
+    /// As any; without TLS, the change to 2 is asked for.
+    Upgrade,
     /// 2, from the first byte.
     V2,
 }
@@ -252,7 +254,7 @@ impl Default for Order {
             follow: false,
             most_redirects: 50,
             keep_post: [false; 3],
-            version: Version::Any,
+            version: Version::default(),
             http09: false,
             encoding: None,
             transfer_encoding: false,

@@ -4,19 +4,25 @@ mod next;
 
 use super::auth::State;
 use super::dial::{self, Under};
-use super::exchange::{Answer, Exchange, Fate};
+use super::exchange::{self, Answer, Exchange, Fate};
 use super::failure::{Failure, code};
 use super::local;
-use super::order::{Login, Order, Since, Verb, Ways};
+use super::order::{Login, Order, Since, Verb, Version, Ways};
+use super::pool::Found;
 use super::proxy::{self, Way};
 use super::request::Hop;
 use super::response::{Head, now};
-use super::session::{Connection, IDLE, Info, Session, Watch};
+use super::session::{Connection, Info, Session, Watch};
 use netshoot_wire::web::cookie::{Done, Jar, Origin};
 use netshoot_wire::web::url::{self, Bad, Manner, Url};
 use netshoot_wire::web::{date, unpercent};
 use next::{decide, redirect};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long it is waited for others without a look at the time.
+const WAIT: Duration = Duration::from_millis(100);
+/// Times that a stream is asked again after it was refused.
+const REFUSALS: u32 = 5;
 
 /// What changes from request to request.
 struct Run {
@@ -30,6 +36,8 @@ struct Run {
     first: (String, u16, String),
     no_expect: bool,
     rewind: bool,
+    /// Times that a server of HTTP/2 refused a stream.
+    refused: u32,
 }
 
 /// What comes next.
@@ -76,6 +84,7 @@ impl Session {
             first: (url.host.clone(), url.port(), url.scheme.clone()),
             no_expect: false,
             rewind: false,
+            refused: 0,
             url,
         };
         loop {
@@ -148,14 +157,38 @@ impl Session {
         way: &Way,
     ) -> Result<(Connection, bool), Failure> {
         let key = key_of(under.order, &run.url, way);
-        while let Some(at) = self.idle.iter().position(|c| c.key == key) {
-            let mut found = self.idle.remove(at);
+        let waits = self.together.then(Instant::now);
+        let mut waited = false;
+        loop {
+            let mut found = match self.pool.take(&key, waits) {
+                Found::Idle(found) => found,
+                Found::Shared(found) => found,
+                Found::Begin => break,
+                Found::Wait => {
+                    if !std::mem::replace(&mut waited, true) {
+                        under.say("Server doesn't support multiplex yet, wait");
+                        under.say("No connections available.");
+                    }
+                    self.await_connection(under)?;
+                    continue;
+                }
+            };
+            let shared = found.h2.is_some();
             under.say(&format!(
-                "Found bundle for host: {:#x} [serially]",
-                std::ptr::from_ref(&found.key) as usize
+                "Found bundle for host: {:#x} [{}]",
+                std::ptr::from_ref(&found.key) as usize,
+                if shared { "can multiplex" } else { "serially" }
             ));
-            under.say("Can not multiplex, even if we wanted to");
-            if found.pipe.alive() {
+            if !shared {
+                under.say("Can not multiplex, even if we wanted to");
+            } else if self.together {
+                under.say("Multiplexed connection found");
+            }
+            let alive = match &found.h2 {
+                Some(h2) => h2.alive(),
+                None => found.pipe.alive(),
+            };
+            if alive {
                 let what = if way.first().is_some() {
                     "proxy"
                 } else {
@@ -173,13 +206,52 @@ impl Session {
             }
             under.say(&format!("Connection {} seems to be dead", found.number));
             under.say(&format!("Closing connection {}", found.number));
-            found.pipe.close();
+            self.close(found);
         }
         loop {
             match dial::open(self, under, &run.url, key.clone(), way) {
                 Err(e) if e.code == -1 => {}
-                Err(e) => return Err(e),
-                Ok(connection) => return Ok((connection, false)),
+                Err(e) => {
+                    self.pool.made(&key);
+                    self.pool.gone(&key);
+                    return Err(e);
+                }
+                Ok(connection) => {
+                    self.pool.made(&key);
+                    self.pool.share(&connection);
+                    return Ok((connection, false));
+                }
+            }
+        }
+    }
+
+    /// Others connect first.
+    fn await_connection(&self, under: &mut Under<'_>) -> Result<(), Failure> {
+        let left = under.whole_left().unwrap_or(WAIT);
+        if left.is_zero() {
+            let said = format!("Connection timed out after {} milliseconds", under.ms());
+            return Err(under.fail(code::TIMEOUT, said));
+        }
+        if !under.watch.progress(under.info) {
+            return Err(Failure::new(code::ABORTED, "Callback aborted"));
+        }
+        self.pool.wait(left.min(WAIT));
+        Ok(())
+    }
+
+    /// Nobody uses a connection any more, but transfers that share it.
+    fn close(&self, mut connection: Connection) {
+        match &connection.h2 {
+            Some(h2) => {
+                let last = self.pool.part(connection.number);
+                h2.close();
+                if last {
+                    self.pool.gone(&connection.key);
+                }
+            }
+            None => {
+                connection.pipe.close();
+                self.pool.gone(&connection.key);
             }
         }
     }
@@ -239,6 +311,7 @@ impl Session {
             cookies,
             no_expect: run.no_expect,
             old: connection.minor0,
+            two: connection.h2.is_some(),
         };
         let unknown = matches!(order.body, super::order::Body::Given(None));
         if order.version == super::order::Version::V10 && unknown && run.verb == Verb::Put {
@@ -266,6 +339,8 @@ impl Session {
                 set_cookie(under, value, &jar, origin);
             }
         };
+        let began = Instant::now();
+        let plain = connection.h2.is_none();
         let exchange = Exchange::new(
             under,
             connection,
@@ -275,9 +350,54 @@ impl Session {
             &mut decide,
             &mut field,
         );
-        let answer = exchange.run()?;
+        let result = exchange.run();
+        if plain && connection.h2.is_some() {
+            self.pool.share(connection);
+        }
+        let answer = result?;
+        if plain && !old && self.together {
+            let took = under
+                .info
+                .times
+                .first
+                .saturating_sub(under.info.times.ready);
+            self.pool
+                .answered(&connection.key, took.min(began.elapsed()));
+        }
         connection.minor0 = answer.head.major == 1 && answer.head.minor == 0;
         Ok((answer, plan))
+    }
+
+    /// A server of HTTP/2 refused the stream: asked again on another connection, some times.
+    fn refused(
+        &mut self,
+        under: &mut Under<'_>,
+        run: &mut Run,
+        connection: Connection,
+    ) -> Result<Next, Failure> {
+        let number = connection.number;
+        run.refused += 1;
+        let failure = if run.refused > REFUSALS {
+            let said = format!("Connection died, tried {REFUSALS} times before giving up");
+            Some(under.fail(code::RECEIVE, said))
+        } else {
+            under.say(&format!(
+                "Connection died, retrying a fresh connect (retry count: {})",
+                run.refused
+            ));
+            None
+        };
+        under.say(&format!("Closing connection {number}"));
+        self.close(connection);
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                run.rewind = true;
+                let text = format!("Issue another request to this URL: '{}'", under.info.url);
+                under.say(&text);
+                Ok(Next::Again)
+            }
+        }
     }
 
     fn finish(
@@ -285,7 +405,7 @@ impl Session {
         under: &mut Under<'_>,
         run: &mut Run,
         way: &Way,
-        mut connection: Connection,
+        connection: Connection,
         result: Result<(Answer, Option<Plan>), Failure>,
         old: bool,
     ) -> Result<Next, Failure> {
@@ -298,29 +418,33 @@ impl Session {
             Err(e) if e.code == -2 && old => {
                 under.say("Connection died, retrying a fresh connect (retry count: 1)");
                 under.say(&format!("Closing connection {number}"));
-                connection.pipe.close();
+                self.close(connection);
                 run.rewind = true;
                 return Ok(Next::Again);
             }
+            Err(e) if e.code == exchange::REFUSED => return self.refused(under, run, connection),
             Err(e) => {
-                under.say(&format!("Closing connection {number}"));
-                connection.pipe.close();
+                // A stream may fail, and its connection stays.
+                let stays = connection.h2.as_ref().is_some_and(|h2| h2.usable());
+                match stays {
+                    true => under.say(&intact(&connection, way)),
+                    false => {
+                        under.say(&format!("Closing connection {number}"));
+                        self.close(connection);
+                    }
+                }
                 return Err(e);
             }
         };
         let again = answer.refused_expect || matches!(plan, Some(Plan::Again));
         if answer.close {
             under.say(&format!("Closing connection {number}"));
-            connection.pipe.close();
+            self.close(connection);
         } else {
-            let host = way
-                .first()
-                .map_or(connection.host.clone(), |p| p.host.clone());
-            under.say(&format!("Connection #{number} to host {host} left intact"));
-            if self.idle.len() >= IDLE {
-                self.idle.remove(0);
+            under.say(&intact(&connection, way));
+            if connection.h2.is_none() {
+                self.pool.keep(connection);
             }
-            self.idle.push(connection);
         }
         if answer.refused_expect {
             run.no_expect = true;
@@ -338,6 +462,15 @@ impl Session {
     }
 }
 
+fn intact(connection: &Connection, way: &Way) -> String {
+    let first = way.first().map(|p| p.host.as_str());
+    let host = first.unwrap_or(&connection.host);
+    format!(
+        "Connection #{} to host {host} left intact",
+        connection.number
+    )
+}
+
 /// What follows on a head.
 enum Plan {
     Keep,
@@ -353,8 +486,10 @@ fn key_of(order: &Order, url: &Url, way: &Way) -> String {
         (false, Some(to)) => format!("{}:{}/{to:?}", url.host, url.port()),
         (false, None) => format!("{}:{}", url.host, url.port()),
     };
+    let old = matches!(order.version, Version::V10 | Version::V11);
+    let two = !old && !url.scheme.starts_with("ws");
     format!(
-        "{secure} {} {way:?} {:?} {:?} {:?} {}",
+        "{secure} {two} {} {way:?} {:?} {:?} {:?} {}",
         host.to_ascii_lowercase(),
         order.unix,
         order.interface,

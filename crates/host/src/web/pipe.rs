@@ -115,9 +115,19 @@ impl Pipe {
 
     /// Waits until something can be read or written, or for `patience`; what can be done.
     pub fn wait(&self, read: bool, write: bool, patience: Duration) -> io::Result<(bool, bool)> {
+        Pipe::wait_for(self.fd(), read, write, patience)
+    }
+
+    /// The same for a socket by its descriptor.
+    pub fn wait_for(
+        fd: RawFd,
+        read: bool,
+        write: bool,
+        patience: Duration,
+    ) -> io::Result<(bool, bool)> {
         let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
         let mut fds = [libc::pollfd {
-            fd: self.fd(),
+            fd,
             events,
             revents: 0,
         }];

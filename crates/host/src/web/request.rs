@@ -38,6 +38,8 @@ pub struct Hop<'a> {
     pub no_expect: bool,
     /// It speaks HTTP/1.0.
     pub old: bool,
+    /// It speaks HTTP/2.
+    pub two: bool,
 }
 
 /// What is sent behind a head.
@@ -67,6 +69,19 @@ pub struct Built {
     pub sending: Sending,
     /// Sentences about it.
     pub said: Vec<String>,
+    /// The change to HTTP/2 was asked for.
+    pub upgrade: bool,
+    /// The fields of HTTP/2, where that is spoken.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The settings of a client of HTTP/2 as a request of HTTP/1.1 carries them: `base64url` of [`SETTINGS`].
+///
+/// [`SETTINGS`]: netshoot_wire::h2::client::SETTINGS
+fn settings() -> String {
+    let text = netshoot_wire::web::base64(&netshoot_wire::h2::client::SETTINGS);
+    let url = text.replace('+', "-").replace('/', "_");
+    url.trim_end_matches('=').to_string()
 }
 
 /// A header of one's own: its name, and its value where it has one.
@@ -91,6 +106,20 @@ pub fn own<'a>(headers: &'a [String], name: &str) -> Option<&'a str> {
         }
     }
     found
+}
+
+/// Names of fields in small letters; the line of the request and `Host` stay.
+fn small(head: &str) -> String {
+    let mut out = String::new();
+    for (i, line) in head.split_inclusive('\n').enumerate() {
+        match line.split_once(':') {
+            Some((name, value)) if i > 0 && !name.eq_ignore_ascii_case("host") => {
+                out += &format!("{}:{value}", name.to_ascii_lowercase());
+            }
+            _ => out += line,
+        }
+    }
+    out
 }
 
 impl Hop<'_> {
@@ -133,9 +162,11 @@ impl Hop<'_> {
     pub fn build(mut self) -> Built {
         let method = self.method();
         let minor = match self.order.version == Version::V10 || self.old {
+            _ if self.two => "2",
             true => "1.0",
             false => "1.1",
         };
+        let upgrade = self.upgrades();
         let target = self.target();
         let mut said = Vec::new();
         let mut head = format!("{method} {target} HTTP/{minor}\r\n");
@@ -147,6 +178,10 @@ impl Hop<'_> {
         if sending.chunked && self.own("Transfer-Encoding").is_none() {
             head += "Transfer-Encoding: chunked\r\n";
         }
+        if upgrade {
+            head += "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n";
+            head += &format!("HTTP2-Settings: {}\r\n", settings());
+        }
         self.cookie(&mut head);
         self.since(&mut head);
         self.owns(&mut head);
@@ -155,12 +190,51 @@ impl Hop<'_> {
             head += &super::local::upgrade();
         }
         head += "\r\n";
+        let mut fields = Vec::new();
+        if self.two {
+            head = small(&head);
+            fields = self.fields(&head, &method);
+        }
         Built {
             head: head.into_bytes(),
             method,
             sending,
             said,
+            upgrade,
+            fields,
         }
+    }
+
+    /// The change to HTTP/2 is asked for.
+    fn upgrades(&self) -> bool {
+        let plain = self.url.scheme == "http" && !self.way.forwards();
+        self.order.version == Version::Upgrade && plain && !self.two && !self.old
+    }
+
+    /// A head as HTTP/2 has it: what belongs to a connection is left out (RFC 9113, 8.2.2).
+    fn fields(&self, head: &str, method: &str) -> Vec<(String, String)> {
+        let target = head.split(' ').nth(1).unwrap_or("/");
+        let mut fields: Vec<(String, String)> = vec![
+            (":method".into(), method.into()),
+            (":path".into(), target.into()),
+            (":scheme".into(), self.url.scheme.clone()),
+        ];
+        let mut own = Vec::new();
+        for line in head.lines().skip(1) {
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+            match name.as_str() {
+                "host" => fields.push((":authority".into(), value.into())),
+                "te" if !value.eq_ignore_ascii_case("trailers") => {}
+                "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding"
+                | "upgrade" | "" => {}
+                _ => own.push((name, value.to_string())),
+            }
+        }
+        fields.extend(own);
+        fields
     }
 
     fn host(&self, head: &mut String) {
@@ -250,7 +324,7 @@ impl Hop<'_> {
         if self.own("Accept").is_none() {
             *head += "Accept: */*\r\n";
         }
-        if order.transfer_encoding && self.own("TE").is_none() {
+        if order.transfer_encoding && self.own("TE").is_none() && !self.two {
             let connection = self.own("Connection").filter(|c| !c.is_empty());
             *head += &match connection {
                 Some(own) => format!("Connection: {own}, TE\r\nTE: gzip\r\n"),
@@ -367,8 +441,10 @@ impl Hop<'_> {
             && self
                 .own("Content-Length")
                 .is_none_or(|_| self.own("Transfer-Encoding").is_none());
-        sending.chunked =
-            (chunked || unknown) && self.order.version != Version::V10 && !self.empty();
+        sending.chunked = (chunked || unknown)
+            && self.order.version != Version::V10
+            && !self.empty()
+            && !self.two;
         sending.expect = self.expects(&sending);
         sending
     }
@@ -379,6 +455,7 @@ impl Hop<'_> {
         }
         match self.own("Expect") {
             Some(value) => value.to_ascii_lowercase().contains("100-continue"),
+            None if self.two => false,
             None => match self.verb {
                 Verb::Put => sending.size != Some(0),
                 _ => sending.size.is_none_or(|n| n > ASK_FIRST),

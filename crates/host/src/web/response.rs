@@ -33,6 +33,8 @@ pub struct Head {
     pub fields: Vec<(String, String)>,
     /// Bytes of all its lines.
     pub bytes: usize,
+    /// It comes by HTTP/2, as text.
+    pub two: bool,
     length: Option<u64>,
     chunked: bool,
     endless: bool,
@@ -77,6 +79,14 @@ fn weird(said: impl Into<String>) -> Failure {
 }
 
 impl Head {
+    /// One that is yet to come, by HTTP/2 or not.
+    pub fn of(two: bool) -> Head {
+        Head {
+            two,
+            ..Head::default()
+        }
+    }
+
     /// Takes one line, with its end.
     pub fn take(&mut self, line: &[u8], ignore_length: bool) -> Result<Line, Failure> {
         self.bytes += line.len();
@@ -155,7 +165,7 @@ impl Head {
                 ));
             }
         };
-        if major > 1 {
+        if (major == 2) != self.two || major > 2 {
             return Err(Failure::new(
                 code::UNSUPPORTED,
                 "Unsupported HTTP version in response",
@@ -168,7 +178,7 @@ impl Head {
             ));
         };
         (self.major, self.minor, self.status) = (major, minor, status);
-        self.close = minor == 0;
+        self.close = minor == 0 && !self.two;
         Ok(())
     }
 
@@ -184,13 +194,13 @@ impl Head {
                     Ok(n) => self.length = Some(n),
                     Err(_) => {
                         // Larger than anything: known only by its end.
-                        self.close = true;
+                        self.close = !self.two;
                         self.length = None;
                         self.endless = true;
                     }
                 }
             }
-            "transfer-encoding" => {
+            "transfer-encoding" if !self.two => {
                 let last = value.rsplit(',').next().unwrap_or_default().trim();
                 self.chunked |= last.eq_ignore_ascii_case("chunked");
                 self.close |= !self.chunked
@@ -249,7 +259,7 @@ impl Head {
 
     /// The connection ends with this response.
     pub fn closes(&self, no_body: bool) -> bool {
-        self.close || self.ends(no_body) == Ends::Closed
+        !self.two && (self.close || self.ends(no_body) == Ends::Closed)
     }
 
     /// Nothing says where the body ends, and nothing says that the connection does.

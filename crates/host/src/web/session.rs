@@ -1,7 +1,9 @@
 //! What transfers share, what one tells, and who listens.
 
 use super::failure::Failure;
+use super::h2::Shared;
 use super::pipe::Pipe;
+use super::pool::Pool;
 use netshoot_wire::web::cookie::Jar;
 use std::collections::HashMap;
 use std::io;
@@ -164,8 +166,8 @@ pub struct Connection {
     pub certificates: Vec<Vec<u8>>,
     /// OpenSSL's number for it.
     pub verify: i64,
-    /// The protocol is HTTP/2.
-    pub h2: bool,
+    /// The protocol is HTTP/2: the pipe is in there.
+    pub(super) h2: Option<Arc<Shared>>,
     /// The last answer was one of HTTP/1.0.
     pub minor0: bool,
 }
@@ -180,25 +182,22 @@ pub struct Names {
 /// What transfers share.
 #[derive(Default)]
 pub struct Session {
-    pub(super) idle: Vec<Connection>,
-    pub(super) next: i64,
+    pub(super) pool: Arc<Pool>,
     /// Cookies.
     pub jar: Arc<Mutex<Jar>>,
-    pub(super) names: Names,
-    pub(super) stores: HashMap<String, Arc<rustls::ClientConfig>>,
+    pub(super) names: Arc<Mutex<Names>>,
+    /// Others run at the same time: a connection is begun when those before it have shown what the server can do.
+    pub together: bool,
 }
 
-/// Connections that wait for the next transfer, at most.
-pub(super) const IDLE: usize = 50;
-
 impl Session {
-    /// A session with the same cookies and connections of its own.
+    /// A session for another thread: cookies, names and connections are the same.
     pub fn beside(&self) -> Session {
         Session {
+            pool: self.pool.clone(),
             jar: self.jar.clone(),
             names: self.names.clone(),
-            stores: self.stores.clone(),
-            ..Session::default()
+            together: self.together,
         }
     }
 }

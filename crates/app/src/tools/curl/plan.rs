@@ -101,6 +101,7 @@ pub struct Global {
     pub trace_time: bool,
     pub parallel: bool,
     pub parallel_max: usize,
+    pub immediate: bool,
     pub fail_early: bool,
     pub styled: bool,
     pub stderr: Option<String>,
@@ -132,6 +133,7 @@ impl Default for Global {
             trace_time: false,
             parallel: false,
             parallel_max: 50,
+            immediate: false,
             fail_early: false,
             styled: true,
             stderr: None,
@@ -263,7 +265,7 @@ impl Reading<'_> {
             "trace-ascii" => g.trace = Trace::Ascii(v.into()),
             "trace-time" => g.trace_time = on,
             "parallel" => g.parallel = on,
-            "parallel-immediate" => {}
+            "parallel-immediate" => g.immediate = on,
             "parallel-max" => {
                 let n = natural(v, shown)?;
                 g.parallel_max = usize::try_from(n)
@@ -399,7 +401,8 @@ impl Reading<'_> {
             "post303" => o.keep_post[2] = on,
             "http1.0" => o.version = Version::V10,
             "http1.1" => o.version = Version::V11,
-            "http2" => o.version = Version::Any,
+            "http2" => o.version = Version::Upgrade,
+            "http2-prior-knowledge" => o.version = Version::V2,
             "http0.9" => o.http09 = on,
             "include" => c.include = on,
             "fail" => o.fail = on,
@@ -496,7 +499,7 @@ impl Reading<'_> {
 }
 
 /// What a build without them refuses in the same words: nobody believes that a check or a way was taken that was not.
-const REFUSED: [&str; 30] = [
+const REFUSED: [&str; 29] = [
     "alt-svc",
     "cert-status",
     "crlfile",
@@ -526,13 +529,13 @@ const REFUSED: [&str; 30] = [
     "socks5-gssapi-service",
     "tlsuser",
     "tlsauthtype",
-    "http2-prior-knowledge",
 ];
 
 fn fresh() -> Config {
     Config {
         order: Order {
             user_agent: Some("curl/7.88.1".into()),
+            version: Version::Any,
             ..Order::default()
         },
         ..Config::default()

@@ -4,24 +4,22 @@ use super::Under;
 use crate::web::failure::{Failure, code};
 use crate::web::session::Session;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::mpsc;
+use std::sync::{PoisonError, mpsc};
 
 /// What `--resolve` gives comes into the session's names.
 pub fn tell_names(session: &mut Session, under: &mut Under<'_>) -> Result<(), Failure> {
     for entry in under.order.resolve.clone() {
-        if session.names.told.contains(&entry) {
+        let mut names = session.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.told.contains(&entry) {
             continue;
         }
-        session.names.told.push(entry.clone());
+        names.told.push(entry.clone());
         let bare = entry.strip_prefix('+').unwrap_or(&entry);
         if let Some(gone) = bare.strip_prefix('-') {
             if let Some((host, port)) = gone.rsplit_once(':')
                 && let Ok(port) = port.parse()
             {
-                session
-                    .names
-                    .known
-                    .remove(&(host.to_ascii_lowercase(), port));
+                names.known.remove(&(host.to_ascii_lowercase(), port));
             }
             continue;
         }
@@ -53,10 +51,7 @@ pub fn tell_names(session: &mut Session, under: &mut Under<'_>) -> Result<(), Fa
                 }
             }
         }
-        let old = session
-            .names
-            .known
-            .insert((host.to_ascii_lowercase(), port), found);
+        let old = names.known.insert((host.to_ascii_lowercase(), port), found);
         if old.is_some() {
             under.say(&format!(
                 "RESOLVE {host}:{port} is - old addresses discarded"
@@ -90,12 +85,16 @@ pub fn resolve(
 ) -> Result<Vec<IpAddr>, Failure> {
     let family = under.order.family;
     let key = (host.to_ascii_lowercase(), port);
-    let known = session
-        .names
-        .known
-        .get(&key)
-        .or_else(|| session.names.known.get(&("*".into(), port)));
-    if let Some(known) = known.cloned() {
+    let names = session.names.clone();
+    let names = || names.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = {
+        let names = names();
+        let found = names.known.get(&key);
+        found
+            .or_else(|| names.known.get(&("*".into(), port)))
+            .cloned()
+    };
+    if let Some(known) = known {
         under.say(&format!("Hostname {host} was found in DNS cache"));
         return Ok(of_family(known, family));
     }
@@ -115,15 +114,17 @@ pub fn resolve(
                 what,
                 format!("Could not resolve host: {host}"),
             )),
-            false => Ok(fits),
+            false => {
+                names().known.insert(key, fits.clone());
+                Ok(fits)
+            }
         };
     }
     let lower = host.to_ascii_lowercase();
     if lower == "localhost" || lower == "localhost." || lower.ends_with(".localhost") {
-        return Ok(of_family(
-            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            family,
-        ));
+        let both: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        names().known.insert(key, both.clone());
+        return Ok(of_family(both, family));
     }
     let hints = crate::names::Hints {
         family: match family {
@@ -148,7 +149,7 @@ pub fn resolve(
                     ips.push(ip);
                 }
             }
-            session.names.known.insert(key, ips.clone());
+            names().known.insert(key, ips.clone());
             Ok(ips)
         }
         Ok(_) => Err(none(under)),

@@ -12,19 +12,34 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// TLS over a pipe.
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The host of a URL.
+    Host,
+    /// The same, for WebSocket, which needs HTTP/1.1.
+    Socket,
+    /// A proxy.
+    Proxy,
+}
+
+/// TLS over a pipe, what was seen of the peer, and the protocol that was agreed on.
 pub fn secured(
     under: &mut Under<'_>,
     pipe: Pipe,
     host: &str,
     port: u16,
-    proxy: bool,
-) -> Result<(Pipe, secure::Seen, bool), Failure> {
+    role: Role,
+) -> Result<(Pipe, secure::Seen, Option<String>), Failure> {
     let order = under.order;
+    let proxy = role == Role::Proxy;
     let tls = if proxy { &order.proxy_tls } else { &order.tls };
     let protocols: &[&str] = match (order.version, tls.alpn, proxy) {
         (_, false, _) => &[],
         (Version::V10, _, false) => &["http/1.0"],
+        (Version::Any | Version::Upgrade | Version::V2, _, _) if role == Role::Host => {
+            &["h2", "http/1.1"]
+        }
         _ => &["http/1.1"],
     };
     let prepared = match secure::prepare(tls, protocols) {
@@ -58,12 +73,12 @@ pub fn secured(
     };
     shake(under, &mut secured, &prepared.verifier, host, port)?;
     let seen = prepared.verifier.seen();
-    let h2 = show_session(under, &secured, &seen, tls.verify, host, proxy)?;
+    let alpn = show_session(under, &secured, &seen, tls.verify, host, proxy)?;
     if let Some(pinned) = &tls.pinned {
         local::pinned(pinned, seen.chain.first().map_or(&[], Vec::as_slice))
             .map_err(|said| under.fail(code::PINNED, said))?;
     }
-    Ok((Pipe::Tls(Box::new(secured)), seen, h2))
+    Ok((Pipe::Tls(Box::new(secured)), seen, alpn))
 }
 
 fn shake(
@@ -135,7 +150,7 @@ fn handshake_failed(
     under.fail(code::TLS, said)
 }
 
-/// Tells what was agreed and presented; true for HTTP/2.
+/// Tells what was agreed and presented; gives the protocol.
 fn show_session(
     under: &mut Under<'_>,
     secured: &Secured,
@@ -143,7 +158,7 @@ fn show_session(
     verify: bool,
     host: &str,
     proxy: bool,
-) -> Result<bool, Failure> {
+) -> Result<Option<String>, Failure> {
     let new = secured.tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
     let (version, steps): (_, &[&str]) = match new {
         true => (
@@ -235,5 +250,5 @@ fn show_session(
             None => under.say(" SSL certificate verify ok."),
         }
     }
-    Ok(alpn.as_deref() == Some("h2"))
+    Ok(alpn)
 }

@@ -49,6 +49,9 @@ impl Exchange<'_, '_> {
             let (line, behind) = rest.split_at(end + 1);
             rest = behind;
             self.line(line)?;
+            if self.upgrade && self.head.status == 0 && self.changed {
+                return self.change(rest);
+            }
         }
         match self.state {
             State::Head => self.input = rest.to_vec(),
@@ -71,7 +74,11 @@ impl Exchange<'_, '_> {
         match kind {
             Line::Status => {
                 info.status = self.head.status;
-                info.version = if self.head.minor == 0 { "1.0" } else { "1.1" };
+                info.version = match self.head.minor {
+                    _ if self.head.two => "2",
+                    0 => "1.0",
+                    _ => "1.1",
+                };
                 info.headers.clear();
             }
             Line::Field => {
@@ -100,7 +107,7 @@ impl Exchange<'_, '_> {
         self.tell(line)
     }
 
-    fn tell(&mut self, line: &[u8]) -> Result<(), Failure> {
+    pub(super) fn tell(&mut self, line: &[u8]) -> Result<(), Failure> {
         if self.under.order.verbose {
             self.under.watch.show(Kind::HeadIn, line);
         }
@@ -120,6 +127,14 @@ impl Exchange<'_, '_> {
 
     fn head_ended(&mut self, line: &[u8]) -> Result<(), Failure> {
         let status = self.head.status;
+        if status == 101 && self.upgrade && !self.head.two {
+            self.under.info.head_bytes += line.len() as u64;
+            self.under.watch.head(line, self.under.info)?;
+            self.under.say("Received 101, Switching to HTTP/2");
+            self.head = Head::of(true);
+            self.changed = true;
+            return Ok(());
+        }
         if (100..200).contains(&status) && status != 101 {
             self.under.info.head_bytes += line.len() as u64;
             let told = self.under.watch.head(line, self.under.info);
@@ -127,7 +142,7 @@ impl Exchange<'_, '_> {
             if status == 100 {
                 self.waiting = None;
             }
-            self.head = Head::default();
+            self.head = Head::of(self.head.two);
             return Ok(());
         }
         let no_body = self.no_body;
@@ -185,7 +200,7 @@ impl Exchange<'_, '_> {
         };
         if self.answer.ignored && self.state == State::Body(Ends::Closed) {
             // Nobody waits for the end of what nobody wants.
-            self.answer.close = true;
+            self.answer.close |= self.stream.is_none();
             self.state = State::Done;
         }
         if self.state == State::Done && !self.sent_all && status < 300 {
@@ -203,7 +218,8 @@ impl Exchange<'_, '_> {
             || self.given > 0
             || self.sending.given
             || !self.sending.bytes.is_empty();
-        self.answer.close |= partly;
+        self.answer.close |= partly && self.stream.is_none();
+        self.end_sent |= partly;
         self.out_at = self.out.len();
     }
 

@@ -1,0 +1,200 @@
+//! Connections that wait for a transfer or carry several, and who may begin one.
+//!
+//! A server whose answers take longer the more is asked at once is not asked faster than it answers: many connections at
+//! once overflow what it has not accepted yet, and what is lost there costs a second each.
+
+use super::h2::Shared;
+use super::pipe::Pipe;
+use super::session::Connection;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections that wait, at most.
+const IDLE: usize = 50;
+/// Begun at once at a server that nothing is known of.
+const AT_FIRST: usize = 1;
+/// Whoever waited that long begins anyway: the server is slow, not busy.
+const LONG: Duration = Duration::from_millis(200);
+/// The same while a connection is being made, which others may come to share.
+const MAKING: Duration = Duration::from_secs(2);
+/// Answers that come that quickly are not looked at closer.
+const QUICK: Duration = Duration::from_millis(2);
+
+/// The connections of a session.
+#[derive(Default)]
+pub struct Pool {
+    shelf: Mutex<Shelf>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct Shelf {
+    idle: Vec<Connection>,
+    shared: Vec<Standing>,
+    lanes: HashMap<String, Lane>,
+    next: i64,
+}
+
+/// What a shared connection is known by.
+struct Standing {
+    number: i64,
+    key: String,
+    make: Box<dyn Fn() -> Connection + Send>,
+    h2: Arc<Shared>,
+}
+
+/// Connections under way to one place.
+#[derive(Default)]
+struct Lane {
+    open: usize,
+    making: usize,
+    most: usize,
+    quickest: Option<Duration>,
+}
+
+/// What there is for a transfer.
+pub enum Found {
+    /// One that waited.
+    Idle(Connection),
+    /// One that others use as well.
+    Shared(Connection),
+    /// None: one may be begun.
+    Begin,
+    /// None yet.
+    Wait,
+}
+
+impl Pool {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a new connection.
+    pub fn number(&self) -> i64 {
+        let mut shelf = self.shelf();
+        shelf.next += 1;
+        shelf.next - 1
+    }
+
+    /// What there is for a key; `since` when the transfer began to wait, where it may.
+    pub fn take(&self, key: &str, since: Option<Instant>) -> Found {
+        let mut shelf = self.shelf();
+        let standing = shelf
+            .shared
+            .iter()
+            .find(|s| s.key == key && s.h2.has_room());
+        if let Some(standing) = standing {
+            return Found::Shared((standing.make)());
+        }
+        if let Some(at) = shelf.idle.iter().position(|c| c.key == key) {
+            return Found::Idle(shelf.idle.remove(at));
+        }
+        let lane = shelf.lanes.entry(key.to_string()).or_default();
+        let most = lane.most.max(AT_FIRST);
+        let long = if lane.making > 0 { MAKING } else { LONG };
+        if since.is_some_and(|s| lane.open >= most && s.elapsed() < long) {
+            return Found::Wait;
+        }
+        lane.open += 1;
+        lane.making += 1;
+        Found::Begin
+    }
+
+    /// Waits until something changed, for `patience` at most.
+    pub fn wait(&self, patience: Duration) {
+        let shelf = self.shelf();
+        let waited = self.freed.wait_timeout(shelf, patience.min(LONG));
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A new connection was answered after `took`: as long as that is quick, more are begun at once.
+    pub fn answered(&self, key: &str, took: Duration) {
+        let mut shelf = self.shelf();
+        let Some(lane) = shelf.lanes.get_mut(key) else {
+            return;
+        };
+        let quickest = *lane.quickest.get_or_insert(took);
+        lane.quickest = Some(quickest.min(took));
+        if took <= quickest * 2 || took <= QUICK && lane.most < 4 {
+            lane.most = lane.most.max(AT_FIRST) + 1;
+        } else {
+            lane.most = lane.most.saturating_sub(1).max(2);
+        }
+        self.freed.notify_all();
+    }
+
+    /// A connection was made, or could not be.
+    pub fn made(&self, key: &str) {
+        if let Some(lane) = self.shelf().lanes.get_mut(key) {
+            lane.making = lane.making.saturating_sub(1);
+        }
+    }
+
+    /// A connection is no more.
+    pub fn gone(&self, key: &str) {
+        let mut shelf = self.shelf();
+        if let Some(lane) = shelf.lanes.get_mut(key) {
+            lane.open = lane.open.saturating_sub(1);
+        }
+        self.freed.notify_one();
+    }
+
+    /// A connection waits for the next transfer.
+    pub fn keep(&self, connection: Connection) {
+        let mut shelf = self.shelf();
+        let mut old = None;
+        if shelf.idle.len() >= IDLE {
+            old = Some(shelf.idle.remove(0));
+        }
+        shelf.idle.push(connection);
+        drop(shelf);
+        self.freed.notify_one();
+        if let Some(mut old) = old {
+            old.pipe.close();
+            self.gone(&old.key);
+        }
+    }
+
+    /// A connection can carry several transfers from now on.
+    pub fn share(&self, connection: &Connection) {
+        let Some(h2) = connection.h2.clone() else {
+            return;
+        };
+        let (number, key, host) = (
+            connection.number,
+            connection.key.clone(),
+            connection.host.clone(),
+        );
+        let (local, remote, verify) = (connection.local, connection.remote, connection.verify);
+        let (certificates, own) = (connection.certificates.clone(), h2.clone());
+        let own_key = key.clone();
+        let make = move || Connection {
+            number,
+            key: own_key.clone(),
+            host: host.clone(),
+            pipe: Pipe::Gone,
+            local,
+            remote,
+            certificates: certificates.clone(),
+            verify,
+            h2: Some(own.clone()),
+            minor0: false,
+        };
+        self.shelf().shared.push(Standing {
+            number,
+            key,
+            make: Box::new(make),
+            h2,
+        });
+        self.freed.notify_all();
+    }
+
+    /// A shared connection is not used any more by new transfers; true for the one who is to close it.
+    pub fn part(&self, number: i64) -> bool {
+        let mut shelf = self.shelf();
+        let before = shelf.shared.len();
+        shelf.shared.retain(|s| s.number != number);
+        before != shelf.shared.len()
+    }
+}
