@@ -9,6 +9,8 @@
 mod ground;
 #[path = "oracle/h2.rs"]
 mod h2;
+#[path = "oracle/lies.rs"]
+mod lies;
 #[path = "oracle/masks.rs"]
 mod masks;
 #[path = "oracle/names.rs"]

@@ -59,7 +59,7 @@ def tls(sock, how):
     elif how == "early":
         sock.sendall(record(22, HELLO) + record(23, b"data before its time" * 10))
     if how not in ("closed",):
-        sock.settimeout(3)
+        sock.settimeout(0.3)
         sock.recv(4096)
 
 

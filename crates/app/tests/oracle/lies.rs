@@ -1,0 +1,104 @@
+//! Servers that lie to tools over HTTP/1.1, HTTP/2 and TLS (`lies.py`, `h2.py`): each line ends with one of its codes, in
+//! time, and never holds more than so much memory.
+
+use super::ground::{self, Ground};
+use std::time::{Duration, Instant};
+
+/// What a tool may hold in its data, KiB: a bomb is far larger.
+const MEMORY: &str = "300000";
+/// What a line may take besides the patience it is given; the machine may be busy.
+const TIME: Duration = Duration::from_secs(10);
+
+/// How the server lies over HTTP/1.1, and the exit codes that are right.
+const HTTP: [(&str, &[i32]); 24] = [
+    ("fields", &[56]),
+    ("field/1", &[27]),
+    ("field/50", &[27]),
+    ("line", &[27]),
+    ("status", &[27]),
+    ("hundreds", &[28]),
+    ("cookies/5000", &[56]),
+    ("digits", &[56]),
+    ("overflow", &[56]),
+    ("huge", &[18]),
+    ("negative", &[56]),
+    ("extension", &[56]),
+    ("trailers", &[56]),
+    ("short", &[18]),
+    ("long", &[0]),
+    ("lengths", &[0]),
+    ("minus", &[8]),
+    ("numbers", &[0]),
+    ("both", &[0]),
+    ("bomb/50", &[0]),
+    ("bombs", &[0, 28]),
+    ("codings", &[61]),
+    ("elsewhere", &[47]),
+    ("nul", &[8]),
+];
+
+/// The same over HTTP/2.
+const TWO: [(&str, &[i32]); 14] = [
+    ("contflood", &[52]),
+    ("emptycont", &[52]),
+    ("hpackbomb", &[52]),
+    ("pingflood", &[52]),
+    ("settingsflood", &[52]),
+    ("emptyflood", &[16]),
+    ("hintflood", &[92]),
+    ("windowflood", &[52]),
+    ("overflow", &[52]),
+    ("streamoverflow", &[92]),
+    ("after", &[0]),
+    ("rude", &[28]),
+    ("bomb/50", &[0]),
+    ("latehuge", &[16]),
+];
+
+/// Over TLS that ends without a good-bye.
+const SECURED: [(&str, &[i32]); 2] = [("short", &[18]), ("endless", &[28])];
+
+/// What stands where a TLS server should, by port from 8100 on: that of `lies.py`.
+const TLS: u16 = 14;
+
+#[test]
+fn servers_that_lie_cost_neither_time_nor_memory() {
+    if let Some(missing) = ground::missing("curl").or_else(|| ground::missing("nghttpd")) {
+        println!("SKIPPED: tools against servers that lie: {missing}");
+        return;
+    }
+    let ground = Ground::of("h2", "curl");
+    let mut lines = Vec::new();
+    for (how, codes) in HTTP {
+        let line = format!("curl -sSL --compressed -m 2 http://127.0.0.1:8090/{how}");
+        lines.push((line, codes));
+    }
+    for (how, codes) in TWO {
+        let flags = "-sSL --compressed -m 2 --http2-prior-knowledge";
+        lines.push((format!("curl {flags} http://127.0.0.1:8082/{how}"), codes));
+    }
+    for (how, codes) in SECURED {
+        let line = format!("curl -sSk -m 1 https://127.0.0.1:8091/{how}");
+        lines.push((line, codes));
+    }
+    for port in 8100..8100 + TLS {
+        let at = format!("127.0.0.1:{port}");
+        lines.push((format!("curl -sSk -m 2 https://{at}/"), &[35]));
+        lines.push((format!("$OURS openssl s_client -connect {at}"), &[1]));
+        lines.push((format!("$OURS socat - OPENSSL:{at},verify=0"), &[1]));
+    }
+    let mut wrong = Vec::new();
+    for (line, codes) in &lines {
+        let began = Instant::now();
+        let said = ground.ours(&format!(
+            "ulimit -d {MEMORY}; {line} | wc -c; exit ${{PIPESTATUS[0]}}"
+        ));
+        let took = began.elapsed();
+        let fine = codes.contains(&said.code) && took < TIME && !said.err.contains("panicked");
+        if !fine {
+            wrong.push(format!("{line}: {took:?}: {said:?}"));
+        }
+    }
+    println!("oracle: {} lies were borne", lines.len() - wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
