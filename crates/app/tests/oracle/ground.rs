@@ -199,11 +199,19 @@ impl Ground {
     /// Makes a place and waits until what answers there answers.
     pub fn of(place: &str, tool: &str) -> Ground {
         let h2 = super::h2::script();
+        let served = SERVED.replace(
+            "echo ready\n",
+            concat!(
+                "cat >/mnt/starttls.py <<'P'\n",
+                include_str!("starttls.py"),
+                "P\necho ready\n"
+            ),
+        );
         let holder = Command::new("unshare")
             .args(["--net", "--mount", "--", "sh", "-c"])
             .arg(match place {
                 "routed" => ROUTED,
-                "served" => SERVED,
+                "served" => &served,
                 "sockets" => SOCKETS,
                 "passing" => PASSING,
                 "h2" => &h2,

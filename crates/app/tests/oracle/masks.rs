@@ -326,6 +326,7 @@ fn curl(text: &str) -> String {
         !sizes && !kept.iter().any(|k| l.contains(k))
     };
     let lines = text.lines().filter(own).map(|l| {
+        let l = clock(l).unwrap_or(l);
         let l = l.replace("deflate, gzip, br, zstd", "deflate, gzip, zstd");
         let l = match l
             .split_once("after ")
@@ -353,6 +354,16 @@ fn curl(text: &str) -> String {
         .filter(|l| l.contains("--:--:--"))
         .for_each(|l| *l = meter(l));
     all.join("\n")
+}
+
+/// What stands behind `--trace-time`'s time.
+fn clock(line: &str) -> Option<&str> {
+    let (time, rest) = line.split_at_checked(16)?;
+    let shape: String = time
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    (shape == "00:00:00.000000 ").then_some(rest)
 }
 
 fn meter(line: &str) -> String {

@@ -1,5 +1,6 @@
 //! The place `web`: who answers on loopback. 8080 speaks HTTP, 8443 the same over TLS with the certificate of `cert.pem`
-//! (localhost, 127.0.0.1), 3128 is a proxy that lets nobody to `refused`. What is answered depends on the path alone.
+//! (localhost, 127.0.0.1), 8444 the same to those who present it as theirs, 3128 is a proxy that lets nobody to `refused`, 3129
+//! the same over TLS. What is answered depends on the path alone.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -54,10 +55,36 @@ pub fn serve(dir: &Path) {
     let mut config = config.unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
+    let proxied = config.clone();
     listen("127.0.0.1:8443", move |stream| {
         let session = rustls::ServerConnection::new(config.clone()).unwrap();
         talk(rustls::StreamOwned::new(session, stream));
     });
+    listen("127.0.0.1:3129", move |stream| {
+        let session = rustls::ServerConnection::new(proxied.clone()).unwrap();
+        proxy(rustls::StreamOwned::new(session, stream));
+    });
+    let mutual = mutual(&dir);
+    listen("127.0.0.1:8444", move |stream| {
+        let session = rustls::ServerConnection::new(mutual.clone()).unwrap();
+        talk(rustls::StreamOwned::new(session, stream));
+    });
+}
+
+/// Lets in who has a certificate of `cert.pem`, TLS 1.2: there the client hears at once that it has none.
+fn mutual(dir: &std::path::Path) -> Arc<rustls::ServerConfig> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(dir.join("cert.pem"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(chain[0].clone()).unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder(roots.into());
+    let key = PrivateKeyDer::from_pem_file(dir.join("key.pem")).unwrap();
+    let config = rustls::ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
+        .with_client_cert_verifier(clients.build().unwrap())
+        .with_single_cert(chain, key);
+    Arc::new(config.unwrap())
 }
 
 fn listen(address: &'static str, with: impl Fn(TcpStream) + Send + Sync + 'static) {
@@ -226,6 +253,29 @@ fn answer(path: &str, head: &str, body: &[u8]) -> (Vec<u8>, bool) {
             ),
             false,
         ),
+        "/busy" => (
+            with_body("503 Busy", "Retry-After: 1\r\n", b"later\n"),
+            false,
+        ),
+        "/etag" => match field(head, "if-none-match") {
+            Some("\"tag\"") => (
+                b"HTTP/1.1 304 Not Modified\r\nETag: \"tag\"\r\n\r\n".to_vec(),
+                false,
+            ),
+            _ => (with_body("200 OK", "ETag: \"tag\"\r\n", b"tagged\n"), false),
+        },
+        "/since" => match field(head, "if-modified-since") {
+            Some(_) => (b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec(), false),
+            None => {
+                let dated = "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n";
+                (with_body("200 OK", dated, b"dated\n"), false)
+            }
+        },
+        "/named" => {
+            let named = "Content-Disposition: attachment; filename=\"a/given.txt\"\r\n";
+            (with_body("200 OK", named, b"named\n"), false)
+        }
+        "/k20" => (with_body("200 OK", plain, &[b'k'; 20_000]), false),
         "/badgzip" => (
             with_body("200 OK", "Content-Encoding: gzip\r\n", b"nothing packed"),
             false,
@@ -235,7 +285,7 @@ fn answer(path: &str, head: &str, body: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-fn proxy(mut stream: TcpStream) {
+fn proxy(mut stream: impl Read + Write) {
     let Some(head) = head(&mut stream) else {
         return;
     };

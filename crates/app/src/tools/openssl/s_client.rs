@@ -91,7 +91,7 @@ const REFUSED: &[&str] = &[
 const HELP: &str = "\
 Usage: openssl s_client -connect HOST:PORT [-servername NAME | -noservername] [-4 | -6]
   -CAfile FILE -cert FILE -key FILE -verify_return_error -verify_hostname NAME -verify_ip ADDRESS
-  -tls1_2 -tls1_3 -alpn LIST -starttls smtp|lmtp|imap|pop3|ftp|postgres [-name NAME]
+  -tls1_2 -tls1_3 -alpn LIST -starttls smtp|lmtp|imap|pop3|ftp|nntp|sieve|postgres|mysql [-name NAME]
   -showcerts -brief -quiet -ign_eof -crlf --json --explain
 ";
 
@@ -178,6 +178,7 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
         writeln!(io.out, "CONNECTED(00000003)")?;
         io.out.flush()?;
     }
+    let mut last = String::new();
     if let Some(protocol) = plan.value("starttls") {
         if !starttls::KNOWN.contains(&protocol) {
             return Ok(Err(format!(
@@ -186,8 +187,15 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
             )));
         }
         let name = plan.value("name").unwrap_or("mail.example.com");
-        if let Err(why) = starttls::begin(protocol, name, &mut connection) {
-            return Ok(Err(why));
+        match starttls::begin(protocol, name, &mut connection) {
+            Err(why) => return Ok(Err(why)),
+            Ok(begun) => {
+                if !begun.offered {
+                    let said = "Didn't find STARTTLS in server response, trying anyway...";
+                    writeln!(io.err, "{said}")?;
+                }
+                last = begun.last;
+            }
         }
     }
     let name = server_name(plan, host);
@@ -223,6 +231,9 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
         return Ok(Ok(0));
     }
     show(plan, &client, &seen, verdict, io)?;
+    if !last.is_empty() {
+        writeln!(io.err, "{}", crate::report::safe(&last))?;
+    }
     explain(plan, verdict, io)?;
     relay(plan, &mut client, &mut connection, io)?;
     Ok(Ok(0))
