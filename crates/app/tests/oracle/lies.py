@@ -2,7 +2,7 @@
 
 lies.py CERTIFICATE KEY
 """
-import gzip, socket, ssl, struct, sys, threading, time
+import base64, gzip, hashlib, socket, ssl, struct, sys, threading, time
 
 
 def record(kind, payload, version=b"\x03\x03"):
@@ -146,6 +146,25 @@ def http(sock):
         endless(sock, bytes(65536))
     elif how == "elsewhere":
         sock.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    elif how == "ws":
+        key = [l.split(b": ")[1] for l in got.split(b"\r\n") if l.lower().startswith(b"sec-websocket-key")][0]
+        proof = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        if n == 3:
+            proof = b"AAAA"
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + proof + b"\r\n\r\n"
+        sock.sendall(head + b"\x01\x03one\x89\x02hi\x80\x04 two\x82\x7e\x00\x80" + b"b" * 128)
+        if n == 1:
+            pong = sock.recv(100)
+            asked = bytes(a ^ b for a, b in zip(pong[6:8], pong[2:6]))
+            sock.sendall(b"\x81\x06\npong " + b"\x81\x02" + asked + b"\x88\x02\x03\xe8")
+            sock.recv(100)
+        elif n == 2:
+            endless(sock, b"\x89\x00" * 1000)
+        elif n == 4:
+            sock.sendall(b"\x82\x7f\x7f" + b"\xff" * 7)
+            endless(sock, bytes(65536))
+        elif n == 5:
+            sock.sendall(b"\xf1\x01x")
     elif how == "nul":
         sock.sendall(ok + b"X: a\0b\r\n\r\n")
     else:

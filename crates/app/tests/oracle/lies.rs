@@ -58,8 +58,36 @@ const TWO: [(&str, &[i32]); 14] = [
 /// Over TLS that ends without a good-bye.
 const SECURED: [(&str, &[i32]); 2] = [("short", &[18]), ("endless", &[28])];
 
+/// WebSockets: one that says good-bye, one that only asks, one that proves nothing, one frame without end, one that nobody
+/// knows, one that is cut, and none at all.
+const SOCKET: [(&str, &[i32]); 7] = [
+    ("ws/1", &[0]),
+    ("ws/2", &[28]),
+    ("ws/3", &[56]),
+    ("ws/4", &[56]),
+    ("ws/5", &[56]),
+    ("ws/6", &[0]),
+    ("hello", &[22]),
+];
+
 /// What stands where a TLS server should, by port from 8100 on: that of `lies.py`.
 const TLS: u16 = 14;
+
+/// What frames hold is shown, and nothing else of them.
+#[test]
+fn web_sockets_are_read_by_curl() {
+    if let Some(missing) = ground::missing("curl").or_else(|| ground::missing("nghttpd")) {
+        println!("SKIPPED: curl against WebSockets: {missing}");
+        return;
+    }
+    let ground = Ground::of("h2", "curl");
+    let said = ground.ours("curl -sS -m 5 ws://127.0.0.1:8090/ws/1");
+    let expected = format!("one two{}\npong hi", "b".repeat(128));
+    assert_eq!(
+        (said.out, said.err, said.code),
+        (expected, String::new(), 0)
+    );
+}
 
 #[test]
 fn servers_that_lie_cost_neither_time_nor_memory() {
@@ -86,6 +114,9 @@ fn servers_that_lie_cost_neither_time_nor_memory() {
         lines.push((format!("curl -sSk -m 2 https://{at}/"), &[35]));
         lines.push((format!("$OURS openssl s_client -connect {at}"), &[1]));
         lines.push((format!("$OURS socat - OPENSSL:{at},verify=0"), &[1]));
+    }
+    for (how, codes) in SOCKET {
+        lines.push((format!("curl -sS -m 1 ws://127.0.0.1:8090/{how}"), codes));
     }
     let mut wrong = Vec::new();
     for (line, codes) in &lines {

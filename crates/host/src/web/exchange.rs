@@ -1,5 +1,6 @@
 //! One request and its response on a connection: both directions at once, at a given pace, with patience.
 
+mod frames;
 mod receive;
 mod stream;
 
@@ -14,6 +15,7 @@ use super::request::{Built, Sending};
 use super::response::{Chunks, Ends, Head};
 use super::session::{Connection, Kind};
 use crate::sockets;
+use frames::Socket;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -147,6 +149,7 @@ pub struct Exchange<'e, 'u> {
     /// And was agreed to.
     changed: bool,
     head_only: bool,
+    socket: Option<Socket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +232,7 @@ impl<'e, 'u> Exchange<'e, 'u> {
         }
         under.info.request_bytes += built.head.len() as u64;
         let two = stream.is_some();
+        let socket = Socket::asked(&built.head).filter(|_| !under.order.raw);
         let waiting = built.sending.expect.then(Instant::now);
         let exchange = Exchange {
             no_body,
@@ -253,6 +257,7 @@ impl<'e, 'u> Exchange<'e, 'u> {
             upgrade: built.upgrade,
             changed: false,
             head_only: built.method == "HEAD",
+            socket,
             under,
             connection,
             decide,

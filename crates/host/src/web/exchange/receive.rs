@@ -170,6 +170,7 @@ impl Exchange<'_, '_> {
             }
             _ => self.tell(line)?,
         }
+        self.agreed()?;
         if early && status >= 300 {
             if !self.answer.refused_expect {
                 self.under
@@ -261,6 +262,9 @@ impl Exchange<'_, '_> {
             self.under.watch.show(Kind::DataIn, bytes);
         }
         self.pace.bytes += bytes.len() as u64;
+        if self.frames(bytes)? {
+            return Ok(());
+        }
         match ends {
             Ends::Closed => self.deliver(bytes),
             Ends::After(left) => {
@@ -325,7 +329,7 @@ impl Exchange<'_, '_> {
         }
     }
 
-    fn deliver(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn deliver(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if bytes.is_empty() || self.answer.ignored {
             return Ok(());
         }
