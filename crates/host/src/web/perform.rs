@@ -20,7 +20,7 @@ use next::{decide, redirect};
 use std::time::{Duration, Instant};
 
 /// How long it is waited for others without a look at the time.
-const WAIT: Duration = Duration::from_millis(100);
+const WAIT: Duration = Duration::from_millis(20);
 /// Times that a stream is asked again after it was refused.
 const REFUSALS: u32 = 5;
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 const IDLE: usize = 50;
 /// Begun at once at a server that nothing is known of.
 const AT_FIRST: usize = 1;
-/// Whoever waited that long begins anyway: the server is slow, not busy.
-const LONG: Duration = Duration::from_millis(200);
+/// Where nothing was heard for so long, all who wait begin: the server is slow, not busy.
+const LONG: Duration = Duration::from_millis(50);
 /// The same while a connection is being made, which others may come to share.
 const MAKING: Duration = Duration::from_secs(2);
 /// Answers that come that quickly are not looked at closer.
@@ -51,6 +51,8 @@ struct Lane {
     making: usize,
     most: usize,
     quickest: Option<Duration>,
+    /// When something was heard of it last.
+    heard: Option<Instant>,
 }
 
 /// What there is for a transfer.
@@ -92,9 +94,16 @@ impl Pool {
         }
         let lane = shelf.lanes.entry(key.to_string()).or_default();
         let most = lane.most.max(AT_FIRST);
-        let long = if lane.making > 0 { MAKING } else { LONG };
-        if since.is_some_and(|s| lane.open >= most && s.elapsed() < long) {
+        let quiet = lane.heard.is_some_and(|at| at.elapsed() >= LONG);
+        let may = match lane.making {
+            0 => quiet,
+            _ => since.is_some_and(|s| s.elapsed() >= MAKING),
+        };
+        if since.is_some() && lane.open >= most && !may {
             return Found::Wait;
+        }
+        if lane.open == 0 {
+            lane.heard = Some(Instant::now());
         }
         lane.open += 1;
         lane.making += 1;
@@ -114,6 +123,7 @@ impl Pool {
         let Some(lane) = shelf.lanes.get_mut(key) else {
             return;
         };
+        lane.heard = Some(Instant::now());
         let quickest = *lane.quickest.get_or_insert(took);
         lane.quickest = Some(quickest.min(took));
         if took <= quickest * 2 || took <= QUICK && lane.most < 4 {
@@ -128,6 +138,9 @@ impl Pool {
     pub fn made(&self, key: &str) {
         if let Some(lane) = self.shelf().lanes.get_mut(key) {
             lane.making = lane.making.saturating_sub(1);
+            if lane.making == 0 && lane.open <= 1 {
+                lane.heard = Some(Instant::now());
+            }
         }
     }
 
@@ -136,6 +149,7 @@ impl Pool {
         let mut shelf = self.shelf();
         if let Some(lane) = shelf.lanes.get_mut(key) {
             lane.open = lane.open.saturating_sub(1);
+            lane.heard = Some(Instant::now());
         }
         self.freed.notify_one();
     }
@@ -143,6 +157,9 @@ impl Pool {
     /// A connection waits for the next transfer.
     pub fn keep(&self, connection: Connection) {
         let mut shelf = self.shelf();
+        if let Some(lane) = shelf.lanes.get_mut(&connection.key) {
+            lane.heard = Some(Instant::now());
+        }
         let mut old = None;
         if shelf.idle.len() >= IDLE {
             old = Some(shelf.idle.remove(0));
