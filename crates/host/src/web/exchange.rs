@@ -1,6 +1,7 @@
 //! One request and its response on a connection: both directions at once, at a given pace, with patience.
 
 mod frames;
+mod pace;
 mod receive;
 mod stream;
 
@@ -16,6 +17,7 @@ use super::response::{Chunks, Ends, Head};
 use super::session::{Connection, Kind};
 use crate::sockets;
 use frames::Socket;
+use pace::Pace;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -157,60 +159,6 @@ enum State {
     Head,
     Body(Ends),
     Done,
-}
-
-/// Keeps to a limit, and knows when it is too slow.
-struct Pace {
-    began: Instant,
-    bytes: u64,
-    slow_since: Option<Instant>,
-    last: (Instant, u64),
-}
-
-impl Pace {
-    fn new() -> Pace {
-        let now = Instant::now();
-        Pace {
-            began: now,
-            bytes: 0,
-            slow_since: None,
-            last: (now, 0),
-        }
-    }
-
-    /// How long nothing should be moved.
-    fn rest(&self, limit: Option<u64>) -> Duration {
-        let Some(limit) = limit.filter(|l| *l > 0) else {
-            return Duration::ZERO;
-        };
-        let due = Duration::from_secs_f64(self.bytes as f64 / limit as f64);
-        due.saturating_sub(self.began.elapsed())
-    }
-
-    fn too_slow(&mut self, slow: Option<(u64, u64)>) -> bool {
-        let Some((least, seconds)) = slow else {
-            return false;
-        };
-        let (at, bytes) = self.last;
-        let spent = at.elapsed();
-        if spent < Duration::from_secs(1) {
-            return self
-                .slow_since
-                .is_some_and(|s| s.elapsed() >= Duration::from_secs(seconds));
-        }
-        let speed = (self.bytes - bytes) as f64 / spent.as_secs_f64();
-        self.last = (Instant::now(), self.bytes);
-        match speed < least as f64 {
-            true => {
-                let since = *self.slow_since.get_or_insert(at);
-                since.elapsed() >= Duration::from_secs(seconds)
-            }
-            false => {
-                self.slow_since = None;
-                false
-            }
-        }
-    }
 }
 
 impl<'e, 'u> Exchange<'e, 'u> {

@@ -1,5 +1,6 @@
 //! One transfer from its URL to its last byte, through redirects and logins.
 
+mod connect;
 mod next;
 
 use super::auth::State;
@@ -7,8 +8,7 @@ use super::dial::{self, Under};
 use super::exchange::{self, Answer, Exchange, Fate};
 use super::failure::{Failure, code};
 use super::local;
-use super::order::{Login, Order, Since, Verb, Version, Ways};
-use super::pool::Found;
+use super::order::{Login, Order, Since, Verb, Ways};
 use super::proxy::{self, Way};
 use super::request::Hop;
 use super::response::{Head, now};
@@ -17,10 +17,8 @@ use netshoot_wire::web::cookie::{Done, Jar, Origin};
 use netshoot_wire::web::url::{self, Bad, Manner, Url};
 use netshoot_wire::web::{date, unpercent};
 use next::{decide, redirect};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long it is waited for others without a look at the time.
-const WAIT: Duration = Duration::from_millis(20);
 /// Times that a stream is asked again after it was refused.
 const REFUSALS: u32 = 5;
 
@@ -147,113 +145,6 @@ impl Session {
             run.proxy_auth = State::begin(&login);
         }
         run.proxy_login = login;
-    }
-
-    /// One that waits, or a new one; true for one that was used.
-    fn connection(
-        &mut self,
-        under: &mut Under<'_>,
-        run: &Run,
-        way: &Way,
-    ) -> Result<(Connection, bool), Failure> {
-        let key = key_of(under.order, &run.url, way);
-        let waits = self.together.then(Instant::now);
-        let mut waited = false;
-        loop {
-            let mut found = match self.pool.take(&key, waits) {
-                Found::Idle(found) => found,
-                Found::Shared(found) => found,
-                Found::Begin => break,
-                Found::Wait => {
-                    if !std::mem::replace(&mut waited, true) {
-                        under.say("Server doesn't support multiplex yet, wait");
-                        under.say("No connections available.");
-                    }
-                    self.await_connection(under)?;
-                    continue;
-                }
-            };
-            let shared = found.h2.is_some();
-            under.say(&format!(
-                "Found bundle for host: {:#x} [{}]",
-                std::ptr::from_ref(&found.key) as usize,
-                if shared { "can multiplex" } else { "serially" }
-            ));
-            if !shared {
-                under.say("Can not multiplex, even if we wanted to");
-            } else if self.together {
-                under.say("Multiplexed connection found");
-            }
-            let alive = match &found.h2 {
-                Some(h2) => h2.alive(),
-                None => found.pipe.alive(),
-            };
-            if alive {
-                let what = if way.first().is_some() {
-                    "proxy"
-                } else {
-                    "host"
-                };
-                let host = way
-                    .first()
-                    .map_or(found.host.as_str(), |p| p.host.as_str())
-                    .to_string();
-                under.say(&format!(
-                    "Re-using existing connection #{} with {what} {host}",
-                    found.number
-                ));
-                return Ok((found, true));
-            }
-            under.say(&format!("Connection {} seems to be dead", found.number));
-            under.say(&format!("Closing connection {}", found.number));
-            self.close(found);
-        }
-        loop {
-            match dial::open(self, under, &run.url, key.clone(), way) {
-                Err(e) if e.code == -1 => {}
-                Err(e) => {
-                    self.pool.made(&key);
-                    self.pool.gone(&key);
-                    return Err(e);
-                }
-                Ok(connection) => {
-                    self.pool.made(&key);
-                    self.pool.share(&connection);
-                    return Ok((connection, false));
-                }
-            }
-        }
-    }
-
-    /// Others connect first.
-    fn await_connection(&self, under: &mut Under<'_>) -> Result<(), Failure> {
-        let left = under.whole_left().unwrap_or(WAIT);
-        if left.is_zero() {
-            let said = format!("Connection timed out after {} milliseconds", under.ms());
-            return Err(under.fail(code::TIMEOUT, said));
-        }
-        if !under.watch.progress(under.info) {
-            return Err(Failure::new(code::ABORTED, "Callback aborted"));
-        }
-        self.pool.wait(left.min(WAIT));
-        Ok(())
-    }
-
-    /// Nobody uses a connection any more, but transfers that share it.
-    fn close(&self, mut connection: Connection) {
-        match &connection.h2 {
-            Some(h2) => {
-                let last = self.pool.part(connection.number);
-                h2.close();
-                if last {
-                    self.pool.gone(&connection.key);
-                }
-            }
-            None => {
-                connection.pipe.close();
-                self.pool.gone(&connection.key);
-            }
-        }
     }
 
     fn ask(
@@ -476,30 +367,6 @@ enum Plan {
     Keep,
     Again,
     To(Url),
-}
-
-fn key_of(order: &Order, url: &Url, way: &Way) -> String {
-    let secure = matches!(url.scheme.as_str(), "https" | "wss");
-    let to = dial::elsewhere(order, url);
-    let host = match (way.forwards(), &to) {
-        (true, _) => String::new(),
-        (false, Some(to)) => format!("{}:{}/{to:?}", url.host, url.port()),
-        (false, None) => format!("{}:{}", url.host, url.port()),
-    };
-    let old = matches!(order.version, Version::V10 | Version::V11);
-    let two = !old && !url.scheme.starts_with("ws");
-    format!(
-        "{secure} {two} {} {way:?} {:?} {:?} {:?} {}",
-        host.to_ascii_lowercase(),
-        order.unix,
-        order.interface,
-        order.local_ports,
-        if secure {
-            format!("{:?}", order.tls)
-        } else {
-            String::new()
-        }
-    )
 }
 
 fn bad_url(bad: Bad) -> Failure {
