@@ -400,6 +400,7 @@ impl Run<'_, '_, '_> {
             }
             if let Some((why, wait)) = self.worth_another(part, &done, &info, tries, delay, began) {
                 let _ = transfer.end(&info, &done);
+                self.told(&done);
                 let left = if tries == 1 {
                     "1 retries left.".to_string()
                 } else {
@@ -458,11 +459,24 @@ impl Run<'_, '_, '_> {
                 .filter(|_| transient)
         {
             wait = wait.max(Duration::from_secs(after));
-            if part.retry_max.is_some_and(|m| began.elapsed() + wait > m) {
+            let spent = began.elapsed().as_secs() + wait.as_secs();
+            if part.retry_max.is_some_and(|m| spent > m.as_secs()) {
                 return None;
             }
         }
         Some((why, wait))
+    }
+
+    /// Why it failed, where that is told.
+    fn told(&self, done: &Result<(), Failure>) {
+        if let Err(e) = done
+            && (!self.global.silent || self.global.show_error)
+        {
+            self.say(&format!("curl: ({}) {}\n", e.code, e.said));
+            if e.code == code::UNTRUSTED {
+                self.say(DISTRUST);
+            }
+        }
     }
 
     fn tell(
@@ -474,14 +488,7 @@ impl Run<'_, '_, '_> {
         done: &Result<(), Failure>,
         number: u64,
     ) {
-        if let Err(e) = done
-            && (!self.global.silent || self.global.show_error)
-        {
-            self.say(&format!("curl: ({}) {}\n", e.code, e.said));
-            if e.code == code::UNTRUSTED {
-                self.say(DISTRUST);
-            }
-        }
+        self.told(done);
         if let Some(format) = &part.write_out {
             let name = transfer.name();
             let known = writeout::Known {

@@ -165,6 +165,8 @@ def http(sock):
             endless(sock, bytes(65536))
         elif n == 5:
             sock.sendall(b"\xf1\x01x")
+        elif n == 6:
+            sock.recv(100)
     elif how == "nul":
         sock.sendall(ok + b"X: a\0b\r\n\r\n")
     else:

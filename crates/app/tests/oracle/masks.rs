@@ -314,7 +314,7 @@ fn tracepath(text: &str) -> String {
 
 /// Milliseconds, own ports and places in memory; of TLS the sizes of records and what rustls keeps to itself.
 fn curl(text: &str) -> String {
-    let tls = text.contains("* ALPN: ");
+    let tls = text.contains(" TLS handshake, ");
     let own = |l: &&str| {
         let sizes = tls && l.ends_with(" bytes data]");
         let kept = [
@@ -368,8 +368,8 @@ fn clock(line: &str) -> Option<&str> {
 
 fn meter(line: &str) -> String {
     let end = line.rfind("--:--:--").map_or(line.len(), |at| at + 8);
-    let rest = line[end..].trim_start_matches([' ', '.', 'k', 'M']);
-    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let of_speed = |c: char| c.is_ascii_digit() || " .kM".contains(c);
+    let rest = line[end..].trim_start_matches(of_speed);
     format!("METER{rest}")
 }
 

@@ -1,5 +1,5 @@
 //! The place `web`: who answers on loopback. 8080 speaks HTTP, 8443 the same over TLS with the certificate of `cert.pem`
-//! (localhost, 127.0.0.1), 8444 the same to those who present it as theirs, 3128 is a proxy that lets nobody to `refused`, 3129
+//! (localhost, 127.0.0.1), 8444 the same to who has `client.pem`, 3128 is a proxy that lets nobody to `refused`, 3129
 //! the same over TLS. What is answered depends on the path alone.
 
 use rustls::pki_types::pem::PemObject;
@@ -35,6 +35,18 @@ pub fn prepare(tool: &str) -> PathBuf {
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
+    // One that it signed: for clients.
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "30", "-subj", "/CN=client"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-CA", "cert.pem", "-CAkey", "key.pem"])
+        .args(["-keyout", "client.key", "-out", "client.pem"])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
     dir
 }
 
@@ -71,7 +83,7 @@ pub fn serve(dir: &Path) {
     });
 }
 
-/// Lets in who has a certificate of `cert.pem`, TLS 1.2: there the client hears at once that it has none.
+/// Lets in who has a certificate that `cert.pem` signed, TLS 1.2: there the client hears at once that it has none.
 fn mutual(dir: &std::path::Path) -> Arc<rustls::ServerConfig> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(dir.join("cert.pem"))
         .unwrap()

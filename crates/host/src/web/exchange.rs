@@ -34,6 +34,8 @@ pub enum Fate {
     Ignore,
     /// It is not read.
     Fail(Failure),
+    /// It is not read, and nothing failed: why.
+    Leave(&'static str),
 }
 
 /// How an exchange ended.

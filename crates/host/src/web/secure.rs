@@ -327,8 +327,12 @@ fn own_certificate(order: &Tls) -> Result<Option<Own>, Failure> {
     };
     let bad = |said: String| Failure::new(code::CERTIFICATE, said);
     let no_file = |p: &Path| {
+        let missing = match p.exists() {
+            true => "",
+            false => "OpenSSL error error:80000002:system library::No such file or directory, ",
+        };
         bad(format!(
-            "could not load PEM client certificate from {}, (no key found, wrong pass phrase, or wrong file format?)",
+            "could not load PEM client certificate from {}, {missing}(no key found, wrong pass phrase, or wrong file format?)",
             p.display()
         ))
     };
@@ -407,6 +411,13 @@ pub fn said(error: &rustls::Error) -> String {
                 A::ProtocolVersion => ("0A00042E", "tlsv1 alert protocol version"),
                 A::UnrecognisedName => ("0A000458", "tlsv1 unrecognized name"),
                 A::InternalError => ("0A000438", "tlsv1 alert internal error"),
+                A::UnsupportedCertificate => ("0A000413", "sslv3 alert unsupported certificate"),
+                A::CertificateRevoked => ("0A000414", "sslv3 alert certificate revoked"),
+                A::CertificateExpired => ("0A000415", "sslv3 alert certificate expired"),
+                A::CertificateUnknown => ("0A000416", "sslv3 alert certificate unknown"),
+                A::AccessDenied => ("0A000419", "tlsv1 alert access denied"),
+                A::DecodeError => ("0A00041A", "tlsv1 alert decode error"),
+                A::DecryptError => ("0A00041B", "tlsv1 alert decrypt error"),
                 A::BadCertificate => ("0A000412", "sslv3 alert bad certificate"),
                 A::CertificateRequired => ("0A00045C", "tlsv13 alert certificate required"),
                 A::UnknownCA => ("0A000418", "tlsv1 alert unknown ca"),

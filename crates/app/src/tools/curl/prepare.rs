@@ -164,7 +164,9 @@ impl Job {
                 .is_err()
         {
             let said = format!("Failed creating file for saving etags: \"{path}\"");
-            return Err(early(code::READ, super::wrapped("Warning: ", &said)));
+            let said = super::wrapped("Warning: ", &said);
+            let quiet = global.silent;
+            return Err(early(code::READ, if quiet { String::new() } else { said }));
         }
         Ok((order, file))
     }

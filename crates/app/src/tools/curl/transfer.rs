@@ -350,6 +350,8 @@ impl Watch for Transfer<'_, '_, '_> {
                 Some(dir) => Path::new(dir).join(given),
                 None => PathBuf::from(given),
             });
+            self.open()
+                .map_err(|_| Failure::new(code::WRITE, "Failed writing header"))?;
         }
         if let Some(side) = &self.headers {
             side.write(self.streams, line)

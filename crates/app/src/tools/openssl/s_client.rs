@@ -232,7 +232,8 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
     }
     show(plan, &client, &seen, verdict, io)?;
     if !last.is_empty() {
-        writeln!(io.err, "{}", crate::report::safe(&last))?;
+        // Its line end is the server's own.
+        write!(io.err, "{}\r\n", crate::report::safe(&last))?;
     }
     explain(plan, verdict, io)?;
     relay(plan, &mut client, &mut connection, io)?;

@@ -34,8 +34,9 @@ pub fn secured(
     let order = under.order;
     let proxy = role == Role::Proxy;
     let tls = if proxy { &order.proxy_tls } else { &order.tls };
+    // A proxy is offered nothing.
     let protocols: &[&str] = match (order.version, tls.alpn, proxy) {
-        (_, false, _) => &[],
+        (_, false, _) | (_, _, true) => &[],
         (Version::V10, _, false) => &["http/1.0"],
         (Version::Any | Version::Upgrade | Version::V2, _, _) if role == Role::Host => {
             &["h2", "http/1.1"]
@@ -199,11 +200,7 @@ fn show_session(
         .tls
         .alpn_protocol()
         .map(|p| String::from_utf8_lossy(p).into_owned());
-    let offered = if proxy {
-        under.order.proxy_tls.alpn
-    } else {
-        under.order.tls.alpn
-    };
+    let offered = !proxy && under.order.tls.alpn;
     match &alpn {
         Some(p) => under.say(&format!("ALPN: server accepted {p}")),
         None if offered => under.say("ALPN: server did not agree on a protocol. Uses default."),

@@ -86,8 +86,10 @@ impl Exchange<'_, '_> {
                 info.headers
                     .truncate(self.head.fields.len().saturating_sub(1));
                 info.headers.extend(self.head.fields.last().cloned());
-                if let Some(kind) = self.head.get("content-type") {
-                    info.content_type = Some(kind.to_string()).filter(|k| !k.is_empty());
+                if let Some((name, kind)) = self.head.fields.last()
+                    && name.eq_ignore_ascii_case("content-type")
+                {
+                    info.content_type = Some(kind.clone()).filter(|k| !k.is_empty());
                 }
                 let name = self.head.fields.last().map(|f| f.0.to_ascii_lowercase());
                 if let Some((name, value)) = self.head.fields.last() {
@@ -167,6 +169,14 @@ impl Exchange<'_, '_> {
             Fate::Fail(failure) => {
                 self.tell(line)?;
                 return Err(self.under.fail(failure.code, failure.said));
+            }
+            Fate::Leave(why) => {
+                self.tell(line)?;
+                self.under.say(why);
+                self.under.say("Simulate an HTTP 304 response");
+                self.answer.close |= self.stream.is_none();
+                self.state = State::Done;
+                return Ok(());
             }
             _ => self.tell(line)?,
         }

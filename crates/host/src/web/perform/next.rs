@@ -115,14 +115,12 @@ pub(super) fn condition(under: &mut Under<'_>, head: &Head, verb: Verb) -> Optio
         Since::Older(at) => modified > at,
     };
     if unmet {
-        under.say(match since {
-            Since::Newer(_) => "The requested document is not new enough",
-            Since::Older(_) => "The requested document is not old enough",
-        });
-        under.say("Simulate a HTTP 304 response");
         under.info.unmet = true;
         under.info.status = 304;
-        return Some(Fate::Ignore);
+        return Some(Fate::Leave(match since {
+            Since::Newer(_) => "The requested document is not new enough",
+            Since::Older(_) => "The requested document is not old enough",
+        }));
     }
     None
 }

@@ -20,6 +20,10 @@ impl Config {
             );
             return Err(Mistake::Warned(said));
         }
+        if self.content_disposition && self.include {
+            let said = "showing headers and --remote-header-name cannot be combined";
+            return Err(Mistake::Option(said.into()));
+        }
         if o.fail && o.fail_with_body {
             let said = "You must select either --fail or --fail-with-body, not both.";
             return Err(Mistake::Option(said.into()));

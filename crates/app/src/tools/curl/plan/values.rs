@@ -36,7 +36,7 @@ pub fn size(value: &str, name: &str) -> Result<u64, Mistake> {
         "g" | "G" => 1 << 30,
         "t" | "T" => 1 << 40,
         "p" | "P" => 1 << 50,
-        _ => return Err(Mistake::option(name, "unsupported unit")),
+        _ => return Err(Mistake::option(name, "is badly used here")),
     };
     let n: u64 = digits
         .parse()
