@@ -76,7 +76,7 @@ pub fn serve(dir: &Path) {
         let session = rustls::ServerConnection::new(proxied.clone()).unwrap();
         proxy(rustls::StreamOwned::new(session, stream));
     });
-    let mutual = mutual(&dir);
+    let mutual = mutual(dir);
     listen("127.0.0.1:8444", move |stream| {
         let session = rustls::ServerConnection::new(mutual.clone()).unwrap();
         talk(rustls::StreamOwned::new(session, stream));
@@ -84,7 +84,7 @@ pub fn serve(dir: &Path) {
 }
 
 /// Lets in who has a certificate that `cert.pem` signed, TLS 1.2: there the client hears at once that it has none.
-fn mutual(dir: &std::path::Path) -> Arc<rustls::ServerConfig> {
+fn mutual(dir: &Path) -> Arc<rustls::ServerConfig> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(dir.join("cert.pem"))
         .unwrap()
         .map(Result::unwrap)
