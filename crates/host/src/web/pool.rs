@@ -22,10 +22,20 @@ const MAKING: Duration = Duration::from_secs(2);
 const QUICK: Duration = Duration::from_millis(2);
 
 /// The connections of a session.
-#[derive(Default)]
 pub struct Pool {
     shelf: Mutex<Shelf>,
     freed: Condvar,
+    long: Duration,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool {
+            shelf: Mutex::default(),
+            freed: Condvar::new(),
+            long: LONG,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -94,7 +104,7 @@ impl Pool {
         }
         let lane = shelf.lanes.entry(key.to_string()).or_default();
         let most = lane.most.max(AT_FIRST);
-        let quiet = lane.heard.is_some_and(|at| at.elapsed() >= LONG);
+        let quiet = lane.heard.is_some_and(|at| at.elapsed() >= self.long);
         let may = match lane.making {
             0 => quiet,
             _ => since.is_some_and(|s| s.elapsed() >= MAKING),
@@ -113,7 +123,7 @@ impl Pool {
     /// Waits until something changed, for `patience` at most.
     pub fn wait(&self, patience: Duration) {
         let shelf = self.shelf();
-        let waited = self.freed.wait_timeout(shelf, patience.min(LONG));
+        let waited = self.freed.wait_timeout(shelf, patience.min(self.long));
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -213,5 +223,56 @@ impl Pool {
         let before = shelf.shared.len();
         shelf.shared.retain(|s| s.number != number);
         before != shelf.shared.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins(pool: &Pool) -> bool {
+        match pool.take("a", Some(Instant::now())) {
+            Found::Begin => true,
+            Found::Wait => false,
+            _ => panic!("nothing was kept"),
+        }
+    }
+
+    #[test]
+    fn a_server_is_asked_as_quickly_as_it_answers() {
+        let pool = Pool {
+            long: Duration::from_secs(3600),
+            ..Pool::default()
+        };
+        assert!(begins(&pool) && !begins(&pool));
+        // Made, and not answered yet: as long as it is not quiet for long, nobody else begins.
+        pool.made("a");
+        assert!(!begins(&pool));
+        pool.answered("a", Duration::from_millis(10));
+        assert!(begins(&pool) && !begins(&pool));
+        // It takes three times as long with two: no third one.
+        pool.made("a");
+        pool.answered("a", Duration::from_millis(30));
+        assert!(!begins(&pool));
+        pool.gone("a");
+        assert!(begins(&pool));
+        pool.made("a");
+    }
+
+    #[test]
+    fn a_slow_server_is_asked_by_all_at_once() {
+        let pool = Pool::default();
+        assert!(begins(&pool));
+        pool.made("a");
+        let began = Instant::now();
+        while !begins(&pool) {
+            assert!(began.elapsed() < Duration::from_secs(5));
+            pool.wait(Duration::from_millis(5));
+        }
+        pool.made("a");
+        assert!(began.elapsed() >= LONG && begins(&pool));
+        // Without others at the same time nobody waits.
+        assert!(matches!(pool.take("b", None), Found::Begin));
+        assert!(matches!(pool.take("b", None), Found::Begin));
     }
 }
