@@ -207,7 +207,7 @@ impl Hop<'_> {
 
     /// The change to HTTP/2 is asked for.
     fn upgrades(&self) -> bool {
-        let plain = self.url.scheme == "http" && !self.way.forwards();
+        let plain = self.url.scheme == "http";
         self.order.version == Version::Upgrade && plain && !self.two && !self.old
     }
 
