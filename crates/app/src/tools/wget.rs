@@ -82,43 +82,36 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         }
         None => {}
     }
-    if plan.background {
+    if plan.background && std::env::var_os(BEGUN).is_none() {
         return in_background(&args, &plan, io);
     }
     fetch_all(&plan, io)
 }
 
+/// Says to the one who is begun that it is in the background already.
+const BEGUN: &str = "NETSHOOT_WGET_BEGUN";
+
 /// Begins anew as a process of its own that nobody waits for.
 fn in_background(args: &[OsString], plan: &Plan, io: &mut Io<'_>) -> Result<i32> {
     use std::os::unix::process::CommandExt;
-    let log = plan
-        .log
-        .clone()
-        .unwrap_or_else(|| names::unused("wget-log"));
-    let kept = args.iter().filter(|a| *a != "-b" && *a != "--background");
+    use std::process::Stdio;
+    let own = (plan.log.is_none() && (!plan.quiet || plan.server_response))
+        .then(|| names::unused("wget-log"));
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .arg0("wget")
-        .args(kept)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .args(args)
+        .env(BEGUN, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .process_group(0);
-    if plan.log.is_none() {
-        command.args(["-o", &log]);
-    }
-    if args
-        .iter()
-        .any(|a| a.to_string_lossy().starts_with("-b") && a != "-b")
-    {
-        io.err.write_all(
-            "wget: -b stands alone here: give other letters in a word of their own\n".as_bytes(),
-        )?;
-        return Ok(2);
+    if let Some(log) = &own {
+        command.args(["-o", log]);
     }
     let child = command.spawn()?;
     writeln!(io.out, "Continuing in background, pid {}.", child.id())?;
-    if plan.log.is_none() {
+    if let Some(log) = own {
         writeln!(io.out, "Output will be written to ‘{log}’.")?;
     }
     Ok(0)
