@@ -60,6 +60,10 @@ fn prove(tool: &str) {
     for (place, lines) in by_place {
         let ground = Ground::of(&place, tool);
         for line in lines {
+            // A resolver answers from its cache in another order than the first time.
+            if tool == "delv" {
+                ground.original(&line);
+            }
             let theirs = masks::masked(tool, &ground.original(&line));
             let ours = masks::masked(tool, &ground.ours(&line));
             if theirs == ours {
@@ -183,6 +187,11 @@ fn dig() {
 #[test]
 fn drill() {
     prove("drill");
+}
+
+#[test]
+fn delv() {
+    prove("delv");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! DNS as a client: one query, and what a resolver library makes of a name.
 
+mod doh;
+pub mod seal;
 pub mod talk;
+pub mod tsig;
 
 use crate::sockets;
 use crate::{Error, resolv};

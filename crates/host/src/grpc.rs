@@ -55,7 +55,7 @@ pub enum Said {
 }
 
 /// The frames of one connection, both ways, with what may be sent.
-struct Link<S> {
+pub(crate) struct Link<S> {
     stream: S,
     got: Vec<u8>,
     decoder: Decoder,
@@ -70,11 +70,11 @@ fn no_http_2() -> io::Error {
     wrong("the server speaks HTTP/1, and gRPC needs HTTP/2")
 }
 
-fn cut() -> io::Error {
+pub(crate) fn cut() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-fn wrong(why: impl std::fmt::Display) -> io::Error {
+pub(crate) fn wrong(why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
@@ -92,6 +92,25 @@ impl<S: Read + Write> Link<S> {
         }
     }
 
+    /// A client's side, which speaks first.
+    pub(crate) fn hello(stream: S, preface: &[u8]) -> io::Result<Link<S>> {
+        let mut link = Link::new(stream, Vec::new());
+        let hello = [preface, &Frame::new(kind::SETTINGS, 0, 0, []).encode()].concat();
+        link.stream.write_all(&hello)?;
+        link.stream.flush()?;
+        Ok(link)
+    }
+
+    /// What is under it.
+    pub(crate) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// A stream of ours: it has a window of its own.
+    pub(crate) fn open(&mut self, id: u32) {
+        self.windows.insert(id, self.first_window);
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 * 1024];
         match self.stream.read(&mut piece)? {
@@ -105,7 +124,7 @@ impl<S: Read + Write> Link<S> {
     }
 
     /// The next frame that is not the connection's own business.
-    fn next(&mut self) -> io::Result<Frame> {
+    pub(crate) fn next(&mut self) -> io::Result<Frame> {
         loop {
             if self.spoke_http_1() {
                 return Err(no_http_2());
@@ -185,7 +204,7 @@ impl<S: Read + Write> Link<S> {
     }
 
     /// HEADERS or DATA, when the windows allow it.
-    fn send(&mut self, frame: Frame) -> io::Result<()> {
+    pub(crate) fn send(&mut self, frame: Frame) -> io::Result<()> {
         self.owed_bytes += frame.payload.len();
         if self.owed_bytes > OWED {
             return Err(wrong("the peer takes nothing"));
@@ -224,7 +243,7 @@ impl<S: Read + Write> Link<S> {
         Ok(())
     }
 
-    fn fields(&mut self, block: &[u8]) -> io::Result<Fields> {
+    pub(crate) fn fields(&mut self, block: &[u8]) -> io::Result<Fields> {
         let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
         let fields = self.decoder.decode(block).map_err(wrong)?;
         Ok(fields

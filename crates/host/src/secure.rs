@@ -127,7 +127,10 @@ impl ServerCertVerifier for Watcher {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.note(signed);
         let known = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, leaf, signed, known)
+        self.judge(
+            leaf,
+            rustls::crypto::verify_tls12_signature(message, leaf, signed, known),
+        )
     }
 
     fn verify_tls13_signature(
@@ -138,7 +141,10 @@ impl ServerCertVerifier for Watcher {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.note(signed);
         let known = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, leaf, signed, known)
+        self.judge(
+            leaf,
+            rustls::crypto::verify_tls13_signature(message, leaf, signed, known),
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -148,6 +154,20 @@ impl ServerCertVerifier for Watcher {
 }
 
 impl Watcher {
+    /// A leaf of another version than 3, as some servers make for themselves, cannot be read here: who verifies nothing
+    /// takes it all the same.
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        verdict: Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let unread = || rustls::server::ParsedCertificate::try_from(leaf).is_err();
+        match verdict {
+            Err(_) if !self.enforce && unread() => Ok(HandshakeSignatureValid::assertion()),
+            other => other,
+        }
+    }
+
     fn note(&self, signed: &DigitallySignedStruct) {
         if let Ok(mut seen) = self.seen.lock() {
             seen.scheme = Some(signed.scheme);

@@ -47,6 +47,7 @@ pub fn called(args: &[OsString]) -> Option<(&'static Word, By, Vec<OsString>)> {
 pub const NEIGHBOURS: &[&str] = &[
     "dig",
     "drill",
+    "delv",
     "host",
     "nslookup",
     "whois",

@@ -4,6 +4,7 @@
 //! known here, or whose data do not parse, is kept as bytes.
 
 pub mod digits;
+pub mod dnssec;
 mod kinds;
 mod layout;
 mod name;
@@ -11,6 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod tsig;
 
 pub use kinds::{algorithm_word, class_number, class_word, opcode_number, opcode_word};
 pub use name::{MAX_NAME, decode_name, encode_name};
@@ -275,16 +277,18 @@ impl Message {
             out.extend(q.rtype.to_be_bytes());
             out.extend(q.class.to_be_bytes());
         }
-        for r in self
-            .answers
-            .iter()
-            .chain(&self.authorities)
-            .chain(&self.additional)
-        {
+        let (signatures, additional): (Vec<_>, Vec<_>) =
+            self.additional.iter().partition(|r| r.rtype == rtype::TSIG);
+        let sections = self.answers.iter().chain(&self.authorities);
+        for r in sections.chain(additional) {
             r.encode(&mut out, &mut seen)?;
         }
         if let Some(e) = &self.edns {
             e.encode(self.rcode, &mut out)?;
+        }
+        // The signature of all of it stands last, its name whole (RFC 8945, 5.1).
+        for r in signatures {
+            r.encode(&mut out, &mut name::Seen::new())?;
         }
         Ok(out)
     }

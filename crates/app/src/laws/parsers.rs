@@ -45,6 +45,22 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/dig/options.rs",
     ),
     ("app/src/tools/drill.rs", "read", "app/src/tools/drill.rs"),
+    (
+        "app/src/tools/drill/chase.rs",
+        "parse",
+        "app/src/tools/drill/chase.rs",
+    ),
+    (
+        "app/src/tools/delv/plan.rs",
+        "read",
+        "app/src/tools/delv/plan.rs",
+    ),
+    ("host/src/dns/tsig.rs", "parse", "host/src/dns/tsig.rs"),
+    (
+        "wire/src/dns/dnssec/anchors.rs",
+        "parse",
+        "wire/src/dns/dnssec/anchors.rs",
+    ),
     ("app/src/tools/host.rs", "read", "app/src/tools/host.rs"),
     (
         "app/src/tools/echo_server/plan.rs",

@@ -1,5 +1,6 @@
 //! `dig`: ask name servers and show what they say.
 
+mod key;
 mod options;
 mod show;
 mod trace;
@@ -13,6 +14,7 @@ use anyhow::Result;
 use netshoot_host::dns::talk::Over;
 use netshoot_wire::dns::{self, Edns, Message, Question, rcode, rtype};
 use options::Lookup;
+pub use options::reverse;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,6 +60,7 @@ pub struct Run {
     /// Some lookup asks for short answers: then all are.
     short: bool,
     code: i32,
+    signing: key::Signing,
 }
 
 impl Run {
@@ -79,6 +82,7 @@ impl Run {
             explain: false,
             short: false,
             code: 0,
+            signing: key::Signing::Not,
         }
     }
 
@@ -199,6 +203,9 @@ fn one_line(
         Some(n) => format!("; ({n} servers found)\n"),
         None => String::new(),
     };
+    if let Err(Stop(code)) = key::make(run, io)? {
+        return Ok(code);
+    }
     run.greeting = Some(format!(
         "\n; <<>> DiG {} <<>>{typed}\n{found}",
         names::VERSION
@@ -208,6 +215,10 @@ fn one_line(
             io.out.flush()?;
             writeln!(io.err, "dig: '{}' is not a legal name ({why})", lookup.name)?;
             return Ok(10);
+        }
+        if let Some(why) = lookup.guard_fault() {
+            writeln!(io.out, ";; {why}")?;
+            continue;
         }
         if lookup.trace {
             trace::run(lookup, run, io)?;
@@ -307,14 +318,11 @@ pub fn asking(l: &Lookup, run: &Run) -> Asking {
     Asking {
         tries: l.tries.or(run.conf.attempts).unwrap_or(3),
         timeout: Duration::from_secs(l.timeout.or(run.conf.timeout).unwrap_or(5).max(1).into()),
-        over: match (l.tls, tcp) {
-            (true, _) => Over::Tls(None),
-            (_, true) => Over::Tcp,
-            _ => Over::Udp,
-        },
+        over: l.over(tcp),
         source: run.source,
         ignore_truncation: l.ignore,
         hush: l.yaml,
+        key: None,
         servfail: if l.fail {
             Servfail::Keep
         } else {
@@ -325,7 +333,12 @@ pub fn asking(l: &Lookup, run: &Run) -> Asking {
 
 /// Whom a lookup asks.
 pub fn servers(l: &Lookup, run: &Run) -> Vec<Server> {
-    let port = l.port.unwrap_or(if l.tls { 853 } else { 53 });
+    let port = l.port.unwrap_or(match l.over(false) {
+        Over::Tls(_) => 853,
+        Over::Https(..) => 443,
+        Over::Http(_) => 80,
+        Over::Udp | Over::Tcp => 53,
+    });
     let mut all = match &l.servers {
         Some(own) => own.clone(),
         None => run.conf.servers(run.family, port),
@@ -362,19 +375,23 @@ fn look_up(l: &Lookup, run: &mut Run, io: &mut Io<'_>) -> Result<()> {
 
 /// Asks one name; nothing where nobody answered, which has been said.
 fn ask(l: &Lookup, name: &str, run: &mut Run, io: &mut Io<'_>) -> Result<Option<Box<Answer>>> {
-    let (how, servers) = (asking(l, run), servers(l, run));
-    let mut q = query(l, name, run);
+    let (mut how, servers) = (asking(l, run), servers(l, run));
+    let mut plain = query(l, name, run);
+    let streams = !matches!(how.over, Over::Http(_) | Over::Https(..));
     for _ in 0..2 {
+        let mut q = plain.clone();
+        how.key = key::sign(run, &mut q)?;
         if l.qr {
             show::sending(l, &q, &servers, run, io)?;
         }
-        let ended = if l.kind == rtype::AXFR || l.kind == rtype::IXFR {
+        let ended = if l.transfers() && streams {
             super::zone::transfer(io, &how, &servers, &q, &l.name)?
         } else {
             names::ask(io, &how, &servers, &q, &l.name)?
         };
         let answer = match ended {
             Ended::Answered(answer) => answer,
+            Ended::Untrusted => return Ok(None),
             ended => {
                 run.code = run.code.max(NO_REPLY);
                 if matches!(ended, Ended::Silent) {
@@ -395,7 +412,7 @@ fn ask(l: &Lookup, name: &str, run: &mut Run, io: &mut Io<'_>) -> Result<Option<
             }
         };
         let offered = answer.message.edns.as_ref().map(|e| e.version);
-        if let (16, Some(version), Some(own)) = (answer.message.rcode, offered, &mut q.edns)
+        if let (16, Some(version), Some(own)) = (answer.message.rcode, offered, &mut plain.edns)
             && l.negotiate
             && version < own.version
         {

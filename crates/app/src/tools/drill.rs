@@ -1,5 +1,6 @@
 //! `drill`: ask a name server the way of ldns, with what DNSSEC needs.
 
+mod chase;
 mod trace;
 
 use super::getopt::{self, Order, Word};
@@ -54,6 +55,8 @@ struct Wish {
     nsid: bool,
     bits: Vec<String>,
     hints: Option<String>,
+    chase: bool,
+    keys: Option<String>,
     json: bool,
     explain: bool,
 }
@@ -78,15 +81,35 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         Ok(wish) => wish,
         Err(Stop(code)) => return Ok(code),
     };
-    let ended = if wish.trace {
-        trace::run(&wish, io)?
-    } else {
-        once(&wish, io)?
-    };
+    let ended = tell(&wish, io)?;
     Ok(match ended {
         Ok(()) => 0,
         Err(Stop(code)) => code,
     })
+}
+
+fn tell(w: &Wish, io: &mut Io<'_>) -> Said<()> {
+    if w.trace {
+        return trace::run(w, io);
+    }
+    if !w.chase && w.keys.is_none() {
+        return once(w, &[], io);
+    }
+    let keys = match chase::trusted(w, io)? {
+        Ok(keys) => keys,
+        Err(e) => return Ok(Err(e)),
+    };
+    match keys.len() {
+        0 => writeln!(
+            io.out,
+            ";; No trusted keys were given. Will not be able to verify authenticity!"
+        )?,
+        n => writeln!(io.out, ";; Number of trusted keys: {n}")?,
+    }
+    match w.chase {
+        true => chase::run(w, &keys, io),
+        false => once(w, &keys, io),
+    }
 }
 
 fn read(words: &[String], io: &mut Io<'_>) -> Said<Wish> {
@@ -111,6 +134,8 @@ fn read(words: &[String], io: &mut Io<'_>) -> Said<Wish> {
         nsid: false,
         bits: vec![],
         hints: None,
+        chase: false,
+        keys: None,
         json: false,
         explain: false,
     };
@@ -209,9 +234,14 @@ fn option(letter: char, value: String, w: &mut Wish, io: &mut Io<'_>) -> Said<()
         'r' => w.hints = Some(value),
         's' => w.show_ds = true,
         't' => w.tcp = true,
+        'S' => (w.chase, w.dnssec) = (true, true),
+        'k' => (w.keys, w.dnssec) = (Some(value), true),
         'T' => w.trace = true,
         'u' => w.tcp = false,
-        'V' => w.verbose = value.parse().unwrap_or(2),
+        'V' => match value.parse::<u8>() {
+            Ok(n) => w.verbose = n.into(),
+            Err(_) => return stop(io, "-V expects an number as an argument."),
+        },
         'x' => w.reverse = true,
         'z' => {}
         _ => return stop(io, &format!("drill: -{letter} is not here yet")),
@@ -227,6 +257,7 @@ fn query(w: &Wish, name: &str, kind: u16) -> Message {
         options: if w.nsid { vec![(3, vec![])] } else { vec![] },
         ..Edns::default()
     });
+    q.checking_disabled = w.chase;
     if let Some(first) = q.questions.first_mut() {
         first.class = w.class;
     }
@@ -301,7 +332,7 @@ fn ask(
     Err(why)
 }
 
-fn once(w: &Wish, io: &mut Io<'_>) -> Said<()> {
+fn once(w: &Wish, keys: &[Record], io: &mut Io<'_>) -> Said<()> {
     let servers = match servers(w, io)? {
         Ok(servers) => servers,
         Err(e) => return Ok(Err(e)),
@@ -356,6 +387,7 @@ fn once(w: &Wish, io: &mut Io<'_>) -> Said<()> {
             server: server.clone(),
             over,
             messages: 1,
+            unsigned: false,
         };
         if w.json {
             writeln!(io.out, "{:#}", names::json(&a))?;
@@ -372,6 +404,9 @@ fn once(w: &Wish, io: &mut Io<'_>) -> Said<()> {
         return Ok(Ok(()));
     }
     page(w, &message, Some((&reply, &server)), io)?;
+    if !keys.is_empty() {
+        return chase::check(w, keys, &message, io);
+    }
     Ok(Ok(()))
 }
 
@@ -383,6 +418,7 @@ fn transfer(w: &Wish, servers: &[Server], q: &Message, io: &mut Io<'_>) -> Said<
         source: w.source,
         ignore_truncation: true,
         hush: false,
+        key: None,
         servfail: names::Servfail::Keep,
     };
     let mut plain = q.clone();

@@ -248,6 +248,7 @@ fn asking(w: &Wish, kind: u16) -> Asking {
         source: None,
         ignore_truncation: true,
         hush: false,
+        key: None,
         servfail: if w.stop_at_servfail {
             Servfail::Keep
         } else {
@@ -298,7 +299,7 @@ fn one(
                 writeln!(io.out, ";; no servers could be reached")?;
                 break;
             }
-            Ended::Unsent => break,
+            Ended::Unsent | Ended::Untrusted => break,
         }
     }
     w.failed = true;

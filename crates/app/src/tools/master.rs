@@ -93,6 +93,24 @@ pub fn record(r: &Record, look: &Look) -> String {
     line + &data(r, look)
 }
 
+/// A line of these fields in their columns.
+pub fn line(name: &str, ttl: u32, class: u16, kind: &str, data: &str, look: &Look) -> String {
+    let [at_ttl, at_class, at_kind, rest] = columns(look);
+    let mut line = text::shown_name(name);
+    if look.ttl {
+        to(&mut line, at_ttl);
+        line.push_str(&ttl.to_string());
+    }
+    if look.class {
+        to(&mut line, at_class);
+        line.push_str(&class_word(class));
+    }
+    to(&mut line, at_kind);
+    line.push_str(kind);
+    to(&mut line, rest);
+    line + data
+}
+
 /// A record in one line with single blanks, for YAML.
 pub fn spaced(r: &Record, look: &Look) -> String {
     let (class, kind) = class_and_type(r.class, r.rtype, look);

@@ -8,6 +8,7 @@
 
 mod arping;
 mod curl;
+mod delv;
 mod dig;
 mod drill;
 mod echo_server;
@@ -96,6 +97,7 @@ pub struct Tool {
 pub const ALL: &[&Tool] = &[
     &dig::TOOL,
     &drill::TOOL,
+    &delv::TOOL,
     &host::TOOL,
     &nslookup::TOOL,
     &whois::TOOL,

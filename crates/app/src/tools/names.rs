@@ -2,7 +2,8 @@
 
 use crate::io::Io;
 use anyhow::Result;
-use netshoot_host::dns::talk::{Failed, Over, Reply, Route, exchange};
+use netshoot_host::dns::talk::{Failed, Over, Reply, Route, Untrusted, exchange};
+use netshoot_host::dns::tsig::Key;
 use netshoot_host::resolv;
 use netshoot_model::probe::ResolvConf;
 use netshoot_wire::dns::{Message, rcode};
@@ -159,6 +160,8 @@ pub struct Asking {
     pub servfail: Servfail,
     /// Nothing is said of tries that failed.
     pub hush: bool,
+    /// What signed the query, and the signature: the answer must be signed as well.
+    pub key: Option<(Key, Vec<u8>)>,
 }
 
 /// What to do with SERVFAIL.
@@ -187,6 +190,8 @@ pub struct Answer {
     pub over: Over,
     /// In how many messages.
     pub messages: usize,
+    /// It should have been signed and is not, or not well.
+    pub unsigned: bool,
 }
 
 /// How the asking ended.
@@ -197,6 +202,21 @@ pub enum Ended {
     Unsent,
     /// Nobody answered.
     Silent,
+    /// The server's certificate did not verify; it has been said.
+    Untrusted,
+}
+
+/// Says that a server's certificate did not verify, where that is what went wrong.
+pub fn untrusted(io: &mut Io<'_>, server: &Server, e: &io::Error) -> Result<bool> {
+    let Some(why) = e.get_ref().and_then(|e| e.downcast_ref::<Untrusted>()) else {
+        return Ok(false);
+    };
+    let at = hash_port(server.at);
+    writeln!(
+        io.out,
+        ";; TLS peer certificate verification for {at} failed: {why}"
+    )?;
+    Ok(true)
 }
 
 /// The error in BIND's words.
@@ -212,6 +232,7 @@ pub fn words(e: &io::Error) -> String {
         (Some(libc::ETIMEDOUT), _) | (None, io::ErrorKind::TimedOut) => "timed out",
         (None, io::ErrorKind::UnexpectedEof) => "end of file",
         (Some(libc::EAFNOSUPPORT), _) => "address family not supported",
+        _ if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => "TLS error",
         _ => return e.to_string(),
     };
     text.into()
@@ -239,6 +260,9 @@ pub fn ask(
             };
             let reply = match exchange(&route, &over, query) {
                 Ok(reply) => reply,
+                Err(Failed::Setup(e)) if untrusted(io, server, &e)? => {
+                    return Ok(Ended::Untrusted);
+                }
                 Err(Failed::Setup(e)) => {
                     let what = if over == Over::Udp {
                         "UDP setup with"
@@ -271,6 +295,14 @@ pub fn ask(
                     continue 'servers;
                 }
             };
+            let fault = how.key.as_ref().and_then(|(key, mac)| {
+                let verified = key.verify(&reply.bytes, mac, false);
+                verified.err()
+            });
+            if let Some(fault) = fault {
+                let why = fault.words();
+                writeln!(io.out, ";; Couldn't verify signature: {why}")?;
+            }
             if message.truncated && over == Over::Udp && !how.ignore_truncation {
                 writeln!(io.out, ";; Truncated, retrying in TCP mode.")?;
                 over = Over::Tcp;
@@ -294,10 +326,26 @@ pub fn ask(
                 server: server.clone(),
                 over,
                 messages: 1,
+                unsigned: fault.is_some(),
             })));
         }
     }
     Ok(ended)
+}
+
+/// Why a server gave no message.
+pub enum Step {
+    /// Nothing came, or could be sent.
+    Io(io::Error),
+    /// What came is no answer to this.
+    Garbled,
+}
+
+/// Whether a message answers this question.
+pub fn answers(query: &Message, message: &Message) -> bool {
+    let same = query.questions.iter().zip(&message.questions);
+    let mut same = same.map(|(a, b)| a.rtype == b.rtype && a.name.eq_ignore_ascii_case(&b.name));
+    message.response && same.all(|s| s)
 }
 
 /// Bytes that are no message, as dig shows them.
@@ -414,12 +462,16 @@ pub fn json(answer: &Answer) -> serde_json::Value {
     })
 }
 
-/// `UDP`, `TCP`, `TLS`.
+/// `UDP`, `TCP`, `TLS`, `HTTPS`.
 pub fn over_word(over: &Over) -> &'static str {
     match over {
         Over::Udp => "UDP",
         Over::Tcp => "TCP",
         Over::Tls(_) => "TLS",
+        Over::Https(_, http) if http.get => "HTTPS-GET",
+        Over::Https(..) => "HTTPS",
+        Over::Http(http) if http.get => "HTTP-GET",
+        Over::Http(_) => "HTTP",
     }
 }
 

@@ -356,6 +356,7 @@ fn asking(state: &State, kind: u16) -> Asking {
         source: None,
         ignore_truncation: false,
         hush: false,
+        key: None,
         servfail: if state.fail {
             Servfail::Keep
         } else {
@@ -441,7 +442,7 @@ fn one(
             return Ok(Some(answer));
         }
         Ended::Silent => writeln!(io.out, ";; no servers could be reached")?,
-        Ended::Unsent => {}
+        Ended::Unsent | Ended::Untrusted => {}
     }
     if state.explain {
         names::explain(io, typed, None)?;

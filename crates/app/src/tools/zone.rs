@@ -4,6 +4,7 @@ use super::names::{self, Answer, Asking, Ended, Server};
 use crate::io::Io;
 use anyhow::Result;
 use netshoot_host::dns::talk::{Over, Reply, Route, Talk};
+use netshoot_host::dns::tsig::{Fault, Key};
 use netshoot_wire::dns::{Data, Message, Record, rtype};
 use std::time::{Instant, SystemTime};
 
@@ -35,6 +36,7 @@ pub fn transfer(
         };
         let mut talk = match Talk::open(&route, &over) {
             Ok(talk) => talk,
+            Err(e) if names::untrusted(io, server, &e)? => return Ok(Ended::Untrusted),
             Err(e) => {
                 let (at, why) = (names::hash_port(server.at), names::words(&e));
                 let shown = &server.shown;
@@ -46,8 +48,12 @@ pub fn transfer(
                 continue;
             }
         };
-        return match read(&mut talk, query) {
-            Ok((message, bytes, sent, began, messages)) => {
+        return match read(&mut talk, query, how) {
+            Ok((message, bytes, sent, began, messages, fault)) => {
+                if let Some(fault) = fault {
+                    let why = fault.words();
+                    writeln!(io.out, ";; Couldn't verify signature: {why}")?;
+                }
                 let reply = Reply {
                     bytes,
                     sent,
@@ -61,6 +67,7 @@ pub fn transfer(
                     server,
                     over,
                     messages,
+                    unsigned: fault.is_some(),
                 })))
             }
             Err(e) => {
@@ -77,10 +84,9 @@ pub fn transfer(
     Ok(Ended::Unsent)
 }
 
-fn read(
-    talk: &mut Talk,
-    query: &Message,
-) -> std::io::Result<(Message, Vec<u8>, SystemTime, Instant, usize)> {
+type Transferred = (Message, Vec<u8>, SystemTime, Instant, usize, Option<Fault>);
+
+fn read(talk: &mut Talk, query: &Message, how: &Asking) -> std::io::Result<Transferred> {
     let (sent, began) = (SystemTime::now(), Instant::now());
     let bad = |e: String| std::io::Error::new(std::io::ErrorKind::InvalidData, e);
     talk.send(&query.encode().map_err(|e| bad(e.to_string()))?)?;
@@ -90,6 +96,13 @@ fn read(
         .is_some_and(|q| q.rtype == rtype::IXFR);
     let mut whole: Option<Message> = None;
     let (mut all, mut messages) = (Vec::new(), 0usize);
+    let mut chain = how.key.as_ref().map(|(key, mac)| Signed {
+        key,
+        before: mac.clone(),
+        waiting: Vec::new(),
+        first: true,
+    });
+    let mut fault = None;
     for _ in 0..MAX_MESSAGES {
         let bytes = talk.receive()?;
         talk.patience();
@@ -97,12 +110,16 @@ fn read(
         if next.id != query.id {
             continue;
         }
+        if let Some(Err(e)) = chain.as_mut().map(|c| c.take(&bytes)) {
+            (fault, chain) = (Some(e), None);
+        }
         all.extend(bytes);
         messages += 1;
         let m = match &mut whole {
             None => whole.insert(next),
             Some(m) => {
                 m.answers.append(&mut next.answers);
+                m.additional.append(&mut next.additional);
                 m
             }
         };
@@ -111,7 +128,40 @@ fn read(
         }
     }
     let message = whole.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    Ok((message, all, sent, began, messages))
+    // The last message is signed, whatever is between (RFC 8945, 5.3.1).
+    if chain.is_some_and(|c| !c.waiting.is_empty()) {
+        fault = Some(Fault::Missing);
+    }
+    Ok((message, all, sent, began, messages, fault))
+}
+
+/// The signatures of many messages, each of which signs the one before.
+struct Signed<'k> {
+    key: &'k Key,
+    before: Vec<u8>,
+    /// Messages without a signature of their own.
+    waiting: Vec<u8>,
+    first: bool,
+}
+
+impl Signed<'_> {
+    fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Fault> {
+        match self
+            .key
+            .verify_with(&self.waiting, bytes, &self.before, !self.first)
+        {
+            Ok(mac) => {
+                (self.before, self.first) = (mac, false);
+                self.waiting.clear();
+                Ok(())
+            }
+            Err(Fault::Missing) if !self.first => {
+                self.waiting.extend(bytes);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
 }
 
 /// A transfer ends with the record it began with; one without changes has that record alone.

@@ -5,7 +5,7 @@ use super::ground::Said;
 /// What was said, with the program's own path and what varies for this tool taken out.
 pub fn masked(tool: &str, said: &Said) -> Said {
     if ["nslookup", "dig", "host", "drill", "delv"].contains(&tool) {
-        return super::names::masked(said);
+        return super::names::masked(tool, said);
     }
     let usage = |text: &str| match tool {
         // The list of flags is ours: its page says so.

@@ -159,7 +159,7 @@ fn lie() {
 }
 
 /// Takes out what varies: ids, cookies, times, versions, and how long a resolver has kept a record.
-pub fn masked(said: &Said) -> Said {
+pub fn masked(tool: &str, said: &Said) -> Said {
     let kept = [
         "SERVER: 127.0.0.1",
         "SERVER: ::1",
@@ -167,7 +167,7 @@ pub fn masked(said: &Said) -> Said {
         "Address:\t127.0.0.1",
         "Address:\t::1",
     ];
-    let kept = kept.iter().any(|k| said.out.contains(k));
+    let kept = tool == "delv" || kept.iter().any(|k| said.out.contains(k));
     let lines = |text: &str| -> String {
         let lines = text.lines().map(|l| line(l, kept));
         let mut all: String = lines.map(|l| l + "\n").collect();
@@ -178,7 +178,11 @@ pub fn masked(said: &Said) -> Said {
     };
     // host's list of flags is ours: its page says so.
     let told = lines(&said.err);
-    let flags = told.find("Usage: host").unwrap_or(told.len());
+    let flags = match tool {
+        "delv" => told.find("Usage:  delv"),
+        _ => told.find("Usage: host"),
+    };
+    let flags = flags.unwrap_or(told.len());
     Said {
         out: lines(&said.out),
         err: told[..flags].to_string(),
@@ -221,26 +225,47 @@ fn line(text: &str, kept: bool) -> String {
             text = between(&text, before, after);
         }
     }
-    for name in ["DiG ", "nslookup ", "host "] {
+    for name in ["DiG ", "nslookup ", "host ", "delv "] {
         if text.starts_with(name) && text.split(' ').count() == 2 {
             text = format!("{name}*");
         }
     }
-    if text.contains("TSIG\t") {
-        text = between(&text, "TSIG\t", "");
-    }
+    text = signature(&text);
     if kept {
         text = between(&text, "\tttl = ", "\n");
         let words: Vec<&str> = text.split([' ', '\t']).filter(|w| !w.is_empty()).collect();
-        if let Some(ttl) = words.get(1).filter(|_| words.get(2) == Some(&"IN"))
-            && ttl.parse::<u32>().is_ok()
-        {
+        let class = words.iter().position(|w| ["IN", "CLASS1"].contains(w));
+        let at = class
+            .and_then(|c| c.checked_sub(1))
+            .filter(|at| (1..4).contains(at));
+        if let Some(at) = at.filter(|at| words[*at].parse::<u32>().is_ok()) {
             text = words
                 .iter()
                 .enumerate()
-                .map(|(i, w)| if i == 1 { "TTL " } else { w }.to_string() + " ")
+                .map(|(i, w)| if i == at { "TTL " } else { w }.to_string() + " ")
                 .collect();
         }
     }
     text
+}
+
+/// Of the signature of a message: its time, its bytes, its identifier.
+fn signature(text: &str) -> String {
+    let Some((head, data)) = text
+        .split_once("TSIG\t")
+        .or_else(|| text.split_once("TSIG "))
+    else {
+        return text.to_string();
+    };
+    let words: Vec<&str> = data.split(' ').collect();
+    let [algorithm, _, fudge, length, rest @ ..] = words.as_slice() else {
+        return text.to_string();
+    };
+    if fudge.parse::<u32>().is_err() {
+        return text.to_string();
+    }
+    // What is wrong, and more data with its length, stand last.
+    let n = rest.len().saturating_sub(3);
+    let (bytes, behind) = (rest[..n].len(), rest[n..].join(" "));
+    format!("{head}TSIG {algorithm} TIME {fudge} {length} ({bytes} words) {behind}")
 }

@@ -1,12 +1,16 @@
-//! One conversation with a name server, over UDP, TCP or TLS: what the tools and the probes share.
+//! One conversation with a name server, over UDP, TCP, TLS or HTTP: what the tools and the probes share.
 
+use super::doh::Doh;
+use crate::secure::{self, Own, Wish};
 use crate::sockets::{self, Deadline};
 use crate::tcp::Connection;
 use netshoot_wire::dns::Message;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Where to ask, from where, how long.
@@ -27,8 +31,113 @@ pub enum Over {
     Udp,
     /// A stream, each message behind its length (RFC 1035, 4.2.2).
     Tcp,
-    /// TCP inside TLS (RFC 7858); the name in the certificate, none for no verification.
-    Tls(Option<String>),
+    /// TCP inside TLS (RFC 7858).
+    Tls(Guard),
+    /// HTTP/2 inside TLS (RFC 8484).
+    Https(Guard, Http),
+    /// HTTP/2 as it is.
+    Http(Http),
+}
+
+/// What a client asks of the other end of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// The certificate is verified: its chain, its dates, its name.
+    pub verify: bool,
+    /// The name in it; the server's address when `None`.
+    pub name: Option<String>,
+    /// A file of authorities; those of this machine when `None`.
+    pub authorities: Option<PathBuf>,
+    /// Own certificate and key, files.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
+
+impl Guard {
+    /// Reads the files.
+    fn wish(&self, alpn: &[u8]) -> Result<Wish, String> {
+        let roots = self.authorities.as_deref().map(secure::certificates);
+        let own = self.own.as_ref().map(|(c, k)| Own::read(c, k));
+        Ok(Wish {
+            verify: self.verify,
+            alpn: vec![alpn.to_vec()],
+            roots: roots.transpose()?,
+            own: own.transpose()?.map(Arc::new),
+            ..Wish::default()
+        })
+    }
+
+    /// What is wrong with its files, if anything.
+    pub fn fault(&self) -> Option<String> {
+        self.wish(b"dot").err()
+    }
+
+    fn shake(
+        &self,
+        route: &Route,
+        alpn: &[u8],
+        connection: &mut Connection,
+    ) -> io::Result<(ClientConnection, String)> {
+        let wish = self.wish(alpn).map_err(io::Error::other)?;
+        let name = self.name.clone();
+        let name = name.unwrap_or_else(|| route.server.ip().to_string());
+        let mut client = secure::Client::new(&wish, &name).map_err(io::Error::other)?;
+        client.shake(connection).map_err(|e| {
+            let seen = client.seen();
+            match seen.problem.filter(|_| self.verify) {
+                Some(problem) => {
+                    let by_itself = seen.chain.first().is_some_and(|leaf| {
+                        let own = crate::tls::certificate(leaf);
+                        own.subject == own.issuer && !own.subject.is_empty()
+                    });
+                    io::Error::other(Untrusted(untrusted(&problem, by_itself, &name)))
+                }
+                None => e,
+            }
+        })?;
+        let problem = client.seen().problem.map(|p| p.to_string());
+        Ok((client.tls, problem.unwrap_or_default()))
+    }
+}
+
+/// A certificate that did not verify, in OpenSSL's words.
+#[derive(Clone, Copy, Debug)]
+pub struct Untrusted(pub &'static str);
+
+impl std::fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Untrusted {}
+
+fn untrusted(problem: &rustls::Error, by_itself: bool, name: &str) -> &'static str {
+    use rustls::CertificateError as E;
+    match problem {
+        rustls::Error::InvalidCertificate(e) => match e {
+            E::Expired | E::ExpiredContext { .. } => "certificate has expired",
+            E::NotValidYet | E::NotValidYetContext { .. } => "certificate is not yet valid",
+            E::NotValidForName | E::NotValidForNameContext { .. } => {
+                match name.parse::<std::net::IpAddr>() {
+                    Ok(_) => "IP address mismatch",
+                    Err(_) => "hostname mismatch",
+                }
+            }
+            E::BadSignature => "certificate signature failure",
+            _ if by_itself => "self-signed certificate",
+            _ => "unable to get local issuer certificate",
+        },
+        _ => "unspecified certificate verification error",
+    }
+}
+
+/// How HTTP asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// The path, `/dns-query`.
+    pub path: String,
+    /// The query stands in the address; else it is what is sent.
+    pub get: bool,
 }
 
 /// An open conversation.
@@ -43,8 +152,12 @@ pub struct Talk {
 enum Inner {
     Udp(OwnedFd),
     Tcp(Connection),
-    Tls(Box<StreamOwned<ClientConnection, Connection>>),
+    Tls(Secured),
+    Https(Box<Doh<Secured>>),
+    Http(Box<Doh<Connection>>),
 }
+
+type Secured = Box<StreamOwned<ClientConnection, Connection>>;
 
 /// The step that failed.
 #[derive(Debug)]
@@ -87,15 +200,24 @@ impl Talk {
                 Inner::Udp(socket)
             }
             Over::Tcp => Inner::Tcp(crate::tcp::reach(route.server, route.source, deadline)?),
-            Over::Tls(name) => {
+            Over::Tls(guard) => {
                 let mut connection = crate::tcp::reach(route.server, route.source, deadline)?;
-                let stores = vec![crate::authorities::built_in()];
-                let shown = name.clone().unwrap_or_default();
-                let client = crate::tls::Client::new(&shown, route.server.ip(), stores)
-                    .map_err(|e| io::Error::other(e.to_string()))?;
-                let tls = client.handshake(&mut connection)?;
-                problem = client.presented().1;
-                Inner::Tls(Box::new(StreamOwned::new(tls, connection)))
+                let shaken = guard.shake(route, b"dot", &mut connection)?;
+                problem = shaken.1;
+                Inner::Tls(Box::new(StreamOwned::new(shaken.0, connection)))
+            }
+            Over::Https(guard, http) => {
+                let mut connection = crate::tcp::reach(route.server, route.source, deadline)?;
+                let shaken = guard.shake(route, b"h2", &mut connection)?;
+                problem = shaken.1;
+                let stream = Box::new(StreamOwned::new(shaken.0, connection));
+                let authority = authority(route, guard.name.as_deref(), 443);
+                Inner::Https(Box::new(Doh::begin(stream, http, "https", authority)?))
+            }
+            Over::Http(http) => {
+                let connection = crate::tcp::reach(route.server, route.source, deadline)?;
+                let authority = authority(route, None, 80);
+                Inner::Http(Box::new(Doh::begin(connection, http, "http", authority)?))
             }
         };
         Ok(Talk {
@@ -121,6 +243,8 @@ impl Talk {
                 stream.write_all(&behind_length()?)?;
                 stream.flush()
             }
+            Inner::Https(doh) => doh.send(bytes),
+            Inner::Http(doh) => doh.send(bytes),
         }
     }
 
@@ -131,6 +255,8 @@ impl Talk {
             Inner::Udp(_) => {}
             Inner::Tcp(stream) => stream.patience(self.deadline),
             Inner::Tls(stream) => stream.sock.patience(self.deadline),
+            Inner::Https(doh) => doh.stream().sock.patience(self.deadline),
+            Inner::Http(doh) => doh.stream().patience(self.deadline),
         }
     }
 
@@ -152,6 +278,8 @@ impl Talk {
             }
             Inner::Tcp(stream) => framed(stream),
             Inner::Tls(stream) => framed(stream),
+            Inner::Https(doh) => doh.receive(),
+            Inner::Http(doh) => doh.receive(),
         }
     }
 
@@ -199,12 +327,15 @@ pub fn exchange(route: &Route, over: &Over, query: &Message) -> Result<Reply, Fa
         .map_err(Failed::Reply)
 }
 
-impl AsRawFd for Talk {
-    fn as_raw_fd(&self) -> i32 {
-        match &self.inner {
-            Inner::Udp(socket) => socket.as_raw_fd(),
-            Inner::Tcp(stream) => stream.as_raw_fd(),
-            Inner::Tls(stream) => stream.sock.as_raw_fd(),
-        }
+/// `HOST`, `HOST:PORT`, as a request names its server.
+fn authority(route: &Route, name: Option<&str>, usual: u16) -> String {
+    let host = match (name, route.server) {
+        (Some(name), _) => name.to_string(),
+        (None, SocketAddr::V4(a)) => a.ip().to_string(),
+        (None, SocketAddr::V6(a)) => format!("[{}]", a.ip()),
+    };
+    match route.server.port() {
+        port if port == usual => host,
+        port => format!("{host}:{port}"),
     }
 }

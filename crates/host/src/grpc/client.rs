@@ -28,12 +28,8 @@ pub struct Client<S> {
 impl<S: Read + Write> Client<S> {
     /// Says hello.
     pub fn begin(stream: S, most: usize) -> io::Result<Client<S>> {
-        let mut link = Link::new(stream, Vec::new());
-        let hello = [PREFACE, &Frame::new(kind::SETTINGS, 0, 0, []).encode()].concat();
-        link.stream.write_all(&hello)?;
-        link.stream.flush()?;
         Ok(Client {
-            link,
+            link: Link::hello(stream, PREFACE)?,
             next: 1,
             id: 0,
             headed: false,
@@ -66,7 +62,7 @@ impl<S: Read + Write> Client<S> {
             ("te", "trailers"),
         ];
         fields.extend(more.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-        self.link.windows.insert(self.id, self.link.first_window);
+        self.link.open(self.id);
         self.link.send(Frame::new(
             kind::HEADERS,
             flag::END_HEADERS,

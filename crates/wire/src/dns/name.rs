@@ -99,7 +99,7 @@ pub(super) fn encode(
 }
 
 /// The labels of a name in presentation form. Error offsets are those in the text.
-fn labels(name: &str) -> Result<Vec<Vec<u8>>, Malformed> {
+pub(super) fn labels(name: &str) -> Result<Vec<Vec<u8>>, Malformed> {
     let text = |at, expected| Malformed {
         format: "domain name",
         at,

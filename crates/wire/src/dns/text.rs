@@ -75,7 +75,7 @@ impl Style {
         }
     }
 
-    fn words<'t>(&self, text: &'t str) -> Vec<&'t str> {
+    pub(super) fn words<'t>(&self, text: &'t str) -> Vec<&'t str> {
         if self.split == 0 || text.is_empty() {
             return vec![text];
         }
@@ -404,7 +404,9 @@ fn key(bytes: &[u8], c: &mut Cursor<'_>, style: &Style) -> Result<String, Malfor
         "; {kind}; alg = {} ; key id = {tag}",
         algorithm_word(algorithm)
     );
-    Ok(if !style.crypto {
+    Ok(if !style.crypto && style.comments && !style.multiline {
+        format!("{head} [key id = {tag}]  {comment}")
+    } else if !style.crypto {
         format!("{head} [key id = {tag}]")
     } else if style.multiline {
         let behind = if style.comments {

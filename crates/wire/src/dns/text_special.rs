@@ -27,7 +27,7 @@ pub(super) fn special(rtype: u16, c: &mut Cursor<'_>, style: &Style) -> Text {
         45 => return ipsec_key(c, style),
         55 => host_identity(c, style)?,
         64 | 65 => service(c, style)?,
-        250 => tsig(c)?,
+        250 => tsig(c, style)?,
         257 => {
             let (flags, tag) = (c.u8("flags")?, string(c)?);
             let value = c.take(c.bytes.len().saturating_sub(c.at), "a value")?;
@@ -216,17 +216,21 @@ fn parameter(number: u16, value: &[u8], style: &Style) -> Option<String> {
 }
 
 /// RFC 8945.
-fn tsig(c: &mut Cursor<'_>) -> Result<String, Malformed> {
+fn tsig(c: &mut Cursor<'_>, style: &Style) -> Result<String, Malformed> {
     let algorithm = c.name()?;
     let (high, low) = (c.u16("a time")?, c.u32("a time")?);
     let time = u64::from(high) << 32 | u64::from(low);
     let (fudge, len) = (c.u16("a fudge")?, c.u16("a length")?);
-    let mac = base64(c.take(usize::from(len), "a code")?);
+    let mac = match c.take(usize::from(len), "a code")? {
+        [] => String::new(),
+        some => style.words(&base64(some)).join(" ") + " ",
+    };
     let (id, error, other) = (c.u16("an id")?, c.u16("an error")?, c.u16("a length")?);
     let word = match error {
         16 => "BADSIG".to_string(),
         17 => "BADKEY".to_string(),
         18 => "BADTIME".to_string(),
+        22 => "BADTRUNC".to_string(),
         _ => rcode_word(error),
     };
     let rest = c.take(usize::from(other), "other data")?;
@@ -236,7 +240,7 @@ fn tsig(c: &mut Cursor<'_>) -> Result<String, Malformed> {
         base64(rest)
     };
     Ok(format!(
-        "{} {time} {fudge} {len} {mac} {id} {word} {other} {rest}",
+        "{} {time} {fudge} {len} {mac}{id} {word} {other} {rest}",
         shown_name(&algorithm)
     ))
 }

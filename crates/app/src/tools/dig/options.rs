@@ -2,10 +2,12 @@
 
 mod plus;
 
+use super::key::{self, Signing, Source};
 use super::{Run, Stop, USAGE, names};
 use crate::io::Io;
 use anyhow::Result;
 use names::{Family, Server};
+use netshoot_host::dns::talk::{Guard, Http, Over};
 use netshoot_wire::dns::{CLASS_IN, class_number, rtype, type_number};
 use std::net::{IpAddr, SocketAddr};
 
@@ -63,6 +65,13 @@ pub struct Lookup {
     pub qid: Option<u16>,
     pub tcp: Option<bool>,
     pub tls: bool,
+    /// Path, whether the query stands in the address, whether without TLS.
+    pub https: Option<(String, bool, bool)>,
+    /// Verified: a file of authorities, or those of this machine.
+    pub tls_ca: Option<Option<String>>,
+    pub tls_hostname: Option<String>,
+    pub tls_certfile: Option<String>,
+    pub tls_keyfile: Option<String>,
     pub ignore: bool,
     pub tries: Option<u32>,
     pub timeout: Option<u32>,
@@ -128,6 +137,11 @@ impl Default for Lookup {
             qid: None,
             tcp: None,
             tls: false,
+            https: None,
+            tls_ca: None,
+            tls_hostname: None,
+            tls_certfile: None,
+            tls_keyfile: None,
             ignore: false,
             tries: None,
             timeout: None,
@@ -147,6 +161,50 @@ impl Lookup {
     pub fn transfers(&self) -> bool {
         self.kind == rtype::AXFR || self.kind == rtype::IXFR
     }
+
+    /// How it is asked.
+    pub fn over(&self, tcp: bool) -> Over {
+        match &self.https {
+            _ if self.tls => Over::Tls(self.guard()),
+            Some((path, get, plain)) => {
+                let (path, get) = (path.clone(), *get);
+                let http = Http { path, get };
+                match plain {
+                    true => Over::Http(http),
+                    false => Over::Https(self.guard(), http),
+                }
+            }
+            None if tcp => Over::Tcp,
+            None => Over::Udp,
+        }
+    }
+
+    fn guard(&self) -> Guard {
+        let own = self
+            .tls_certfile
+            .clone()
+            .zip(self.tls_keyfile.clone())
+            .map(|(c, k)| (c.into(), k.into()));
+        Guard {
+            verify: self.tls_ca.is_some() || self.tls_hostname.is_some() || own.is_some(),
+            name: self.tls_hostname.clone(),
+            authorities: self.tls_ca.clone().flatten().map(Into::into),
+            own,
+        }
+    }
+
+    /// Why its TLS cannot be had.
+    pub fn guard_fault(&self) -> Option<&'static str> {
+        let (Over::Tls(guard) | Over::Https(guard, _)) = self.over(false) else {
+            return None;
+        };
+        if self.tls_certfile.is_some() != self.tls_keyfile.is_some() {
+            return Some(
+                "both TLS client certificate and key file must be specified a the same time",
+            );
+        }
+        guard.fault().map(|_| "TLS context cannot be created")
+    }
 }
 
 /// What a command line asks for.
@@ -157,7 +215,8 @@ pub struct Parsed {
     pub batch: Option<String>,
 }
 
-type Said<T> = Result<std::result::Result<T, Stop>>;
+/// What was read, or the end.
+pub type Said<T> = Result<std::result::Result<T, Stop>>;
 
 /// Reads a command line; `names` are taken for queries.
 pub fn read(
@@ -243,7 +302,8 @@ fn kind_word(word: &str, l: &mut Lookup) -> bool {
     true
 }
 
-fn stop<T>(io: &mut Io<'_>, says: &str, code: i32) -> Said<T> {
+/// Ends with these words.
+pub fn stop<T>(io: &mut Io<'_>, says: &str, code: i32) -> Said<T> {
     io.out.flush()?;
     writeln!(io.err, "{says}")?;
     Ok(Err(Stop(code)))
@@ -340,19 +400,18 @@ fn valued(
                 _ => return stop(io, &format!("dig: invalid address {value}"), 1),
             }
         }
+        'k' => run.signing = Signing::Wanted(Source::File(value)),
         _ => {
-            return stop(
-                io,
-                &format!("dig: -{letter}: signed queries (TSIG) are not here yet"),
-                1,
-            );
+            if let Err(e) = key::typed(&value, run, io)? {
+                return Ok(Err(e));
+            }
         }
     }
     Ok(Ok(Dash::Done))
 }
 
 /// The name of an address, or of the beginning of one.
-fn reverse(text: &str) -> String {
+pub fn reverse(text: &str) -> String {
     if let Ok(address) = text.parse::<IpAddr>() {
         return format!("{}.", names::reverse(address));
     }

@@ -1,5 +1,6 @@
 //! dig's page for a message.
 
+use super::key::Signing;
 use super::{Lookup, Run, master, names};
 use crate::io::Io;
 use crate::tools::names::{Answer, Server, hash_port, over_word};
@@ -63,7 +64,7 @@ fn sections(l: &Lookup, m: &Message, io: &mut Io<'_>) -> Result<()> {
         (l.answer, "ANSWER", &m.answers),
         (l.authority, "AUTHORITY", &m.authorities),
         (l.additional, "ADDITIONAL", &additional),
-        (l.comments, "TSIG PSEUDO", &signatures),
+        (l.additional, "TSIG PSEUDO", &signatures),
     ] {
         if !on || records.is_empty() {
             continue;
@@ -137,12 +138,20 @@ fn stats(l: &Lookup, a: &Answer, run: &Run, io: &mut Io<'_>) -> Result<()> {
         let records = a.message.answers.len();
         writeln!(
             io.out,
-            ";; XFR size: {records} records (messages {}, bytes {bytes})\n",
+            ";; XFR size: {records} records (messages {}, bytes {bytes})",
             a.messages
         )?;
     } else {
-        writeln!(io.out, ";; MSG SIZE  rcvd: {bytes}\n")?;
+        writeln!(io.out, ";; MSG SIZE  rcvd: {bytes}")?;
     }
+    match run.signing {
+        Signing::With(_) if a.unsigned => {
+            writeln!(io.out, ";; WARNING -- Some TSIG could not be validated")?;
+        }
+        Signing::Unused => writeln!(io.out, ";; WARNING -- TSIG key was not used.")?,
+        _ => {}
+    }
+    writeln!(io.out)?;
     Ok(())
 }
 
@@ -155,12 +164,20 @@ pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<
         super::yaml::answer(l, a, io)?;
     } else if l.transfers() {
         run.greet(io)?;
+        let signatures = m.additional.iter().filter(|r| r.rtype == rtype::TSIG);
+        let signatures: Vec<&Record> = signatures.collect();
         if m.rcode != 0 || m.answers.is_empty() {
+            for r in signatures {
+                writeln!(io.out, "{}", master::record(r, &look(l)))?;
+            }
             writeln!(io.out, "; Transfer failed.")?;
             return Ok(());
         }
         let last = m.answers.len() - usize::from(l.onesoa && m.answers.len() > 1);
-        for r in m.answers.iter().take(last) {
+        for r in m.answers.iter().take(last).filter(|_| l.answer) {
+            writeln!(io.out, "{}", master::record(r, &look(l)))?;
+        }
+        for r in signatures.into_iter().filter(|_| l.additional) {
             writeln!(io.out, "{}", master::record(r, &look(l)))?;
         }
         stats(l, a, run, io)?;

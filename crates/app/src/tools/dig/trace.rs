@@ -29,8 +29,10 @@ fn ask(
     run: &mut Run,
     io: &mut Io<'_>,
 ) -> Result<Option<Box<Answer>>> {
-    let q = query(l, name, run);
-    let ended = names::ask(io, &asking(l, run), to, &q, name)?;
+    let mut q = query(l, name, run);
+    let mut how = asking(l, run);
+    how.key = super::key::sign(run, &mut q)?;
+    let ended = names::ask(io, &how, to, &q, name)?;
     Ok(match ended {
         Ended::Answered(answer) => Some(answer),
         Ended::Silent => {
@@ -38,6 +40,7 @@ fn ask(
             writeln!(io.out, ";; no servers could be reached")?;
             None
         }
+        Ended::Untrusted => None,
         Ended::Unsent => {
             run.code = run.code.max(super::NO_REPLY);
             None

@@ -7,7 +7,7 @@ use anyhow::Result;
 use netshoot_host::dns::talk::Over;
 use netshoot_wire::dns::digits::civil;
 use netshoot_wire::dns::text::shown_name;
-use netshoot_wire::dns::{Message, class_word, opcode_word, rcode_word, type_word};
+use netshoot_wire::dns::{Message, Record, class_word, opcode_word, rcode_word, rtype, type_word};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,10 +23,9 @@ fn place(size: usize, at: SocketAddr, over: &Over, io: &mut Io<'_>) -> Result<()
         IpAddr::V4(_) => ("INET", "0.0.0.0"),
         IpAddr::V6(_) => ("INET6", "::"),
     };
-    let protocol = if *over == Over::Udp {
-        "UDP"
-    } else {
-        over_word(over)
+    let protocol = match over {
+        Over::Http(_) | Over::Https(..) => "TCP",
+        other => over_word(other),
     };
     writeln!(
         io.out,
@@ -94,10 +93,15 @@ fn body(l: &Lookup, m: &Message, sent: Option<&[u8]>, io: &mut Io<'_>) -> Result
             )?;
         }
     }
+    let (signatures, additional): (Vec<Record>, Vec<Record>) = m
+        .additional
+        .iter()
+        .cloned()
+        .partition(|r| r.rtype == rtype::TSIG);
     for (on, title, records) in [
         (l.answer, "ANSWER", &m.answers),
         (l.authority, "AUTHORITY", &m.authorities),
-        (l.additional, "ADDITIONAL", &m.additional),
+        (l.additional, "ADDITIONAL", &additional),
     ] {
         if on && !records.is_empty() {
             writeln!(io.out, "      {title}_SECTION:")?;
@@ -105,6 +109,10 @@ fn body(l: &Lookup, m: &Message, sent: Option<&[u8]>, io: &mut Io<'_>) -> Result
                 writeln!(io.out, "        - '{}'", quoted(&master::spaced(r, &look)))?;
             }
         }
+    }
+    for r in signatures.iter().filter(|_| l.additional) {
+        let shown = quoted(&master::spaced(r, &look));
+        writeln!(io.out, "      TSIG_PSEUDOSECTION:\n      - '{shown}'\n")?;
     }
     Ok(())
 }
@@ -134,11 +142,7 @@ pub fn query(
         "- type: MESSAGE\n  message:\n    type: {kind}_QUERY"
     )?;
     writeln!(io.out, "    query_time: {}", time(SystemTime::now()))?;
-    let over = if l.tcp == Some(true) {
-        Over::Tcp
-    } else {
-        Over::Udp
-    };
+    let over = l.over(l.tcp == Some(true));
     place(size, server.at, &over, io)?;
     writeln!(io.out, "    query_message_data:")?;
     body(l, q, None, io)

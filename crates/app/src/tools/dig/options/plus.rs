@@ -211,14 +211,53 @@ pub fn take(option: &str, l: &mut Lookup, first: bool, run: &mut Run, io: &mut I
         "badcookie" | "besteffort" | "dscp" | "fuzztime" | "idnin" | "idnout" | "keepopen"
         | "showbadcookie" => {}
         "https" | "https-get" | "https-post" | "http-plain" | "http-plain-get"
-        | "http-plain-post" | "dns64prefix" | "tls-ca" | "tls-certfile" | "tls-keyfile"
-        | "tls-hostname" => {
+        | "http-plain-post" | "tls-ca" | "tls-certfile" | "tls-keyfile" | "tls-hostname" => {
+            return secured(name, on, value, l, io);
+        }
+        "dns64prefix" => {
             if on {
                 return stop(io, &format!("dig: +{name} is not here yet"), 1);
             }
         }
         _ => return with_value(name, on, value, option, l, io),
     }
+    Ok(Ok(()))
+}
+
+/// How HTTP and TLS are spoken.
+fn secured(name: &str, on: bool, value: Option<&str>, l: &mut Lookup, io: &mut Io<'_>) -> Said<()> {
+    if name.starts_with("http") {
+        let path = value.filter(|v| !v.is_empty()).unwrap_or("/dns-query");
+        if on && !path.starts_with('/') {
+            io.out.flush()?;
+            let what = "is not a valid absolute path";
+            writeln!(io.err, ";; The given HTTP path \"{path}\" {what}")?;
+            return usage(io, &format!("+{name}"));
+        }
+        let how = (
+            path.to_string(),
+            name.ends_with("-get"),
+            name.starts_with("http-plain"),
+        );
+        l.https = on.then_some(how);
+        return Ok(Ok(()));
+    }
+    let text = value.filter(|v| !v.is_empty()).map(String::from);
+    let (what, field) = match name {
+        "tls-ca" => {
+            l.tls_ca = on.then_some(text);
+            return Ok(Ok(()));
+        }
+        "tls-hostname" => ("TLS hostname", &mut l.tls_hostname),
+        "tls-certfile" => ("TLS certificate file", &mut l.tls_certfile),
+        _ => ("TLS private key file", &mut l.tls_keyfile),
+    };
+    if on && text.is_none() {
+        io.out.flush()?;
+        writeln!(io.err, ";; {what} is not specified")?;
+        return usage(io, &format!("+{name}"));
+    }
+    *field = text.filter(|_| on);
     Ok(Ok(()))
 }
 
