@@ -170,7 +170,9 @@ impl<'p, 'i, 'b> Fetcher<'p, 'i, 'b> {
             }
             if self.plan.spider {
                 // Its connection is not used again.
-                self.session = self.session.beside();
+                let mut fresh = Session::default();
+                fresh.jar = self.session.jar.clone();
+                self.session = fresh;
             }
             url = next;
         }
