@@ -285,6 +285,11 @@ fn tracepath() {
 }
 
 #[test]
+fn tcptraceroute() {
+    prove("tcptraceroute");
+}
+
+#[test]
 fn traceroute() {
     prove("traceroute");
 }

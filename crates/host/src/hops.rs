@@ -55,6 +55,8 @@ fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, Failed> {
 pub enum Answer {
     /// The destination itself answers.
     There,
+    /// The destination answers that nobody listens at that port.
+    Refused,
     /// A complaint of ICMP, or of this machine.
     Complaint(Complaint),
 }
@@ -196,7 +198,7 @@ impl Probe {
             return came.is_ok().then_some(Answer::There);
         }
         match sockets::pending(self) {
-            Some(e) if e.raw_os_error() == Some(libc::ECONNREFUSED) => Some(Answer::There),
+            Some(e) if e.raw_os_error() == Some(libc::ECONNREFUSED) => Some(Answer::Refused),
             Some(_) => None,
             None => {
                 let now = sockets::Deadline::after_ms(0);

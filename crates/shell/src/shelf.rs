@@ -59,6 +59,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "traceroute",
     "mtr",
     "tracepath",
+    "tcptraceroute",
     "arping",
     "telnet",
     "socat",

@@ -51,6 +51,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/drill/chase.rs",
     ),
     (
+        "app/src/tools/tcptraceroute.rs",
+        "read",
+        "app/src/tools/tcptraceroute.rs",
+    ),
+    (
         "app/src/tools/delv/plan.rs",
         "read",
         "app/src/tools/delv/plan.rs",

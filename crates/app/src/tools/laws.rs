@@ -77,3 +77,25 @@ fn each_tool_has_cases_enough_and_each_begins_with_its_name() {
         }
     }
 }
+
+/// Tools that speak to machines by a flag of the original's own, or whose output is made for them already.
+const BY_THEMSELVES: &[(&str, &str)] = &[
+    ("ip", "-json"),
+    ("mtr", "-j"),
+    ("curl", "%{json}"),
+    ("grpcurl", "JSON"),
+    ("http", "--print"),
+    ("https", "--print"),
+];
+
+#[test]
+fn each_tool_speaks_to_machines_and_explains_itself() {
+    for t in ALL {
+        let by_itself = BY_THEMSELVES.iter().any(|(name, _)| *name == t.name);
+        let json = t.page.contains("--json") || t.page.contains("`-json`");
+        assert!(by_itself || json, "{}: its page knows no --json", t.name);
+        // The page of https says: those of http.
+        let explains = t.page.contains("-explain") || t.name == "https";
+        assert!(explains, "{}: its page knows no --explain", t.name);
+    }
+}

@@ -30,6 +30,7 @@ mod openssl;
 mod ping;
 mod socat;
 mod ss;
+mod tcptraceroute;
 mod telnet;
 mod tracepath;
 mod traceroute;
@@ -109,6 +110,7 @@ pub const ALL: &[&Tool] = &[
     &traceroute::TOOL,
     &mtr::TOOL,
     &tracepath::TOOL,
+    &tcptraceroute::TOOL,
     &arping::TOOL,
     &telnet::TOOL,
     &socat::TOOL,

@@ -18,6 +18,7 @@ use anyhow::Result;
 use log::Log;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The tool.
@@ -53,6 +54,7 @@ socat [options] <bi-address> <bi-address>
       -U     unidirectional mode (right to left)
       -4     prefer IPv4 if version is not explicitly specified
       -6     prefer IPv6 if version is not explicitly specified
+      --json     say at the end, as one line on standard error, what was carried
       --explain  say at the end what was carried, and what an error means in a cluster
    bi-address:
       <single-address>!!<single-address>
@@ -92,6 +94,9 @@ struct Plan {
     idle: Option<Duration>,
     family: i32,
     explain: bool,
+    json: bool,
+    /// Bytes from left to right, and from right to left.
+    carried: [AtomicU64; 2],
 }
 
 /// How a run ends early: what was to be said was said.
@@ -108,6 +113,8 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         idle: None,
         family: 0,
         explain: false,
+        json: false,
+        carried: Default::default(),
     };
     let words: Vec<String> = args
         .iter()
@@ -131,7 +138,14 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
     let explain = plan.explain;
     let lang = io.lang;
     let plan = Arc::new(plan);
+    let began = std::time::Instant::now();
     let done = join(&plan, left, right);
+    if plan.json {
+        let carried = |i: usize| plan.carried.get(i).map_or(0, |c| c.load(Ordering::Relaxed));
+        let all = serde_json::json!({"left": left, "right": right, "reached": done.is_ok(),
+            "bytes": {"to_right": carried(0), "to_left": carried(1)}, "seconds": began.elapsed().as_secs_f64()});
+        writeln!(io.err, "{all}")?;
+    }
     if explain {
         let text = match done {
             Ok(_) => lang.pick(
@@ -234,6 +248,7 @@ impl Plan {
                     return Err(format!("option \"{letter}\" is not taken here"));
                 }
                 ("--", "explain") => self.explain = true,
+                ("--", "json") => self.json = true,
                 ("--", rest) if rest.starts_with("lang=") => {
                     io.lang = crate::io::choose_lang(rest.get(5..));
                 }
@@ -278,6 +293,8 @@ mod tests {
                 idle: None,
                 family: 0,
                 explain: false,
+                json: false,
+                carried: Default::default(),
             };
             let (read, ..) = crate::io::heard(|io| plan.read(&words, io));
             if let Ok(Ok(operands)) = read {

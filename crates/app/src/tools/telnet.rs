@@ -50,6 +50,7 @@ const LONG: &[Long] = &[
     ("version", Takes::Nothing, 'V'),
     ("explain", Takes::Nothing, '\u{2}'),
     ("lang", Takes::Value, '\u{3}'),
+    ("json", Takes::Nothing, '\u{4}'),
 ];
 
 const HELP: &str = "\
@@ -63,6 +64,7 @@ Login to remote system HOST (optionally, on service port PORT)
   -e, --escape=CHAR          use CHAR as an escape character
   -E, --no-escape            use no escape character
   -L, --binary-output        use an 8-bit data transmission for output only
+      --json                 say as JSON whether the line opens, and hang up
       --explain              say what the result means in a cluster
   -?, --help                 give this help list
   -V, --version              print program version
@@ -76,6 +78,7 @@ struct Plan {
     /// Ends what is typed; none with `-E`.
     escape: Option<u8>,
     explain: bool,
+    json: bool,
 }
 
 /// A word for the escape character: `^]`, `q`, `off`.
@@ -104,6 +107,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         own: None,
         escape: Some(29),
         explain: false,
+        json: false,
     };
     let mut operands = Vec::new();
     for word in getopt::read(args, LETTERS, LONG, Order::Anywhere) {
@@ -149,6 +153,9 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         return prompt::without_a_line(&plan, io);
     };
     let port = operands.get(1).map_or("telnet", String::as_str);
+    if plan.json {
+        return told(&plan, host, port, io);
+    }
     match open(&plan, host, port, io)? {
         Some(fd) => line::talk(&plan, fd, io),
         None => Ok(1),
@@ -174,6 +181,7 @@ impl Plan {
                 self.own = found.ok().and_then(|f| f.addresses.first().map(|a| a.ip()));
             }
             '\u{2}' => self.explain = true,
+            '\u{4}' => self.json = true,
             // Logging in, terminals and debugging change nothing for a line to a port.
             _ => {}
         }
@@ -235,6 +243,42 @@ fn open(plan: &Plan, host: &str, port: &str, io: &mut Io<'_>) -> Result<Option<O
         }
     }
     Ok(None)
+}
+
+/// `--json`: whether the line opens, address by address.
+fn told(plan: &Plan, host: &str, port: &str, io: &mut Io<'_>) -> Result<i32> {
+    let port = port.strip_prefix(['-', '+']).unwrap_or(port);
+    let hints = Hints {
+        family: plan.family,
+        kind: libc::SOCK_STREAM,
+        flags: 0,
+    };
+    let (found, unresolved) = match names::resolve(Some(host), Some(port), hints) {
+        Ok(found) => (found.addresses, None),
+        Err(why) => (vec![], Some(why)),
+    };
+    let (mut tried, mut open, mut last) = (Vec::new(), false, None);
+    for to in found {
+        let began = std::time::Instant::now();
+        let ended = reach(plan, to);
+        let us = began.elapsed().as_micros() as u64;
+        let error = ended.as_ref().err().map(|(step, e)| {
+            let why = sockets::strerror(e);
+            format!("{step}: {why}")
+        });
+        tried.push(serde_json::json!({"address": to.to_string(), "open": ended.is_ok(), "us": us, "error": error}));
+        open = ended.is_ok();
+        last = ended.err().map(|(_, e)| e);
+        if open {
+            break;
+        }
+    }
+    let all = serde_json::json!({"host": host, "port": port, "open": open, "tried": tried, "error": unresolved});
+    writeln!(io.out, "{all:#}")?;
+    if open || last.is_some() {
+        explain(plan, last.as_ref(), io)?;
+    }
+    Ok(i32::from(!open))
 }
 
 fn reach(plan: &Plan, to: SocketAddr) -> Result<OwnedFd, (&'static str, std::io::Error)> {

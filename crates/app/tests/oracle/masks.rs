@@ -17,6 +17,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "fping" => fping(text),
         "mtr" => mtr(text),
         "tracepath" => tracepath(text),
+        "tcptraceroute" => tcptraceroute(text),
         "arping" => without_times(text.split("\nUsage:").next().unwrap_or_default(), &[]),
         "socat" => socat(text),
         "openssl" => openssl(text),
@@ -310,6 +311,16 @@ fn tracepath(text: &str) -> String {
         own = own.replace("  T", " T");
     }
     own
+}
+
+/// Times, the own port, what program it is and the list of flags, which is ours.
+fn tcptraceroute(text: &str) -> String {
+    let own = text
+        .split("Usage: tcptraceroute")
+        .next()
+        .unwrap_or_default();
+    let own = own.split("\ntcptraceroute 1.").next().unwrap_or_default();
+    without_times(own, &[", port "])
 }
 
 /// Milliseconds, own ports and places in memory; of TLS the sizes of records and what rustls keeps to itself.

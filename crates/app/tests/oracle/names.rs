@@ -1,7 +1,7 @@
 //! The place of the tools that ask name servers: one `named` that is the root, the zones below it and a resolver, each
 //! at an address of its own, and a server that lies.
 //!
-//! 127.0.0.1 and ::1 resolve and validate; .2 is the root, .3 `test`, .4 all other zones, .5 refuses, .6 lies, .77 is
+//! 127.0.0.1 and ::1 resolve and validate, and so does unbound at .7; .2 is the root, .3 `test`, .4 all other zones, .5 refuses, .6 lies, .77 is
 //! closed; 198.51.100.9 is silent, to 203.0.113.1 there is no route.
 
 use super::ground::{Ground, Said};
@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Names {
     dir: PathBuf,
     named: Child,
+    unbound: Child,
 }
 
 impl Names {
@@ -25,15 +26,21 @@ impl Names {
 
 impl Drop for Names {
     fn drop(&mut self) {
-        let _ = self.named.kill();
-        let _ = self.named.wait();
+        for server in [&mut self.named, &mut self.unbound] {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
 /// Why the place cannot be made.
 pub fn missing() -> Option<String> {
-    let tools = ["/usr/sbin/named", "/usr/bin/dnssec-signzone"];
+    let tools = [
+        "/usr/sbin/named",
+        "/usr/bin/dnssec-signzone",
+        "/usr/sbin/unbound",
+    ];
     let absent = tools.iter().find(|t| !std::path::Path::new(t).exists())?;
     Some(format!(
         "{absent} is not installed (scripts/test installs it)"
@@ -62,28 +69,41 @@ pub fn serve(ground: &Ground, tag: &str) -> Names {
         .unwrap();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success(), "prepare.sh: {said}");
-    let mut named = enter()
-        .args(["/usr/sbin/named", "-g", "-n", "1", "-c"])
-        .arg(dir.join("named.conf"))
+    let mut command = enter();
+    command.args(["/usr/sbin/named", "-g", "-n", "1", "-c"]);
+    let named = runs(command.arg(dir.join("named.conf")), " running");
+    let mut command = enter();
+    command.args(["/usr/sbin/unbound", "-d", "-c"]);
+    let unbound = runs(command.arg(dir.join("unbound.conf")), "start of service");
+    ground.inside(lie);
+    Names {
+        dir,
+        named,
+        unbound,
+    }
+}
+
+/// Starts a server and waits until it says that it serves.
+fn runs(command: &mut Command, says: &str) -> Child {
+    let mut server = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut log = BufReader::new(named.stderr.take().unwrap());
+    let mut log = BufReader::new(server.stderr.take().unwrap());
     let mut all = String::new();
     loop {
         let mut line = String::new();
         let n = log.read_line(&mut line).unwrap();
-        assert!(n > 0, "named ended: {all}");
+        assert!(n > 0, "{command:?} ended: {all}");
         all += &line;
-        if line.trim_end().ends_with(" running") {
+        if line.contains(says) {
             break;
         }
     }
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    ground.inside(lie);
-    Names { dir, named }
+    server
 }
 
 /// What the server that lies says to a query: its first label says how it lies.
@@ -164,6 +184,9 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "SERVER: 127.0.0.1",
         "SERVER: ::1",
         "from 127.0.0.1",
+        "SERVER: 127.0.0.7",
+        "Address: 127.0.0.7",
+        "Address:\t127.0.0.7",
         "Address:\t127.0.0.1",
         "Address:\t::1",
     ];

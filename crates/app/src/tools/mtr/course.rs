@@ -255,7 +255,7 @@ impl<'a> Course<'a> {
         let micros = asked.at.elapsed().as_secs_f64() * 1e6;
         let micros = micros.round();
         let (from, ends) = match answer {
-            Answer::There => (Some(self.to.ip()), true),
+            Answer::There | Answer::Refused => (Some(self.to.ip()), true),
             Answer::Complaint(c) => (c.by(), !self.exceeded(&c)),
         };
         let at = usize::from(asked.ttl - 1);

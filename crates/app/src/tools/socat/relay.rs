@@ -4,6 +4,7 @@ use super::end::{End, Way};
 use super::{Failed, Plan, Ways, log};
 use netshoot_host::{sockets, streams};
 use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// One way of the two.
@@ -159,6 +160,9 @@ fn receive(
             let bytes = both[1 - from].outward(&bytes);
             dump(plan, from, &bytes, course.total);
             course.total += bytes.len() as u64;
+            if let Some(carried) = plan.carried.get(from) {
+                carried.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
             course.owed.extend(bytes);
         }
         Err(e) if e.kind() == ErrorKind::WouldBlock || e.kind() == ErrorKind::Interrupted => {}

@@ -277,7 +277,7 @@ impl Course<'_> {
         };
         let took = shot.sent.map_or(Duration::ZERO, |s| s.elapsed());
         let (from, note, last) = match answer {
-            Answer::There => (to, String::new(), true),
+            Answer::There | Answer::Refused => (to, String::new(), true),
             Answer::Complaint(said) => {
                 let (note, last) = meaning(v6, &said);
                 (said.by().unwrap_or(to), note, last)

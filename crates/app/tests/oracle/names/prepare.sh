@@ -51,11 +51,11 @@ sign test tld.zone delegated "-3 abcd -H 2"
 sign . root.zone dsset-test.
 grep DNSKEY root.zone.anchor >root.key
 key=$(awk '/DNSKEY 257/ { for (i = 7; i <= NF; i++) printf "%s", $i }' root.key)
-sed -i "s|@DIR@|$DIR|g; s|@KEY@|$key|" named.conf
+sed -i "s|@DIR@|$DIR|g; s|@KEY@|$key|" named.conf unbound.conf
 echo "trust-anchors { . static-key 257 3 13 \"$key\"; };" >anchors
 key=$(awk '/DNSKEY 257/ { for (i = 7; i <= NF; i++) printf "%s", $i }' rsa.zone.anchor)
 echo "trust-anchors { rsa.test static-key 257 3 8 \"$key\"; };" >anchors.rsa
-for i in 2 3 4 5 6; do ip addr add "127.0.0.$i/8" dev lo; done
+for i in 2 3 4 5 6 7; do ip addr add "127.0.0.$i/8" dev lo; done
 ip link add d0 type veth peer name d1
 ip addr add 198.51.100.1/24 dev d0
 ip link set d0 up
