@@ -122,7 +122,7 @@ impl<'a> Stage<'a> {
                 continue;
             }
             if !line.lacks.is_empty() {
-                println!("ABSENT: {}: {}", line.lacks, line.line);
+                println!("LEFT OUT: {}: {}", line.lacks, line.line);
                 continue;
             }
             let said = self.run(line);

@@ -201,3 +201,44 @@ fn script_above(folder: &Path) -> Result<PathBuf> {
         .find(|f| f.is_file())
         .context("no scripts/cluster above the scenarios or the current folder")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+    use netshoot_lab::scenario::Rights;
+
+    /// Scenario by rights: what each must be able to find.
+    fn table(all: &[Scenario]) -> String {
+        let numbered = |s: &&Scenario| {
+            let number = s.plan.expect.catalogue.trim_start_matches('F');
+            number.parse::<u32>().unwrap_or(u32::MAX)
+        };
+        let mut all: Vec<&Scenario> = all.iter().collect();
+        all.sort_by_key(numbered);
+        let words = Rights::ALL.map(Rights::word).join(" | ");
+        let mut out = format!("| | what is broken | {words} |\n|---|---|---|---|---|---|---|\n");
+        for s in all {
+            let cells = Rights::ALL.map(|r| if r >= s.plan.ladder { "found" } else { "" });
+            let (number, title) = (&s.plan.expect.catalogue, &s.plan.title);
+            out += &format!("| {number} | {title} | {} |\n", cells.join(" | "));
+        }
+        out
+    }
+
+    #[test]
+    fn the_page_says_which_rights_must_find_what() {
+        let shelf = golden::root().join("lab/cluster/scenarios");
+        let all = scenario::all_in(&shelf).unwrap();
+        let page = golden::root().join("docs/live.md");
+        let text = std::fs::read_to_string(&page).unwrap();
+        let (before, rest) = text.split_once("<!-- rights -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- end -->").unwrap();
+        let right = format!(
+            "{before}<!-- rights -->\n{}<!-- end -->{after}",
+            table(&all)
+        );
+        let wrong = golden::differs(&page, &right);
+        assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+    }
+}

@@ -353,7 +353,7 @@ pub const CASE: &[Line] = &[
     line(
         Laptop,
         "kubectl logs -n production auth-service-abc123 --previous",
-        "",
+        "Started HTTP server",
     ),
     lacking(
         "metrics-server",
@@ -373,7 +373,7 @@ pub const CASE: &[Line] = &[
     line(
         Pod,
         "curl http://auth-service.production.svc.cluster.local:8080/health",
-        "",
+        "NOW:",
     ),
 ];
 

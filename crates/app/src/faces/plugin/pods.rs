@@ -412,3 +412,6 @@ pub fn toleration(text: &str) -> Result<Value, String> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;
