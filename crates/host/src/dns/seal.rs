@@ -59,3 +59,42 @@ impl Crypto for Seal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netshoot_wire::dns::dnssec::{Set, denial};
+    use netshoot_wire::dns::{Data, Record, rtype};
+
+    #[test]
+    fn names_are_hashed_as_the_rfc_hashes_them() {
+        // RFC 5155, appendix A: `example` itself, which has NS, SOA, MX, RRSIG, DNSKEY and NSEC3PARAM.
+        let mut data = vec![1, 1, 0, 12, 4, 0xaa, 0xbb, 0xcc, 0xdd, 20];
+        data.extend([7u8; 20]);
+        data.extend([0, 7, 0x22, 0x01, 0, 0, 0, 0x02, 0x90]);
+        let owner = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example";
+        let mut record = Record::new(owner, 3600, Data::Other(data));
+        record.rtype = rtype::NSEC3;
+        let set = Set {
+            name: owner.into(),
+            rtype: rtype::NSEC3,
+            records: vec![record],
+            signatures: vec![],
+        };
+        let proof = |kind| denial::proof(&[&set], "example", kind, &Seal);
+        assert_eq!(proof(rtype::A), denial::Proof::NoData { delegated: false });
+        assert_eq!(proof(rtype::MX), denial::Proof::Nothing);
+    }
+
+    #[test]
+    fn damaged_keys_and_signatures_verify_nothing() {
+        let good = [3u8, 1, 0, 1, 0xc0, 0xff, 0xee, 9, 9, 9, 9, 9, 9];
+        for algorithm in [5, 7, 8, 10, 13, 14, 15] {
+            netshoot_wire::fuzz::mutations(&good, 300, |bytes| {
+                assert_eq!(Seal.verify(algorithm, bytes, b"x", bytes), Some(false));
+            });
+        }
+        assert_eq!(Seal.verify(1, &good, b"x", b"y"), None);
+        assert_eq!(rsa(&good), Some((&good[1..4], &good[4..])));
+    }
+}

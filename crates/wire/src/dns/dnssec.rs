@@ -6,6 +6,8 @@
 pub mod anchors;
 pub mod chain;
 pub mod denial;
+#[cfg(test)]
+mod tests;
 
 use super::layout::{Part, layout};
 use super::text::key_tag;
