@@ -11,10 +11,18 @@ use crate::time;
 /// The conversation's Service, if none of its endpoints is ready and nothing says that the client is
 /// well all the same.
 pub fn nobody_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
+    match view.observed().hurts() {
+        Some(false) => None,
+        _ => no_endpoint_ready(view),
+    }
+}
+
+/// The conversation's Service, if none of its endpoints is ready, however the client fares.
+pub fn no_endpoint_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
     let service = view.path.service?;
     let selects = !string_map(service.get("spec.selector")).is_empty();
     let nobody = view.path.ready_backends().next().is_none() && !view.path.lacks_port();
-    if !selects || !nobody || view.observed().hurts() == Some(false) {
+    if !selects || !nobody {
         return None;
     }
     if view.topology.unread("EndpointSlice", service.namespace()) {

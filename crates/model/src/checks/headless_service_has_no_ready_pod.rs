@@ -1,15 +1,16 @@
 //! A headless Service has no ready pod, so its name has no address (F19).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::behind::{nobody_ready, pods, ready_of_all};
+use crate::checks::behind::{no_endpoint_ready, pods, ready_of_all};
 use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Outcome};
 use crate::remedy::{Remedy, Step};
 use crate::text;
 use crate::text::Text;
-use crate::topology::is_running;
+use crate::topology::{addresses_of_pod, is_running};
 use serde_json::json;
+use std::net::IpAddr;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -36,34 +37,46 @@ pub const CHECK: Check = Check {
 
 fn run(view: &View<'_>, out: &mut Findings) {
     let o = view.observed();
-    let Some(service) = nobody_ready(view).filter(|s| s.str("spec.clusterIP") == "None") else {
+    let Some(lookup) = o.lookup else { return };
+    // A client that an old answer still leads to pods that are not ready is well for some seconds only.
+    let Some(service) = no_endpoint_ready(view).filter(|s| s.str("spec.clusterIP") == "None")
+    else {
         return;
     };
-    // The DNS said that there is nothing; silence would be another matter.
-    let (Some(lookup), Some(true)) = (o.lookup, o.name_fails()) else {
-        return;
-    };
-    let Some(said) = denied(lookup) else { return };
     let pods = pods(view, service);
     let published = service.get("spec.publishNotReadyAddresses").as_bool() == Some(true);
     if pods.is_empty() || published {
         return;
     }
-    let (name, n) = (service.name(), pods.len());
-    let says = text!(
-        "headless Service {name} has no ready pod: its name has no address (pods there: {n})",
-        "Headless Service {name} 没有就绪的 Pod：其域名没有地址（现有 {n} 个 Pod）"
-    );
-    let host = &view.path.name;
+    let (name, n, host) = (service.name(), pods.len(), &view.path.name);
+    // The DNS said that there is nothing; silence would be another matter.
+    let (says, answer) = if let (Some(true), Some(said)) = (o.name_fails(), denied(lookup)) {
+        (
+            text!(
+                "headless Service {name} has no ready pod: its name has no address (pods there: {n})",
+                "Headless Service {name} 没有就绪的 Pod：其域名没有地址（现有 {n} 个 Pod）"
+            ),
+            text!("{host}: no address ({said})", "{host}：没有地址（{said}）"),
+        )
+    } else if remembered(&o.addresses(), &pods) {
+        (
+            text!(
+                "headless Service {name} has no ready pod: its name loses its addresses as soon as the DNS forgets its last answer (pods there: {n})",
+                "Headless Service {name} 没有就绪的 Pod：DNS 缓存中的旧应答一过期，其域名就没有地址（现有 {n} 个 Pod）"
+            ),
+            text!(
+                "{host}: the addresses of pods that are not ready, from a cache",
+                "{host}：来自缓存，是未就绪 Pod 的地址"
+            ),
+        )
+    } else {
+        return;
+    };
     let f = out.broken(
         service.reference(),
         HopKind::Service,
         says,
-        view.saw(
-            HopKind::Name,
-            lookup,
-            text!("{host}: no address ({said})", "{host}：没有地址（{said}）"),
-        ),
+        view.saw(HopKind::Name, lookup, answer),
     );
     f.and(view.fact(
         HopKind::Service,
@@ -87,6 +100,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
             "该 Headless Service 的域名没有地址"
         ));
     f.remedy(remedy(service, &pods));
+}
+
+/// Whether a name gives nothing but addresses of these pods.
+fn remembered(given: &[IpAddr], pods: &[&Object]) -> bool {
+    let of_pods: Vec<IpAddr> = pods.iter().flat_map(|p| addresses_of_pod(p)).collect();
+    !given.is_empty() && given.iter().all(|a| of_pods.contains(a))
 }
 
 /// The answer code of a lookup that the server denied.
@@ -134,13 +153,13 @@ fn remedy(service: &Object, pods: &[&Object]) -> Remedy {
 const PAGE: &str = r#"
 ## What it looks at
 
-A headless Service (`clusterIP: None`) whose name has no address, the readiness of its endpoints,
+A headless Service (`clusterIP: None`) and what its name gives, the readiness of its endpoints,
 `publishNotReadyAddresses`.
 
 ## What proves it
 
-The DNS answers that the name has no address, pods are selected, no endpoint is ready, and the Service does
-not publish pods that are not ready. With no pod at all it is another matter: `service-selects-no-pod`,
+The DNS answers that the name has no address, or still gives those of pods that are not ready any more; pods are selected,
+no endpoint is ready, and the Service does not publish pods that are not ready. With no pod at all it is another matter: `service-selects-no-pod`,
 `workload-scaled-to-zero`.
 
 ## What to do
@@ -167,6 +186,27 @@ ask: {from: Pod shop/web-1, to: Service shop/queue, port: 5672}
 ```finding
 headless-service-has-no-ready-pod shop/Service/queue
   because headless Service queue has no ready pod: its name has no address (pods there: 1)
+```
+
+The DNS still knows an old answer, whose pods are not ready any more: in some seconds it will not.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/queue, port: 5672}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: queue, namespace: shop}, spec: {selector: {app: queue}, clusterIP: None, ports: [{port: 5672}]}}
+---
+{kind: Pod, metadata: {name: queue-0, namespace: shop, labels: {app: queue}}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: queue-x, namespace: shop, labels: {kubernetes.io/service-name: queue}}, ports: [{port: 5672}], endpoints: [{addresses: [10.244.1.3], conditions: {ready: false}, targetRef: {kind: Pod, name: queue-0, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: queue.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: queue.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: ["10.244.1.3"], truncated: false, authoritative: true, rtt_us: 200}], addresses: [10.244.1.3]}}}
+```
+```finding
+headless-service-has-no-ready-pod shop/Service/queue
+  because headless Service queue has no ready pod: its name loses its addresses as soon as the DNS forgets its last answer (pods there: 1)
 ```
 
 It publishes them ready or not, so something else keeps the name from the client:
@@ -211,7 +251,7 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-DNS 应答说该域名没有地址；Service 选中了 Pod，但没有就绪的端点；且它不发布未就绪的 Pod。若根本没有 Pod，则属于
+DNS 应答说该域名没有地址，或仍给出已不再就绪的 Pod 的地址；Service 选中了 Pod，但没有就绪的端点；且它不发布未就绪的 Pod。若根本没有 Pod，则属于
 `service-selects-no-pod` 或 `workload-scaled-to-zero`。
 
 ## 怎么办
