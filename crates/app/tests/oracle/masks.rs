@@ -388,8 +388,13 @@ fn meter(line: &str) -> String {
 fn httpie(text: &str) -> String {
     let line = |l: &str| {
         let mut l = l.to_string();
+        // An object of Python's: where it stood in memory tells nobody anything, and ours has none.
+        if let Some((before, behind)) = l.split_once("<urllib3.connection.HTTP")
+            && let Some((_, behind)) = behind.split_once(">: ")
+        {
+            l = format!("{before}{behind}");
+        }
         for (mark, end) in [
-            ("object at 0x", ">"),
             ("Elapsed time: ", "s"),
             (" bytes in ", "\n"),
             ("cnonce=\"", "\""),

@@ -60,7 +60,6 @@ impl Failed<'_> {
     }
 
     fn connect(&self) -> String {
-        let kind = if self.secure() { "HTTPS" } else { "HTTP" };
         let io = std::io::Error::from_raw_os_error(self.errno);
         let why = match self.errno {
             0 => "Failed to establish a new connection".to_string(),
@@ -69,10 +68,7 @@ impl Failed<'_> {
                 super::errno(&io)
             ),
         };
-        let new = format!(
-            "NewConnectionError('<urllib3.connection.{kind}Connection object at 0x{:012x}>: {why}')",
-            std::ptr::from_ref(self) as usize
-        );
+        let new = format!("NewConnectionError('{why}')");
         match &self.proxy {
             Some(_) => {
                 let cause = format!("ProxyError('Cannot connect to proxy.', {new})");
