@@ -128,7 +128,8 @@ impl<'a> Stage<'a> {
             let said = self.run(line);
             ran += 1;
             let all = said.all();
-            let missing = line.right.split('|').find(|mark| !all.contains(*mark));
+            let there = |mark: &&str| mark.split(" or ").any(|m| all.contains(m));
+            let missing = line.right.split('|').find(|mark| !there(mark));
             if line.code.is_some_and(|code| said.code != code) || missing.is_some() {
                 wrong.push(format!(
                     "{}\n  code {}, lacks {missing:?}:\n{all}",
