@@ -109,6 +109,14 @@ fn jobs_in(wanted: &Wanted, namespaces: &BTreeSet<String>) -> Vec<Job> {
             if system && ["Secret", "Certificate", "ReplicaSet"].contains(&kind.as_str()) {
                 continue;
             }
+            // Routes of others do not matter; what matters of others is whether they let in the routes asked about.
+            let asked = namespace.is_empty() || wanted.namespaces.contains(namespace);
+            let of_asked = ["Ingress", "HTTPRoute"].contains(&kind.as_str());
+            let of_others = kind == "ReferenceGrant" && !namespace.is_empty();
+            let routes = of_asked || of_others || kind == "Gateway";
+            if of_asked && !asked || of_others && asked || routes && system {
+                continue;
+            }
             jobs.push(Job {
                 kind: kind.clone(),
                 namespace: namespace.clone(),
@@ -171,6 +179,23 @@ fn read(cluster: &Cluster, wanted: &Wanted, jobs: Vec<Job>) -> Read {
     all
 }
 
+/// The objects of a job. A kind of the Gateway API may be served in another version, or nowhere: who may not list it is told
+/// so by the API server in either case.
+fn listed(cluster: &Cluster, job: &Job) -> Result<Vec<Object>, Error> {
+    let kind = cluster.resource(&job.kind)?;
+    let list = |kind: &Resource| {
+        cluster.list_thin(kind, &job.namespace, &selection(job), &|item| thin(item))
+    };
+    match list(&kind) {
+        Err(e) if e.is_forbidden() || e.is_not_found() => match cluster.elsewhere(&kind) {
+            Ok(Some(other)) if other != kind => list(&other),
+            Ok(None) if kind.group.starts_with("gateway.") => Ok(Vec::new()),
+            _ => Err(e),
+        },
+        other => other,
+    }
+}
+
 fn selection(job: &Job) -> Selection {
     match job.kind.as_str() {
         // Other Secrets are none of a network diagnosis's business.
@@ -188,9 +213,7 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
     if settings {
         return settings_of(cluster, job);
     }
-    let listed = cluster.resource(&job.kind).and_then(|kind| {
-        cluster.list_thin(&kind, &job.namespace, &selection(job), &|item| thin(item))
-    });
+    let listed = listed(cluster, job);
     match listed {
         Ok(objects) => {
             out.objects = objects;
@@ -351,7 +374,10 @@ fn refused_together(refused: &[(Job, Denial)]) -> Vec<Gap> {
 /// Objects that may be read by their names although the list may not: those that the question
 /// names, the namespaces it is about, the nodes of the pods that were read.
 fn get_where_lists_are_forbidden(cluster: &Cluster, wanted: &Wanted, read: &mut Read) {
-    let refused = std::mem::take(&mut read.refused);
+    let mut refused = std::mem::take(&mut read.refused);
+    // Classes matter where there is something of a class.
+    let classed = read.objects.iter().any(|o| o.kind() == "Ingress");
+    refused.retain(|(job, _)| classed || job.kind != "IngressClass");
     read.gaps.extend(refused_together(&refused));
     let mut names: BTreeSet<ObjectRef> = BTreeSet::new();
     for (job, _) in &refused {

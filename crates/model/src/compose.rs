@@ -53,6 +53,17 @@ pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<Text>, Vec<Seen>) {
         says.push(text.clone());
         seen.push(view.saw(HopKind::Name, a, text));
     }
+    if let (Some(route), Some(true)) = (view.path.through, o.astray) {
+        let (kind, name) = (route.kind(), route.name());
+        let to = match &view.path.conversation.to {
+            Destination::Service(s) => s.name.clone(),
+            _ => String::new(),
+        };
+        says.push(text!(
+            "nothing comes to Service {to} by {kind} {name}",
+            "没有请求经由 {kind} {name} 到达 Service {to}"
+        ));
+    }
     let front = if o.outside {
         HopKind::Listener
     } else {
@@ -467,6 +478,7 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy, lang: Lang) -> RemedyReport {
         })
         .unwrap_or_default();
     let to = match &c.to {
+        _ if c.through.is_some() => String::new(),
         Destination::Service(r) => format!("svc/{}.{}:{}", r.name, r.namespace, c.port),
         Destination::Pod(r) => format!("pod/{}.{}:{}", r.name, r.namespace, c.port),
         Destination::Host(h) if h.contains(':') => format!("[{h}]:{}", c.port),
@@ -478,7 +490,13 @@ fn remedy_report(path: &Path<'_>, remedy: &Remedy, lang: Lang) -> RemedyReport {
         (Destination::Host(_), Some(path)) => format!("http://{to}{path}"),
         _ => to,
     };
-    let to = quote(&to);
+    let (from, to) = match &c.through {
+        Some(r) => (
+            format!(" -n {}", quote(&r.namespace)),
+            quote(&format!("{}/{}", r.kind.to_lowercase(), r.name)),
+        ),
+        None => (from, quote(&to)),
+    };
     let way = path.describe();
     RemedyReport {
         safe: remedy.safe,

@@ -271,6 +271,7 @@ mod tests {
                 protocol: "TCP".into(),
                 tls: false,
                 http: None,
+                through: None,
             }],
             most_harm,
             most_probes,

@@ -2,7 +2,7 @@
 //! environment, no logging, never async, never a panic on input.
 //!
 //! Reading order: [`object`] and [`snapshot`] (facts), [`topology`] (facts indexed), [`path`]
-//! (one conversation as hops), [`probe`] (questions and answers), [`evidence`], [`finding`],
+//! (one conversation as hops), [`route`] (what an Ingress sends where), [`probe`] (questions and answers), [`evidence`], [`finding`],
 //! [`check`] and [`checks`] (the shelf), [`cause`], [`remedy`], [`engine`] (the loop), [`report`].
 //!
 //! Deliberately absent: everything that touches the world. The snapshot carries its time; the
@@ -27,6 +27,7 @@ pub mod probe;
 pub mod remedy;
 pub mod report;
 pub mod rights;
+pub mod route;
 pub mod rules;
 pub mod snapshot;
 pub mod symptom;

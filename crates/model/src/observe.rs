@@ -6,6 +6,7 @@ use crate::path::Destination;
 use crate::probe::{
     Answer, Answered, Attempt, Certificate, HttpAttempt, Outcome, Question, TlsHandshake, Transport,
 };
+use crate::route::Fault;
 use crate::text;
 use crate::text::Text;
 use crate::topology::{Endpoint, addresses_of_service};
@@ -40,6 +41,8 @@ pub struct Observed<'a> {
     /// Handshakes with addresses of a host that cannot be reached at all while another can, so
     /// that a client takes the other (RFC 8305).
     pub passed_over: Vec<(SocketAddr, &'a Answered)>,
+    /// The Ingress or HTTPRoute does not lead there: nobody who comes by it is served. None when that could not be told.
+    pub astray: Option<bool>,
     /// The certificate is for none of the names that a client would use.
     pub wrong_name: bool,
     /// Handshakes with each front address: a few.
@@ -77,6 +80,11 @@ impl<'a> Observed<'a> {
         let mut o = Observed {
             outside: matches!(path.conversation.to, Destination::Host(_)),
             own: path.service.map(addresses_of_service).unwrap_or_default(),
+            astray: match &path.astray {
+                None => Some(false),
+                Some(Fault::Unread(..)) => None,
+                Some(_) => Some(true),
+            },
             wants: Wants {
                 name: !path.name.is_empty(),
                 tls: c.tls,
@@ -322,6 +330,9 @@ impl<'a> Observed<'a> {
 
     /// Something the client does fails now. None while nothing was asked, or nothing could be.
     pub fn hurts(&self) -> Option<bool> {
+        if self.astray == Some(true) {
+            return Some(true);
+        }
         let name = self.name_fails();
         let connects = self.connects();
         let requests = self.requests_made();
@@ -366,7 +377,8 @@ impl<'a> Observed<'a> {
     /// A step of the conversation has no answer.
     fn blind(&self) -> bool {
         let came_through = self.some_connect(Outcome::Answered);
-        (self.wants.name && self.lookup.is_none())
+        self.astray.is_none()
+            || (self.wants.name && self.lookup.is_none())
             || (self.wants.tls && came_through && self.tls.is_none())
             || (self.wants.http && came_through && self.http.is_empty())
     }

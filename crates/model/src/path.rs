@@ -3,6 +3,7 @@
 
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::Vantage;
+use crate::route;
 use crate::text;
 use crate::text::Text;
 use crate::topology::{Endpoint, Topology, addresses_of_pod, addresses_of_service, is_running};
@@ -102,6 +103,9 @@ pub struct Conversation {
     pub tls: bool,
     /// HTTP is spoken: the path to ask for.
     pub http: Option<String>,
+    /// The Ingress or HTTPRoute behind which the Service stands, where the question is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<ObjectRef>,
 }
 
 /// A conversation with all that the topology knows of it.
@@ -117,6 +121,10 @@ pub struct Path<'a> {
     pub client_addresses: Vec<IpAddr>,
     /// The Service.
     pub service: Option<&'a Object>,
+    /// The Ingress or HTTPRoute that sends to the Service.
+    pub through: Option<&'a Object>,
+    /// Why nothing comes to the Service by it.
+    pub astray: Option<route::Fault<'a>>,
     /// The Service's entry for the port.
     pub service_port: Option<&'a serde_json::Value>,
     /// Addresses that the client would connect to first, of families that both ends have.
@@ -150,6 +158,8 @@ impl<'a> Path<'a> {
             client_node,
             client_addresses,
             service: None,
+            through: conversation.through.as_ref().and_then(|r| topology.get(r)),
+            astray: None,
             service_port: None,
             front: Vec::new(),
             backends: Vec::new(),
@@ -157,6 +167,7 @@ impl<'a> Path<'a> {
             conversation,
         };
         path.fill(topology);
+        path.astray = route::fault(topology, &path);
         path
     }
 
@@ -177,7 +188,8 @@ impl<'a> Path<'a> {
                 });
                 self.front = addresses_of_service(service)
                     .into_iter()
-                    .filter(|a| self.reaches(*a))
+                    // A route may name a port that the Service does not have: then there is none to ask.
+                    .filter(|a| port > 0 && self.reaches(*a))
                     .map(|a| SocketAddr::new(a, port))
                     .collect();
                 if !self.lacks_port() {
@@ -296,10 +308,20 @@ impl<'a> Path<'a> {
             Destination::Host(h) if h.contains(':') => format!("[{h}]"),
             Destination::Host(h) => h.clone(),
         };
-        let (port, protocol) = (c.port, &c.protocol);
-        text!(
-            "{from} to {to}:{port} ({protocol})",
-            "{from:#} 到 {to}:{port}（{protocol}）"
-        )
+        let protocol = &c.protocol;
+        let to = match c.port {
+            0 => to,
+            port => format!("{to}:{port}"),
+        };
+        match &c.through {
+            Some(r) => text!(
+                "{from} to {to} ({protocol}), behind {r}",
+                "{from:#} 到 {to}（{protocol}），位于 {r} 之后"
+            ),
+            None => text!(
+                "{from} to {to} ({protocol})",
+                "{from:#} 到 {to}（{protocol}）"
+            ),
+        }
     }
 }

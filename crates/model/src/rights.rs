@@ -42,6 +42,11 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("Node", "", "nodes"),
     ("Pod", "", "pods"),
     ("ReplicaSet", "apps", "replicasets"),
+    (
+        "ReferenceGrant",
+        "gateway.networking.k8s.io",
+        "referencegrants",
+    ),
     ("Secret", "", "secrets"),
     ("Service", "", "services"),
     ("ServiceAccount", "", "serviceaccounts"),

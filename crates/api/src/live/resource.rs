@@ -43,6 +43,9 @@ type Known = (
     &'static [&'static str],
 );
 
+/// The group of the Gateway API, which many clusters do not serve, and some in another version.
+pub(super) const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
 /// Kinds that every cluster of the last years serves at this place: no question is needed to use
 /// them. Kind, group, version, plural, namespaced, short names.
 const KNOWN: &[Known] = &[
@@ -76,22 +79,8 @@ const KNOWN: &[Known] = &[
     ),
     ("Endpoints", "", "v1", "endpoints", true, &["ep"]),
     ("Event", "", "v1", "events", true, &["ev"]),
-    (
-        "Gateway",
-        "gateway.networking.k8s.io",
-        "v1",
-        "gateways",
-        true,
-        &["gtw"],
-    ),
-    (
-        "HTTPRoute",
-        "gateway.networking.k8s.io",
-        "v1",
-        "httproutes",
-        true,
-        &[],
-    ),
+    ("Gateway", GATEWAY_API, "v1", "gateways", true, &["gtw"]),
+    ("HTTPRoute", GATEWAY_API, "v1", "httproutes", true, &[]),
     (
         "Ingress",
         "networking.k8s.io",
@@ -137,6 +126,14 @@ const KNOWN: &[Known] = &[
         &["pvc"],
     ),
     ("Pod", "", "v1", "pods", true, &["po"]),
+    (
+        "ReferenceGrant",
+        GATEWAY_API,
+        "v1beta1",
+        "referencegrants",
+        true,
+        &["refgrant"],
+    ),
     ("ReplicaSet", "apps", "v1", "replicasets", true, &["rs"]),
     (
         "Role",
@@ -286,6 +283,37 @@ impl Cluster {
                 }),
                 version: word.into(),
             })
+    }
+
+    /// Where the kind is served, if it is not at the place that is built in: the Gateway API came to clusters in more than
+    /// one version, and to many not at all. None where it is not served.
+    pub fn elsewhere(&self, kind: &Resource) -> Result<Option<Resource>, Error> {
+        if kind.group != GATEWAY_API {
+            return Ok(None);
+        }
+        let path = format!("/apis/{}", kind.group);
+        let tried = Tried {
+            verb: "get",
+            resource: path.clone(),
+            ..Tried::default()
+        };
+        let group = match self.json(&Call::get(tried.clone(), path)) {
+            Ok(group) => group,
+            Err(e) if e.is_not_found() => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let versions = group.get("versions").and_then(Value::as_array);
+        for v in versions.into_iter().flatten() {
+            let Some(version) = v.get("groupVersion").and_then(Value::as_str) else {
+                continue;
+            };
+            let list = self.json(&Call::get(tried.clone(), format!("/apis/{version}")))?;
+            let mut found = listed(version, &list).into_iter();
+            if let Some(s) = found.find(|s| s.resource.kind == kind.kind) {
+                return Ok(Some(s.resource));
+            }
+        }
+        Ok(None)
     }
 
     /// Everything that the API server serves, in each group the version it prefers.

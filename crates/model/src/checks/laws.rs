@@ -26,6 +26,7 @@ const SHARED: &[&str] = &[
     "hosts",
     "behind",
     "upstreams",
+    "routes",
 ];
 /// Checks of clusters that no number of the catalogue fits: wrong questions, rightly unanswered.
 const UNNUMBERED: &[&str] = &["service-lacks-port"];
@@ -203,6 +204,10 @@ const DECIDES: &[(&str, &[&str])] = &[
         "headless-service-has-no-ready-pod",
         &["Service", "Pod", "lookup"],
     ),
+    ("route-leads-to-no-service", &["Service", "Ingress"]),
+    ("route-names-missing-port", &["Service", "Ingress"]),
+    ("route-lacks-reference-grant", &["HTTPRoute"]),
+    ("route-taken-by-nobody", &["Ingress"]),
     ("named-port-missing", &["Service", "Pod"]),
     (
         "readiness-probe-fails",
@@ -298,6 +303,8 @@ struct AskLine {
     tls: bool,
     #[serde(default)]
     http: Option<String>,
+    #[serde(default)]
+    through: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -407,6 +414,7 @@ impl Example {
             },
             tls: ask.tls,
             http: ask.http,
+            through: ask.through.as_deref().map(reference),
         };
         let mut evidence = EvidenceSet::default();
         if !self.evidence.is_empty() {

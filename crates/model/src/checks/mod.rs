@@ -46,6 +46,11 @@ mod port_does_not_speak_tls;
 mod port_is_silent;
 mod port_refuses;
 mod readiness_probe_fails;
+mod route_lacks_reference_grant;
+mod route_leads_to_no_service;
+mod route_names_missing_port;
+mod route_taken_by_nobody;
+mod routes;
 mod service_does_not_exist;
 mod service_lacks_port;
 mod service_rules_stale;
@@ -68,6 +73,10 @@ pub const ALL: &[&Check] = &[
     &policy_blocks_dns::CHECK,
     &corefile_overrides_name::CHECK,
     &dns_upstream_unreachable::CHECK,
+    &route_taken_by_nobody::CHECK,
+    &route_lacks_reference_grant::CHECK,
+    &route_leads_to_no_service::CHECK,
+    &route_names_missing_port::CHECK,
     &service_does_not_exist::CHECK,
     &external_name_wrong::CHECK,
     &name_does_not_resolve::CHECK,

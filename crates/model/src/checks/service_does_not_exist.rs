@@ -21,6 +21,7 @@ pub const CHECK: Check = Check {
     looks_at: &["Service", "Pod", "Deployment", "StatefulSet", "ReplicaSet"],
     after: &[
         "dns-has-no-ready-endpoints",
+        "route-leads-to-no-service",
         "dns-policy-wrong",
         "policy-blocks-dns",
     ],

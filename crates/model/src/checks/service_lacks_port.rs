@@ -23,7 +23,7 @@ pub const CHECK: Check = Check {
         "Deployment",
         "ReplicaSet",
     ],
-    after: &[],
+    after: &["route-names-missing-port"],
     run,
     page: PAGE,
     page_zh: PAGE_ZH,

@@ -63,7 +63,7 @@ fn applies(w: &Walked<'_>, k: HopKind) -> bool {
     let c = &w.path.conversation;
     match k {
         HopKind::Name => !w.path.name.is_empty(),
-        HopKind::Service => w.path.service.is_some(),
+        HopKind::Service => w.path.service.is_some() || w.path.through.is_some(),
         HopKind::IngressPolicy if matches!(c.to, Destination::Host(_)) => false,
         HopKind::EgressPolicy | HopKind::IngressPolicy => w.path.client.is_some(),
         HopKind::Tls => c.tls,
@@ -91,10 +91,15 @@ fn label(w: &Walked<'_>, k: HopKind) -> Text {
             None => text!("this host", "本机"),
         },
         HopKind::Name => Text::same(&p.name),
-        HopKind::Service => match p.service {
-            Some(s) => Text::same(format!("Service {}:{}", s.name(), c.port)),
-            None => Text::default(),
-        },
+        HopKind::Service => {
+            let service = p.service.map(|s| match c.port {
+                0 => format!("Service {}", s.name()),
+                port => format!("Service {}:{port}", s.name()),
+            });
+            let route = p.through.map(|r| format!("{} {}", r.kind(), r.name()));
+            let both: Vec<String> = route.into_iter().chain(service).collect();
+            Text::same(both.join(" -> "))
+        }
         HopKind::EgressPolicy => text!("policies on sending", "出站策略"),
         HopKind::ClientNode if p.client_node.is_empty() => text!("this host", "本机"),
         HopKind::ClientNode => text!("node {}", "节点 {}", p.client_node),

@@ -206,6 +206,7 @@ pub fn missing_conversation(
         protocol: "TCP".into(),
         tls,
         http,
+        through: None,
     }
 }
 
@@ -293,6 +294,7 @@ pub fn service_conversation(
         protocol,
         tls,
         http,
+        through: None,
     }
 }
 
@@ -320,6 +322,7 @@ pub fn pod_conversation(
         protocol: "TCP".into(),
         tls,
         http,
+        through: None,
     }
 }
 

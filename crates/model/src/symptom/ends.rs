@@ -1,9 +1,10 @@
 //! The two ends as they are written: `deploy/web`, `svc/cart.shop:http`, `shop/cart`, a URL.
 
 use super::nearest;
-use super::{clients, words};
+use super::{clients, routes, words};
 use crate::object::{Object, ObjectRef, at};
 use crate::path::Destination;
+use crate::route;
 use crate::text;
 use crate::text::Text;
 use crate::topology::{Topology, is_running};
@@ -21,6 +22,8 @@ pub struct Target {
     pub path: String,
     /// `TCP`, `UDP`; empty to take the port's own.
     pub protocol: String,
+    /// The Ingress or HTTPRoute that is meant, or behind which it is.
+    pub through: Option<ObjectRef>,
 }
 
 impl Target {
@@ -32,6 +35,7 @@ impl Target {
             scheme: String::new(),
             path: String::new(),
             protocol: String::new(),
+            through: None,
         }
     }
 }
@@ -394,6 +398,10 @@ fn of_object(
     if kind == "Pod" {
         return pod_target(topology, (host, ns), port, target);
     }
+    if let Some(found) = of_route(topology, (kind, host, ns)) {
+        target.through = Some(found?);
+        return Ok(target);
+    }
     if !matches!(kind, "" | "Service") {
         return Err(no_address(topology, kind, host, ns, text));
     }
@@ -435,7 +443,12 @@ fn of_object(
             return Err(no_address(topology, kind, name, ns, text));
         }
     }
-    if target.port.is_none() && target.scheme.is_empty() {
+    if let Some(route) = routes::named(topology, "", host, ns) {
+        target.through = Some(route.reference());
+        return Ok(target);
+    }
+    let served = !route::serving(topology, host).is_empty();
+    if target.port.is_none() && target.scheme.is_empty() && !served {
         let host = if host.contains(':') {
             format!("[{host}]")
         } else {
@@ -447,6 +460,28 @@ fn of_object(
         ));
     }
     Ok(target)
+}
+
+/// The Ingress or HTTPRoute of that kind and name; none where another kind is meant.
+fn of_route(
+    topology: &Topology<'_>,
+    (kind, name, ns): (&str, &str, &str),
+) -> Option<Result<ObjectRef, Text>> {
+    let kind = *route::KINDS.iter().find(|k| **k == kind)?;
+    let Some(found) = routes::named(topology, kind, name, ns) else {
+        let here = |o: &&&Object| ns.is_empty() || o.namespace() == ns;
+        let all = topology.all(kind).iter().filter(here);
+        let names: Vec<&str> = all.map(|o| o.name()).collect();
+        let none = text!("no {kind} {name}", "{kind} {name}");
+        return Some(Err(there_is(&none, ns, &or_what_is_there(name, &names))));
+    };
+    if route::sends(found).is_empty() {
+        return Some(Err(text!(
+            "{kind} {name} sends nothing to a Service, so there is nothing behind it to look at",
+            "{kind} {name} 不转发到任何 Service，其后没有可检查的对象"
+        )));
+    }
+    Some(Ok(found.reference()))
 }
 
 fn pod_target(

@@ -7,6 +7,7 @@ mod clients;
 mod ends;
 #[cfg(test)]
 mod fuzz;
+mod routes;
 mod strange;
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,7 @@ pub fn understand(topology: &Topology<'_>, request: &Request) -> (Understood, Ve
     if !u.asked_back.is_empty() {
         return (u, Vec::new());
     }
+    let to = routes::followed(topology, to, &mut u.left_out);
     let mut all = conversations(topology, &request.namespace, &from, &to);
     let mut met = BTreeSet::new();
     all.retain(|c| met.insert(c.clone()));
@@ -181,7 +183,8 @@ fn from_words(
     if all.len() > 1 && all.iter().all(|t| t.role == Role::Open) {
         u.asked_back.push(who_asks_whom(&all));
     }
-    let known = words::known_names(topology);
+    let mut known = words::known_names(topology);
+    known.extend(all.iter().map(|t| words::bare_name(&t.text).to_string()));
     for word in strange::strange_names(&request.said, &known, all.len() < 2) {
         let none = text!("nothing called {word}", "名为 {word} 的对象");
         let near = or_what_is_there(&word, &names_there(topology, ns, &known, &word));
@@ -338,12 +341,18 @@ fn of_namespace(topology: &Topology<'_>, namespace: &str) -> Vec<Conversation> {
             out.extend(of_target(topology, Some(f), &Target::any(to.clone())));
         }
     }
+    out.extend(routes::astray(topology, namespace, &|t| {
+        let mut clients = clients_of(topology, &t.to);
+        clients.truncate(1);
+        of_target(topology, clients.pop(), t)
+    }));
     let clients = clients_by_service(topology);
-    let mut times: BTreeMap<(Destination, u16), usize> = BTreeMap::new();
+    let mut times: BTreeMap<(Destination, u16, bool), usize> = BTreeMap::new();
     let mut keyed: Vec<_> = out
         .into_iter()
         .map(|c| {
-            let nth = times.entry((c.to.clone(), c.port)).or_default();
+            let by_route = c.through.is_some();
+            let nth = times.entry((c.to.clone(), c.port, by_route)).or_default();
             *nth += 1;
             let pods = match &c.to {
                 Destination::Service(s) => clients.get(s).copied().unwrap_or(0),
@@ -441,6 +450,9 @@ fn of_target(topology: &Topology<'_>, from: Option<ObjectRef>, t: &Target) -> Ve
             (c.tls, c.http) = (false, None);
         }
     }
+    for c in &mut all {
+        c.through.clone_from(&t.through);
+    }
     all
 }
 
@@ -528,6 +540,7 @@ fn ports_of_target(
                 protocol: "TCP".into(),
                 tls,
                 http,
+                through: None,
             }]
         }
     }

@@ -1,6 +1,7 @@
 //! Sentences, and what is understood of them.
 
 mod ends;
+mod routes;
 
 use super::{Request, understand};
 use crate::object::Object;

@@ -1,6 +1,7 @@
 //! Words: symptoms, names of things, and who of two is the client.
 
 use crate::object::{Object, ObjectRef};
+use crate::route;
 use crate::topology::Topology;
 use std::collections::BTreeSet;
 
@@ -162,14 +163,20 @@ pub fn tokens(topology: &Topology<'_>, text: &str, namespace: &str) -> Vec<Token
             .any(exists)
             || word.starts_with("node/");
         let host = !service && !other && (word.contains("://") || is_host_port(word));
+        // A route is what is meant only where nothing that talks has its name.
+        let route = !service && !other && super::routes::named(topology, "", bare, "").is_some();
+        let routed = route || !route::serving(topology, bare).is_empty();
         let only_a_word = ENGLISH.contains(&word.as_str()) && !quoted(text, at);
-        if (service || other || host) && !only_a_word && !out.iter().any(|t| t.text == *word) {
+        if (service || other || host || routed)
+            && !only_a_word
+            && !out.iter().any(|t| t.text == *word)
+        {
             out.push(Token {
                 text: word.to_string(),
                 at,
                 end: at + written.len(),
                 role: Role::Open,
-                service: service || host,
+                service: service || host || routed,
                 joined: false,
                 sure: false,
             });
@@ -320,6 +327,8 @@ pub fn kind_of(word: &str) -> Option<&'static str> {
         "rs" | "replicaset" | "replicasets" => "ReplicaSet",
         "job" | "jobs" => "Job",
         "node" | "nodes" | "no" => "Node",
+        "ing" | "ingress" | "ingresses" => "Ingress",
+        "httproute" | "httproutes" => "HTTPRoute",
         _ => return None,
     })
 }
@@ -531,6 +540,8 @@ pub fn known_names(topology: &Topology<'_>) -> BTreeSet<String> {
         "Pod",
         "Node",
         "Namespace",
+        "Ingress",
+        "HTTPRoute",
     ]
     .into_iter()
     .flat_map(|k| topology.all(k).iter().map(|o| o.name().to_string()))
