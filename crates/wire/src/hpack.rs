@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 pub type Field = (Vec<u8>, Vec<u8>);
 
 /// Longest list of fields that is taken, bytes.
-const MOST: usize = 256 * 1024;
+pub(crate) const MOST: usize = 256 * 1024;
 
 /// The static table (RFC 7541, appendix A).
 #[rustfmt::skip] // as the RFC lists them
@@ -141,7 +141,7 @@ impl Decoder {
 }
 
 /// RFC 7541, 4.1.
-fn weight(field: &Field) -> usize {
+pub(crate) fn weight(field: &Field) -> usize {
     field
         .0
         .len()
@@ -155,21 +155,22 @@ pub fn encode(fields: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in fields {
         out.push(0);
         for text in [name, value] {
-            put_integer(&mut out, text.len());
+            put_integer(&mut out, 0, 7, text.len());
             out.extend_from_slice(text.as_bytes());
         }
     }
     out
 }
 
-/// An integer with a prefix of seven bits (RFC 7541, 5.1).
-fn put_integer(out: &mut Vec<u8>, mut value: usize) {
-    if value < 127 {
-        out.push(value as u8);
+/// An integer with a prefix of so many bits (RFC 7541, 5.1), above them what `first` has.
+pub(crate) fn put_integer(out: &mut Vec<u8>, first: u8, prefix: u32, mut value: usize) {
+    let full = (1usize << prefix).saturating_sub(1);
+    if value < full {
+        out.push(first | value as u8);
         return;
     }
-    out.push(127);
-    value = value.saturating_sub(127);
+    out.push(first | full as u8);
+    value = value.saturating_sub(full);
     while value >= 128 {
         out.push(value as u8 & 0x7f | 0x80);
         value >>= 7;
@@ -177,7 +178,7 @@ fn put_integer(out: &mut Vec<u8>, mut value: usize) {
     out.push(value as u8);
 }
 
-fn integer(bytes: &mut &[u8], prefix: u32) -> Result<usize, Malformed> {
+pub(crate) fn integer(bytes: &mut &[u8], prefix: u32) -> Result<usize, Malformed> {
     let (first, mut rest) = bytes.split_first().ok_or(bad("an integer"))?;
     let full = (1usize << prefix) - 1;
     let mut value = usize::from(*first) & full;
@@ -198,8 +199,13 @@ fn integer(bytes: &mut &[u8], prefix: u32) -> Result<usize, Malformed> {
 }
 
 fn string(bytes: &mut &[u8]) -> Result<Vec<u8>, Malformed> {
-    let coded = bytes.first().ok_or(bad("a string"))? & 0x80 != 0;
-    let length = integer(bytes, 7)?;
+    text(bytes, 7)
+}
+
+/// A string whose length has so many bits in the first byte, above them the one that says whether it is coded.
+pub(crate) fn text(bytes: &mut &[u8], prefix: u32) -> Result<Vec<u8>, Malformed> {
+    let coded = bytes.first().ok_or(bad("a string"))? & (1 << prefix) != 0;
+    let length = integer(bytes, prefix)?;
     let (text, rest) = bytes
         .split_at_checked(length)
         .ok_or(bad("a string as long as it says"))?;

@@ -61,6 +61,8 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "app/src/tools/delv/plan.rs",
     ),
     ("host/src/dns/tsig.rs", "parse", "host/src/dns/tsig.rs"),
+    ("wire/src/h3.rs", "decode", "wire/src/h3/tests.rs"),
+    ("wire/src/h3/qpack.rs", "decode", "wire/src/h3/qpack.rs"),
     (
         "wire/src/dns/dnssec/anchors.rs",
         "parse",

@@ -42,7 +42,7 @@ pub const TOOL: Tool = Tool {
 pub const VERSION: &str = "libcurl/7.88.1 rustls/0.23 zlib/1.2.13 zstd/1.5.7";
 const PROTOCOLS: &str = "file http https telnet ws wss";
 const FEATURES: &str =
-    "AsynchDNS HTTP2 HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
+    "AsynchDNS HTTP2 HTTP3 HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
 /// What the original adds to a certificate that it does not trust.
 const DISTRUST: &str = "More details here: https://curl.se/docs/sslcerts.html
 

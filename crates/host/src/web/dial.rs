@@ -2,10 +2,12 @@
 
 mod names;
 mod shake;
+pub(super) mod three;
 
 use super::exchange;
 use super::failure::{Failure, code};
-use super::h2::Shared;
+use super::h2;
+use super::many::Shared;
 use super::order::{Order, Version};
 use super::pipe::Pipe;
 use super::proxy::{self, Proxy};
@@ -34,6 +36,8 @@ pub struct Under<'a> {
     pub watch: &'a mut dyn Watch,
     /// When connecting began.
     pub connecting: Instant,
+    /// HTTP/3, which is tried at the same time.
+    pub rival: Option<three::Rival>,
 }
 
 impl Under<'_> {
@@ -66,6 +70,22 @@ impl Under<'_> {
     pub fn whole_left(&self) -> Option<Duration> {
         let whole = self.order.patience?;
         Some(whole.saturating_sub(self.info.began.elapsed()))
+    }
+
+    /// HTTP/3 was there first.
+    pub fn outrun(&mut self) -> bool {
+        let mut rival = self.rival.take();
+        let first = rival.as_mut().is_some_and(|r| r.won(self));
+        self.rival = rival;
+        first
+    }
+
+    /// How long is waited before somebody looks around, of what is left.
+    pub fn turn(&self, left: Duration) -> Duration {
+        left.min(Duration::from_millis(match self.rival {
+            Some(_) => 10,
+            None => 500,
+        }))
     }
 
     /// Milliseconds since it began.
@@ -250,7 +270,10 @@ fn race(
             };
             return Err(under.fail(code::TIMEOUT, said));
         }
-        let mut wait = left.min(Duration::from_millis(500));
+        if under.outrun() {
+            return Err(Failure::new(three::OUTRUN, "the other way was quicker"));
+        }
+        let mut wait = under.turn(left);
         if !second && !queues[1].is_empty() {
             wait = wait.min(under.order.second_family.saturating_sub(began.elapsed()));
         }
@@ -440,6 +463,32 @@ fn open_numbered(
         }
     }
     let redirected = other.as_ref().is_some_and(|o| o.0.is_some());
+    let place = three::Place {
+        url,
+        host: &host,
+        port,
+        number,
+        key: &key,
+        named: if redirected { "(nil)" } else { &url.host },
+    };
+    if let Some(connection) = three::first(session, under, &place, via)? {
+        return Ok(connection);
+    }
+    let result = plain(session, under, &place, via, redirected);
+    three::after(under, &place, result)
+}
+
+/// A connection by TCP or on a UNIX socket.
+fn plain(
+    session: &mut Session,
+    under: &mut Under<'_>,
+    place: &three::Place<'_>,
+    via: &proxy::Way,
+    redirected: bool,
+) -> Result<Connection, Failure> {
+    let order = under.order;
+    let (url, number, key) = (place.url, place.number, place.key.to_string());
+    let (host, port) = (place.host.to_string(), place.port);
     let mut made = match &order.unix {
         Some(path) => {
             let pipe = unix(under, path, &url.host, port)?;
@@ -498,13 +547,13 @@ fn open_numbered(
         remote: made.1.as_ref().map(|m| m.1),
         certificates: Vec::new(),
         verify: 0,
-        h2: None,
+        many: None,
         minor0: false,
     };
     let two = through(under, &mut connection, url, via, (&host, port))?;
     if two || (url.scheme == "http" && under.order.version == Version::V2 && !via.forwards()) {
         let pipe = std::mem::replace(&mut connection.pipe, Pipe::Gone);
-        connection.h2 = Some(Shared::begin(pipe, None));
+        connection.many = Some(Shared::Two(h2::Shared::begin(pipe, None)));
     }
     Ok(connection)
 }

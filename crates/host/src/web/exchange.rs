@@ -10,7 +10,7 @@ pub use stream::REFUSED;
 use super::decode::Decoder;
 use super::dial::Under;
 use super::failure::{Failure, code};
-use super::h2::Stream;
+use super::many::Stream;
 use super::pipe::Pipe;
 use super::request::{Built, Sending};
 use super::response::{Chunks, Ends, Head};
@@ -144,7 +144,7 @@ pub struct Exchange<'e, 'u> {
     pace: Pace,
     began_reading: bool,
     old: bool,
-    /// By HTTP/2.
+    /// By HTTP/2 or 3.
     stream: Option<Stream>,
     /// The end of what is sent was sent.
     end_sent: bool,
@@ -194,7 +194,7 @@ impl<'e, 'u> Exchange<'e, 'u> {
             quiet_upload: nothing || (built.sending.inline && waiting.is_none() && !two),
             sending: built.sending,
             input: Vec::new(),
-            head: Head::of(two),
+            head: Head::of(stream.as_ref().map(Stream::major)),
             state: State::Head,
             chunks: Chunks::default(),
             decoders: Vec::new(),

@@ -47,6 +47,8 @@ pub mod code {
     pub const PINNED: i32 = 90;
     pub const STREAM: i32 = 92;
     pub const LOGIN: i32 = 94;
+    pub const HTTP3: i32 = 95;
+    pub const QUIC: i32 = 96;
     pub const PROXY: i32 = 97;
 }
 
@@ -109,6 +111,8 @@ pub fn sentence(code: i32) -> &'static str {
         92 => "Stream error in the HTTP/2 framing layer",
         90 => "SSL public key does not match pinned public key",
         94 => "An authentication function returned an error",
+        95 => "HTTP/3 error",
+        96 => "QUIC connection error",
         97 => "proxy handshake error",
         _ => "Unknown error",
     }

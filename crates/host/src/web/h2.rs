@@ -1,8 +1,9 @@
 //! HTTP/2 on a connection that several transfers share, each in its own thread: one of them waits for the socket, the
 //! others for what it brings them.
 
+use super::many::Came;
 use super::pipe::Pipe;
-use netshoot_wire::h2::client::{Client, Event, Fault, GoAway};
+use netshoot_wire::h2::client::{Client, GoAway};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,21 +36,6 @@ struct State {
 enum Over {
     Closed,
     Failed(i32),
-}
-
-/// What a stream brings.
-#[derive(Debug)]
-pub enum Came {
-    /// Nothing yet.
-    Nothing,
-    /// This.
-    Event(Event),
-    /// The connection was closed.
-    Closed,
-    /// It failed: the system's number of the error.
-    Failed(i32),
-    /// The server broke the rules.
-    Broken(Fault),
 }
 
 /// One request and its response.
@@ -227,7 +213,7 @@ impl Stream {
             return Came::Event(event);
         }
         if let Some(fault) = state.client.fault() {
-            return Came::Broken(fault);
+            return Came::Broken(fault.what);
         }
         match state.over {
             Some(Over::Closed) => Came::Closed,

@@ -2,7 +2,8 @@
 //! is what was sent and came; TLS, proxies, cookies, logins, redirects, bodies of any size.
 //!
 //! Reading order: [`order`] (what is wanted), [`perform`] (one transfer, through redirects and logins), [`dial`] (a
-//! connection), [`exchange`] (request and response on it), [`request`], [`response`]; [`h2`] where several share one.
+//! connection), [`exchange`] (request and response on it), [`request`], [`response`]; [`many`] where several share one, by [`h2`] or by
+//! [`h3`] over [`quic`].
 //!
 //! Deliberately absent: files and options of a tool; who watches ([`Watch`]) gets the bytes.
 
@@ -12,13 +13,16 @@ pub mod dial;
 pub mod exchange;
 pub mod failure;
 pub mod h2;
+pub mod h3;
 pub mod local;
+pub mod many;
 pub mod netrc;
 pub mod order;
 pub mod perform;
 pub mod pipe;
 mod pool;
 pub mod proxy;
+pub mod quic;
 pub mod request;
 pub mod response;
 pub mod secure;

@@ -129,6 +129,10 @@ pub enum Version {
     Upgrade,
     /// 2, from the first byte.
     V2,
+    /// 3, or what TLS offers where that is not to be had.
+    V3,
+    /// 3 alone.
+    V3Only,
 }
 
 /// One transfer.

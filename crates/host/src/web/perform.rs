@@ -58,6 +58,7 @@ impl Session {
             info,
             watch,
             connecting: Instant::now(),
+            rival: None,
         };
         let result = self.transfer(&mut under);
         under.info.times.total = under.info.began.elapsed();
@@ -202,7 +203,7 @@ impl Session {
             cookies,
             no_expect: run.no_expect,
             old: connection.minor0,
-            two: connection.h2.is_some(),
+            by: connection.many.as_ref().map_or(1, |many| many.major()),
         };
         let unknown = matches!(order.body, super::order::Body::Given(None));
         if order.version == super::order::Version::V10 && unknown && run.verb == Verb::Put {
@@ -231,7 +232,7 @@ impl Session {
             }
         };
         let began = Instant::now();
-        let plain = connection.h2.is_none();
+        let plain = connection.many.is_none();
         let exchange = Exchange::new(
             under,
             connection,
@@ -242,7 +243,7 @@ impl Session {
             &mut field,
         );
         let result = exchange.run();
-        if plain && connection.h2.is_some() {
+        if plain && connection.many.is_some() {
             self.pool.share(connection);
         }
         let answer = result?;
@@ -316,7 +317,7 @@ impl Session {
             Err(e) if e.code == exchange::REFUSED => return self.refused(under, run, connection),
             Err(e) => {
                 // A stream may fail, and its connection stays.
-                let stays = connection.h2.as_ref().is_some_and(|h2| h2.usable());
+                let stays = connection.many.as_ref().is_some_and(|many| many.usable());
                 match stays {
                     true => under.say(&intact(&connection, way)),
                     false => {
@@ -333,7 +334,7 @@ impl Session {
             self.close(connection);
         } else {
             under.say(&intact(&connection, way));
-            if connection.h2.is_none() {
+            if connection.many.is_none() {
                 self.pool.keep(connection);
             }
         }

@@ -3,11 +3,11 @@
 //! A server whose answers take longer the more is asked at once is not asked faster than it answers: many connections at
 //! once overflow what it has not accepted yet, and what is lost there costs a second each.
 
-use super::h2::Shared;
+use super::many::Shared;
 use super::pipe::Pipe;
 use super::session::Connection;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections that wait, at most.
@@ -51,7 +51,7 @@ struct Standing {
     number: i64,
     key: String,
     make: Box<dyn Fn() -> Connection + Send>,
-    h2: Arc<Shared>,
+    many: Shared,
 }
 
 /// Connections under way to one place.
@@ -95,7 +95,7 @@ impl Pool {
         let standing = shelf
             .shared
             .iter()
-            .find(|s| s.key == key && s.h2.has_room());
+            .find(|s| s.key == key && s.many.has_room());
         if let Some(standing) = standing {
             return Found::Shared((standing.make)());
         }
@@ -185,7 +185,7 @@ impl Pool {
 
     /// A connection can carry several transfers from now on.
     pub fn share(&self, connection: &Connection) {
-        let Some(h2) = connection.h2.clone() else {
+        let Some(many) = connection.many.clone() else {
             return;
         };
         let (number, key, host) = (
@@ -194,7 +194,7 @@ impl Pool {
             connection.host.clone(),
         );
         let (local, remote, verify) = (connection.local, connection.remote, connection.verify);
-        let (certificates, own) = (connection.certificates.clone(), h2.clone());
+        let (certificates, own) = (connection.certificates.clone(), many.clone());
         let own_key = key.clone();
         let make = move || Connection {
             number,
@@ -205,14 +205,14 @@ impl Pool {
             remote,
             certificates: certificates.clone(),
             verify,
-            h2: Some(own.clone()),
+            many: Some(own.clone()),
             minor0: false,
         };
         self.shelf().shared.push(Standing {
             number,
             key,
             make: Box::new(make),
-            h2,
+            many,
         });
         self.freed.notify_all();
     }

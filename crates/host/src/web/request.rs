@@ -38,8 +38,8 @@ pub struct Hop<'a> {
     pub no_expect: bool,
     /// It speaks HTTP/1.0.
     pub old: bool,
-    /// It speaks HTTP/2.
-    pub two: bool,
+    /// It speaks HTTP/1, 2 or 3.
+    pub by: u8,
 }
 
 /// What is sent behind a head.
@@ -71,7 +71,7 @@ pub struct Built {
     pub said: Vec<String>,
     /// The change to HTTP/2 was asked for.
     pub upgrade: bool,
-    /// The fields of HTTP/2, where that is spoken.
+    /// The fields of HTTP/2 and 3, where that is spoken.
     pub fields: Vec<(String, String)>,
 }
 
@@ -123,6 +123,11 @@ fn small(head: &str) -> String {
 }
 
 impl Hop<'_> {
+    /// The connection is one of many streams.
+    fn many(&self) -> bool {
+        self.by > 1
+    }
+
     fn own(&self, name: &str) -> Option<&str> {
         own(&self.order.headers, name)
     }
@@ -162,7 +167,8 @@ impl Hop<'_> {
     pub fn build(mut self) -> Built {
         let method = self.method();
         let minor = match self.order.version == Version::V10 || self.old {
-            _ if self.two => "2",
+            _ if self.by == 3 => "3",
+            _ if self.by == 2 => "2",
             true => "1.0",
             false => "1.1",
         };
@@ -191,7 +197,7 @@ impl Hop<'_> {
         }
         head += "\r\n";
         let mut fields = Vec::new();
-        if self.two {
+        if self.many() {
             head = small(&head);
             fields = self.fields(&head, &method);
         }
@@ -208,10 +214,10 @@ impl Hop<'_> {
     /// The change to HTTP/2 is asked for.
     fn upgrades(&self) -> bool {
         let plain = self.url.scheme == "http";
-        self.order.version == Version::Upgrade && plain && !self.two && !self.old
+        self.order.version == Version::Upgrade && plain && !self.many() && !self.old
     }
 
-    /// A head as HTTP/2 has it: what belongs to a connection is left out (RFC 9113, 8.2.2).
+    /// A head as HTTP/2 and 3 have it: what belongs to a connection is left out (RFC 9113, 8.2.2).
     fn fields(&self, head: &str, method: &str) -> Vec<(String, String)> {
         let target = head.split(' ').nth(1).unwrap_or("/");
         let mut fields: Vec<(String, String)> = vec![
@@ -324,7 +330,7 @@ impl Hop<'_> {
         if self.own("Accept").is_none() {
             *head += "Accept: */*\r\n";
         }
-        if order.transfer_encoding && self.own("TE").is_none() && !self.two {
+        if order.transfer_encoding && self.own("TE").is_none() && !self.many() {
             let connection = self.own("Connection").filter(|c| !c.is_empty());
             *head += &match connection {
                 Some(own) => format!("Connection: {own}, TE\r\nTE: gzip\r\n"),
@@ -444,7 +450,7 @@ impl Hop<'_> {
         sending.chunked = (chunked || unknown)
             && self.order.version != Version::V10
             && !self.empty()
-            && !self.two;
+            && !self.many();
         sending.expect = self.expects(&sending);
         sending
     }
@@ -455,7 +461,7 @@ impl Hop<'_> {
         }
         match self.own("Expect") {
             Some(value) => value.to_ascii_lowercase().contains("100-continue"),
-            None if self.two => false,
+            None if self.many() => false,
             None => match self.verb {
                 Verb::Put => sending.size != Some(0),
                 _ => sending.size.is_none_or(|n| n > ASK_FIRST),

@@ -33,8 +33,8 @@ pub struct Head {
     pub fields: Vec<(String, String)>,
     /// Bytes of all its lines.
     pub bytes: usize,
-    /// It comes by HTTP/2, as text.
-    pub two: bool,
+    /// It comes by HTTP/2 or 3, as text: that version.
+    pub many: Option<u8>,
     length: Option<u64>,
     chunked: bool,
     endless: bool,
@@ -79,10 +79,10 @@ fn weird(said: impl Into<String>) -> Failure {
 }
 
 impl Head {
-    /// One that is yet to come, by HTTP/2 or not.
-    pub fn of(two: bool) -> Head {
+    /// One that is yet to come, by HTTP/2 or 3 or neither.
+    pub fn of(many: Option<u8>) -> Head {
         Head {
-            two,
+            many,
             ..Head::default()
         }
     }
@@ -165,7 +165,7 @@ impl Head {
                 ));
             }
         };
-        if (major == 2) != self.two || major > 2 {
+        if major != self.many.unwrap_or(1) {
             return Err(Failure::new(
                 code::UNSUPPORTED,
                 "Unsupported HTTP version in response",
@@ -178,7 +178,7 @@ impl Head {
             ));
         };
         (self.major, self.minor, self.status) = (major, minor, status);
-        self.close = minor == 0 && !self.two;
+        self.close = minor == 0 && self.many.is_none();
         Ok(())
     }
 
@@ -194,13 +194,13 @@ impl Head {
                     Ok(n) => self.length = Some(n),
                     Err(_) => {
                         // Larger than anything: known only by its end.
-                        self.close = !self.two;
+                        self.close = self.many.is_none();
                         self.length = None;
                         self.endless = true;
                     }
                 }
             }
-            "transfer-encoding" if !self.two => {
+            "transfer-encoding" if self.many.is_none() => {
                 let last = value.rsplit(',').next().unwrap_or_default().trim();
                 self.chunked |= last.eq_ignore_ascii_case("chunked");
                 self.close |= !self.chunked
@@ -259,7 +259,7 @@ impl Head {
 
     /// The connection ends with this response.
     pub fn closes(&self, no_body: bool) -> bool {
-        !self.two && (self.close || self.ends(no_body) == Ends::Closed)
+        self.many.is_none() && (self.close || self.ends(no_body) == Ends::Closed)
     }
 
     /// Nothing says where the body ends, and nothing says that the connection does.

@@ -1,7 +1,7 @@
 //! What transfers share, what one tells, and who listens.
 
 use super::failure::Failure;
-use super::h2::Shared;
+use super::many::Shared;
 use super::pipe::Pipe;
 use super::pool::Pool;
 use netshoot_wire::web::cookie::Jar;
@@ -79,7 +79,7 @@ pub struct Info {
     pub status: u16,
     /// Of the proxy to CONNECT.
     pub connect_status: u16,
-    /// `1.1`, `2`; `0` for none.
+    /// `1.1`, `2`, `3`; `0` for none.
     pub version: &'static str,
     /// Header lines of the last response, without their ends.
     pub headers: Vec<(String, String)>,
@@ -166,8 +166,8 @@ pub struct Connection {
     pub certificates: Vec<Vec<u8>>,
     /// OpenSSL's number for it.
     pub verify: i64,
-    /// The protocol is HTTP/2: the pipe is in there.
-    pub(super) h2: Option<Arc<Shared>>,
+    /// The protocol is HTTP/2 or HTTP/3: the pipe is in there.
+    pub(super) many: Option<Shared>,
     /// The last answer was one of HTTP/1.0.
     pub minor0: bool,
 }

@@ -4,6 +4,7 @@
 use super::stream::{Refusal, Stream};
 use super::{Frame, MAX_FRAME, PREFACE, WINDOW, flag, kind, why};
 use crate::hpack::{self, Decoder, Field};
+pub use crate::message::Event;
 use std::collections::BTreeMap;
 
 /// What a server may send in all before something is taken, bytes.
@@ -21,23 +22,6 @@ const PIECES: u32 = 64;
 
 /// The settings that are asked for: at most 100 streams, windows of 32 MiB, no pushes (RFC 9113, 6.5.2).
 pub const SETTINGS: [u8; 18] = [0, 3, 0, 0, 0, 100, 0, 4, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0];
-
-/// What a stream got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A head: the status, and the fields without it. One below 200 is followed by another.
-    Head(u16, Vec<(String, String)>),
-    /// Of the body.
-    Data(Vec<u8>),
-    /// Fields behind the body.
-    Trailers(Vec<(String, String)>),
-    /// The end.
-    End,
-    /// It was cut short, by the server or because the server broke the rules: one of [`why`].
-    Reset(u32),
-    /// The server will not look at it: it goes no further with this connection.
-    Unseen,
-}
 
 /// Why a connection is over: one of [`why`], and what was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,11 +189,11 @@ impl Client {
     /// The next thing a stream got. What is taken is given back to the server's windows.
     pub fn event(&mut self, id: u32) -> Option<Event> {
         let stream = self.streams.get_mut(&id)?;
-        let event = stream.events.pop_front()?;
+        let event = stream.got.events.pop_front()?;
         if let Event::Data(bytes) = &event {
             let n = bytes.len() as i64;
             stream.taken = stream.taken.saturating_add(n);
-            if stream.taken > STREAM_ROOM / 2 && !stream.ended {
+            if stream.taken > STREAM_ROOM / 2 && !stream.got.ended {
                 let by = u32::try_from(stream.taken).unwrap_or(0);
                 stream.room = stream.room.saturating_add(stream.taken);
                 stream.taken = 0;
@@ -233,7 +217,9 @@ impl Client {
 
     /// Something is there for a stream.
     pub fn has_event(&self, id: u32) -> bool {
-        self.streams.get(&id).is_none_or(|s| !s.events.is_empty())
+        self.streams
+            .get(&id)
+            .is_none_or(|s| !s.got.events.is_empty())
     }
 
     /// More of a stream's body can be sent.
@@ -358,8 +344,8 @@ impl Client {
         let content = frame.content();
         let padding = size.saturating_sub(content.len() as i64);
         let refused = match self.streams.get_mut(&frame.stream) {
-            Some(stream) if !stream.ended => {
-                if !stream.headed {
+            Some(stream) if !stream.got.ended => {
+                if !stream.got.headed {
                     return Err(fault(why::PROTOCOL_ERROR, "a body without a head"));
                 }
                 stream.data(content, size, frame.has(flag::END_STREAM))
@@ -380,7 +366,7 @@ impl Client {
         let Err(Refusal(number)) = result else { return };
         self.reset(id, number);
         if let Some(stream) = self.streams.get_mut(&id) {
-            let lost = stream.cut(Event::Reset(number));
+            let lost = stream.cut(Event::Reset(u64::from(number)));
             self.give_back(lost);
         }
     }
@@ -426,7 +412,7 @@ impl Client {
             .decoder
             .decode(block)
             .map_err(|_| fault(why::COMPRESSION_ERROR, "header fields that cannot be read"))?;
-        let Some(stream) = self.streams.get_mut(&id).filter(|s| !s.ended) else {
+        let Some(stream) = self.streams.get_mut(&id).filter(|s| !s.got.ended) else {
             return Ok(());
         };
         let result = stream.fields(fields, flags & flag::END_STREAM != 0);
@@ -444,13 +430,13 @@ impl Client {
         };
         let number = frame.number();
         stream.sent_all = true;
-        if !stream.ended {
+        if !stream.got.ended {
             // Nothing was wrong, it says: that is an end, too.
-            let end = number == why::NO_ERROR && stream.headed;
+            let end = number == why::NO_ERROR && stream.got.headed;
             let lost = stream.cut(if end {
                 Event::End
             } else {
-                Event::Reset(number)
+                Event::Reset(u64::from(number))
             });
             self.give_back(lost);
         }
@@ -519,7 +505,7 @@ impl Client {
         self.goaway = Some(GoAway { last, number });
         let mut lost = 0i64;
         for (_, stream) in self.streams.iter_mut().filter(|s| *s.0 > last) {
-            if !stream.ended {
+            if !stream.got.ended {
                 lost = lost.saturating_add(stream.cut(Event::Unseen));
             }
         }
@@ -541,7 +527,7 @@ impl Client {
         }
         self.known(frame.stream)?;
         let result = match self.streams.get_mut(&frame.stream) {
-            Some(stream) if !stream.ended => stream.more_window(by),
+            Some(stream) if !stream.got.ended => stream.more_window(by),
             _ => Ok(()),
         };
         self.judge(frame.stream, result);

@@ -403,6 +403,8 @@ impl Reading<'_> {
             "http1.1" => o.version = Version::V11,
             "http2" => o.version = Version::Upgrade,
             "http2-prior-knowledge" => o.version = Version::V2,
+            "http3" => o.version = Version::V3,
+            "http3-only" => o.version = Version::V3Only,
             "http0.9" => o.http09 = on,
             "include" => c.include = on,
             "fail" => o.fail = on,
@@ -499,7 +501,7 @@ impl Reading<'_> {
 }
 
 /// What a build without them refuses in the same words: nobody believes that a check or a way was taken that was not.
-const REFUSED: [&str; 29] = [
+const REFUSED: [&str; 27] = [
     "alt-svc",
     "cert-status",
     "crlfile",
@@ -522,8 +524,6 @@ const REFUSED: [&str; 29] = [
     "negotiate",
     "proxy-ntlm",
     "proxy-negotiate",
-    "http3",
-    "http3-only",
     "aws-sigv4",
     "socks5-gssapi",
     "socks5-gssapi-service",

@@ -2,6 +2,7 @@
 
 use crate::sockets;
 use crate::web::dial::Under;
+use crate::web::dial::three::OUTRUN;
 use crate::web::failure::{Failure, code};
 use crate::web::order::Version;
 use crate::web::pipe::{Pipe, Secured};
@@ -10,7 +11,6 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ pub fn secured(
     let protocols: &[&str] = match (order.version, tls.alpn, proxy) {
         (_, false, _) | (_, _, true) => &[],
         (Version::V10, _, false) => &["http/1.0"],
-        (Version::Any | Version::Upgrade | Version::V2, _, _) if role == Role::Host => {
+        (Version::Any | Version::Upgrade | Version::V2 | Version::V3, _, _)
+            if role == Role::Host =>
+        {
             &["h2", "http/1.1"]
         }
         _ => &["http/1.1"],
@@ -99,7 +101,10 @@ fn shake(
                     return Err(under.fail(code::TIMEOUT, "SSL connection timeout"));
                 }
                 let write = secured.tls.wants_write();
-                let wait = left.min(Duration::from_millis(500));
+                if under.outrun() {
+                    return Err(Failure::new(OUTRUN, "the other way was quicker"));
+                }
+                let wait = under.turn(left);
                 let waited = secured.under.wait(secured.tls.wants_read(), write, wait);
                 under.watch.progress(under.info);
                 waited.map(drop)
@@ -216,29 +221,7 @@ fn show_session(
                 "Server certificate:"
             },
         );
-        let names = crate::tls::certificate(leaf).names;
-        if verify {
-            if seen.name_fault {
-                if !names.is_empty() {
-                    under.say(&format!(" subjectAltName does not match {host}"));
-                }
-                let said = format!(
-                    "SSL: no alternative certificate subject name matches target host name '{host}'"
-                );
-                return Err(under.fail(code::UNTRUSTED, said));
-            }
-            match host.parse::<IpAddr>() {
-                Ok(_) => under.say(&format!(
-                    " subjectAltName: host \"{host}\" matched cert's IP address!"
-                )),
-                Err(_) => {
-                    let name = local::matching(&names, host);
-                    under.say(&format!(
-                        " subjectAltName: host \"{host}\" matched cert's \"{name}\""
-                    ));
-                }
-            }
-        }
+        named(under, leaf, seen, verify, host)?;
         under.say(&format!(" issuer: {}", local::issuer(leaf)));
         match seen.chain_fault {
             Some((number, words)) => under.say(&format!(
@@ -248,4 +231,39 @@ fn show_session(
         }
     }
     Ok(alpn)
+}
+
+/// Whether the certificate is for the host, where that matters.
+pub fn named(
+    under: &mut Under<'_>,
+    leaf: &[u8],
+    seen: &secure::Seen,
+    verify: bool,
+    host: &str,
+) -> Result<(), Failure> {
+    if !verify {
+        return Ok(());
+    }
+    let names = crate::tls::certificate(leaf).names;
+    if seen.name_fault {
+        if !names.is_empty() {
+            under.say(&format!(" subjectAltName does not match {host}"));
+        }
+        let said = format!(
+            "SSL: no alternative certificate subject name matches target host name '{host}'"
+        );
+        return Err(under.fail(code::UNTRUSTED, said));
+    }
+    match host.parse::<IpAddr>() {
+        Ok(_) => under.say(&format!(
+            " subjectAltName: host \"{host}\" matched cert's IP address!"
+        )),
+        Err(_) => {
+            let name = local::matching(&names, host);
+            under.say(&format!(
+                " subjectAltName: host \"{host}\" matched cert's \"{name}\""
+            ));
+        }
+    }
+    Ok(())
 }

@@ -75,7 +75,8 @@ impl Exchange<'_, '_> {
             Line::Status => {
                 info.status = self.head.status;
                 info.version = match self.head.minor {
-                    _ if self.head.two => "2",
+                    _ if self.head.many == Some(3) => "3",
+                    _ if self.head.many.is_some() => "2",
                     0 => "1.0",
                     _ => "1.1",
                 };
@@ -129,11 +130,11 @@ impl Exchange<'_, '_> {
 
     fn head_ended(&mut self, line: &[u8]) -> Result<(), Failure> {
         let status = self.head.status;
-        if status == 101 && self.upgrade && !self.head.two {
+        if status == 101 && self.upgrade && self.head.many.is_none() {
             self.under.info.head_bytes += line.len() as u64;
             self.under.watch.head(line, self.under.info)?;
             self.under.say("Received 101, Switching to HTTP/2");
-            self.head = Head::of(true);
+            self.head = Head::of(Some(2));
             self.changed = true;
             return Ok(());
         }
@@ -144,7 +145,7 @@ impl Exchange<'_, '_> {
             if status == 100 {
                 self.waiting = None;
             }
-            self.head = Head::of(self.head.two);
+            self.head = Head::of(self.head.many);
             return Ok(());
         }
         let no_body = self.no_body;

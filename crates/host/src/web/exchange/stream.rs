@@ -1,27 +1,28 @@
-//! An exchange by HTTP/2: what a stream brings becomes the same lines and pieces as those of HTTP/1.1.
+//! An exchange by HTTP/2 or 3: what a stream brings becomes the same lines and pieces as those of HTTP/1.1.
 
 use super::{Exchange, State};
 use crate::web::dial::Under;
 use crate::web::failure::{Failure, code};
-use crate::web::h2::{Came, Shared, Stream};
+use crate::web::h2;
+use crate::web::many::{Came, Shared, Stream};
 use crate::web::pipe::Pipe;
 use crate::web::request::Built;
 use crate::web::response::Ends;
 use crate::web::session::{Connection, Kind};
-use netshoot_wire::h2::client::Event;
-use netshoot_wire::h2::why;
+use netshoot_wire::message::Event;
+use netshoot_wire::{h2 as two, h3 as three};
 
 /// The stream refused to look at the request: it may be asked again elsewhere.
 pub const REFUSED: i32 = -3;
 
-/// Asks on a connection of HTTP/2; nothing on others.
+/// Asks on a connection of HTTP/2 or 3; nothing on others.
 pub(super) fn begin(
     under: &mut Under<'_>,
     connection: &Connection,
     built: &Built,
     nothing: bool,
 ) -> Option<Stream> {
-    let shared = connection.h2.as_ref()?;
+    let shared = connection.many.as_ref()?;
     for (name, value) in &built.fields {
         under.say(&format!("h2h3 [{name}: {value}]"));
     }
@@ -32,9 +33,13 @@ pub(super) fn begin(
         .collect();
     let stream = shared.open(&fields, nothing);
     let easy = std::ptr::from_ref(under.order) as usize;
+    let by = match &stream {
+        Stream::Two(_) => "",
+        Stream::Three(_) => "HTTP/3 ",
+    };
     under.say(&format!(
-        "Using Stream ID: {} (easy handle {easy:#x})",
-        stream.id
+        "Using {by}Stream ID: {} (easy handle {easy:#x})",
+        stream.id()
     ));
     Some(stream)
 }
@@ -43,9 +48,9 @@ impl Exchange<'_, '_> {
     /// The server agreed to the change: its answer comes by HTTP/2.
     pub(super) fn change(&mut self, rest: &[u8]) -> Result<(), Failure> {
         let pipe = std::mem::replace(&mut self.connection.pipe, Pipe::Gone);
-        let shared = Shared::begin(pipe, Some((self.head_only, rest)));
-        self.stream = Some(shared.first());
-        self.connection.h2 = Some(shared);
+        let shared = h2::Shared::begin(pipe, Some((self.head_only, rest)));
+        self.stream = Some(Stream::Two(shared.first()));
+        self.connection.many = Some(Shared::Two(shared));
         self.input.clear();
         (self.sent_all, self.end_sent, self.waiting) = (true, true, None);
         self.out_at = self.out.len();
@@ -57,29 +62,34 @@ impl Exchange<'_, '_> {
         let Some(stream) = &self.stream else {
             return Ok(false);
         };
-        let (came, id) = (stream.next(), stream.id);
-        if let Some(bye) = stream.goaway()
+        let (came, id, major) = (stream.next(), stream.id(), stream.major());
+        if let Some(bye) = stream.goodbye()
             && !self.answer.close
         {
-            let (number, last) = (bye.number, bye.last);
             self.answer.close = true;
-            // As the original spells it.
-            self.under.say(&format!(
-                "recveived GOAWAY, error={number}, last_stream={last}"
-            ));
+            self.under.say(&bye);
         }
         let event = match came {
             Came::Nothing => return Ok(false),
             Came::Event(event) => event,
-            Came::Broken(_) => return self.broken().map(|()| true),
-            Came::Closed | Came::Failed(_) if self.old && !self.answer.spoke => {
+            Came::Broken(what) => return self.broken(what).map(|()| true),
+            Came::Closed | Came::Failed(_) | Came::Ended(_) if self.old && !self.answer.spoke => {
                 return Err(Failure::new(-2, "the connection was gone"));
             }
             Came::Closed => {
                 let said = format!(
-                    "HTTP/2 stream {id} was not closed cleanly before end of the underlying stream"
+                    "HTTP/{major} stream {id} was not closed cleanly before end of the underlying stream"
                 );
-                return Err(self.under.fail(code::PARTIAL, said));
+                let code = match (major, self.head.status) {
+                    (3, 0) => code::HTTP3,
+                    _ => code::PARTIAL,
+                };
+                return Err(self.under.fail(code, said));
+            }
+            Came::Ended(how) => {
+                self.answer.close = true;
+                let said = format!("QUIC connection was lost: {how}");
+                return Err(self.under.fail(code::RECEIVE, said));
             }
             Came::Failed(number) => {
                 let e = std::io::Error::from_raw_os_error(number);
@@ -98,18 +108,23 @@ impl Exchange<'_, '_> {
     }
 
     /// The server broke the rules of the connection.
-    fn broken(&mut self) -> Result<(), Failure> {
+    fn broken(&mut self, what: &str) -> Result<(), Failure> {
         self.answer.close = true;
+        if self.head.many == Some(3) {
+            let said = format!("HTTP/3 error: the server sent {what}");
+            return Err(self.under.fail(code::HTTP3, said));
+        }
         match self.head.status {
             0 => Err(self.under.fail(code::NOTHING, "Empty reply from server")),
             _ => Err(Failure::plain(code::HTTP2)),
         }
     }
 
-    fn event(&mut self, id: u32, event: Event) -> Result<(), Failure> {
+    fn event(&mut self, id: u64, event: Event) -> Result<(), Failure> {
         match event {
             Event::Head(status, fields) => {
-                let mut text = format!("HTTP/2 {status} \r\n");
+                let major = self.head.many.unwrap_or(2);
+                let mut text = format!("HTTP/{major} {status} \r\n");
                 for (name, value) in fields {
                     text += &format!("{name}: {value}\r\n");
                 }
@@ -130,7 +145,12 @@ impl Exchange<'_, '_> {
                 }
                 Ok(())
             }
-            Event::End => self.stream_ended(),
+            Event::End => self.stream_ended(id),
+            Event::Unseen if self.head.many == Some(3) => {
+                self.under
+                    .say("The server did not look at it, retrying a fresh connect");
+                Err(Failure::new(REFUSED, "the stream was refused"))
+            }
             Event::Unseen => {
                 self.answer.close = true;
                 Err(Failure::plain(code::HTTP2))
@@ -139,24 +159,50 @@ impl Exchange<'_, '_> {
         }
     }
 
-    fn was_reset(&mut self, id: u32, number: u32) -> Result<(), Failure> {
+    fn was_reset(&mut self, id: u64, number: u64) -> Result<(), Failure> {
+        if self.head.many == Some(3) {
+            return self.was_cut(id, number);
+        }
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         let said = match number {
-            why::REFUSED_STREAM => {
+            two::why::REFUSED_STREAM => {
                 self.under.say("REFUSED_STREAM, retrying a fresh connect");
                 return Err(Failure::new(REFUSED, "the stream was refused"));
             }
-            why::NO_ERROR => format!(
+            two::why::NO_ERROR => format!(
                 "HTTP/2 stream {id} was closed cleanly, but before getting  all response header fields, treated as error"
             ),
             number => format!(
                 "HTTP/2 stream {id} was not closed cleanly: {} (err {number})",
-                why::name(number)
+                two::why::name(number)
             ),
         };
         Err(self.under.fail(code::STREAM, said))
     }
 
-    fn stream_ended(&mut self) -> Result<(), Failure> {
+    /// The same by HTTP/3.
+    fn was_cut(&mut self, id: u64, number: u64) -> Result<(), Failure> {
+        if number == three::why::REQUEST_REJECTED && self.head.status == 0 {
+            self.under
+                .say("H3_REQUEST_REJECTED, retrying a fresh connect");
+            return Err(Failure::new(REFUSED, "the stream was refused"));
+        }
+        let name = three::why::name(number);
+        let said = format!("HTTP/3 stream {id} reset by server: {name} (err {number:#x})");
+        let code = match self.head.status {
+            0 => code::HTTP3,
+            _ => code::PARTIAL,
+        };
+        Err(self.under.fail(code, said))
+    }
+
+    fn stream_ended(&mut self, id: u64) -> Result<(), Failure> {
+        if self.head.status == 0 && self.head.many == Some(3) {
+            let said = format!(
+                "HTTP/3 stream {id} was closed cleanly, but before getting all response header fields, treated as error"
+            );
+            return Err(self.under.fail(code::HTTP3, said));
+        }
         if self.head.status == 0 {
             return Err(self.under.fail(code::NOTHING, "Empty reply from server"));
         }

@@ -38,7 +38,7 @@ impl Session {
                     continue;
                 }
             };
-            let shared = found.h2.is_some();
+            let shared = found.many.is_some();
             under.say(&format!(
                 "Found bundle for host: {:#x} [{}]",
                 std::ptr::from_ref(&found.key) as usize,
@@ -49,8 +49,8 @@ impl Session {
             } else if self.together {
                 under.say("Multiplexed connection found");
             }
-            let alive = match &found.h2 {
-                Some(h2) => h2.alive(),
+            let alive = match &found.many {
+                Some(many) => many.alive(),
                 None => found.pipe.alive(),
             };
             if alive {
@@ -106,10 +106,10 @@ impl Session {
 
     /// Nobody uses a connection any more, but transfers that share it.
     pub(super) fn close(&self, mut connection: Connection) {
-        match &connection.h2 {
-            Some(h2) => {
+        match &connection.many {
+            Some(many) => {
                 let last = self.pool.part(connection.number);
-                h2.close();
+                many.close();
                 if last {
                     self.pool.gone(&connection.key);
                 }
@@ -132,8 +132,14 @@ fn key_of(order: &Order, url: &Url, way: &Way) -> String {
     };
     let old = matches!(order.version, Version::V10 | Version::V11);
     let two = !old && !url.scheme.starts_with("ws");
+    // What one asks for by HTTP/3 is not answered by a connection that was not.
+    let three = match order.version {
+        Version::V3 => "3 ",
+        Version::V3Only => "3only ",
+        _ => "",
+    };
     format!(
-        "{secure} {two} {} {way:?} {:?} {:?} {:?} {}",
+        "{secure} {two} {three} {} {way:?} {:?} {:?} {:?} {}",
         host.to_ascii_lowercase(),
         order.unix,
         order.interface,

@@ -1,0 +1,187 @@
+//! `curl --http3` against a server of other hands: caddy, which speaks HTTP/3 by quic-go. Debian's own curl speaks none, so
+//! that the judge here is what the server understood and sent.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+/// 8443 speaks HTTP/1.1, 2 and 3; 8444 no HTTP/3, and datagrams to it are never answered; 8445 no HTTP/3, and datagrams are
+/// refused. `t NAME WORDS...` runs curl and prints what came of it between marks.
+const PLACE: &str = r##"
+set -e
+cd "$DIR"
+ip link set lo up
+mkdir site
+echo hello >site/small
+head -c 8000000 /dev/urandom >site/large
+head -c 3000000 site/large >body
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out cert -days 30 \
+  -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+cat >Caddyfile <<END
+{
+	admin off
+	auto_https off
+	servers :8444 {
+		protocols h1 h2
+	}
+	servers :8445 {
+		protocols h1 h2
+	}
+}
+(site) {
+	tls $DIR/cert $DIR/key
+	handle /echo {
+		respond "{http.request.method} {http.request.proto} {http.request.body}"
+	}
+	redir /moved /small
+	handle {
+		root * $DIR/site
+		file_server
+	}
+}
+https://localhost:8443 {
+	import site
+}
+https://localhost:8444 {
+	import site
+}
+https://localhost:8445 {
+	import site
+}
+END
+export HOME="$DIR"
+setpriv --pdeathsig KILL caddy run --config Caddyfile --adapter caddyfile >log 2>&1 &
+setpriv --pdeathsig KILL python3 -c 'import socket, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 8444))
+print("silent", flush=True)
+time.sleep(600)' >silent &
+tries=0
+until grep -q silent silent && [ "$(ss -Hltn | grep -cE ':844[345]\b')" = 3 ] && ss -Hlun 'sport = :8443' | grep -q .; do
+  tries=$((tries + 1))
+  [ $tries -lt 2000 ] || { cat log >&2; exit 1; }
+done
+t() {
+  name=$1; shift
+  echo "== $name"
+  code=0
+  timeout 30 "$CURL" curl --cacert cert -s "$@" 2>err || code=$?
+  echo "-> $code"
+}
+three() { t "$@" --http3-only; }
+S=https://localhost:8443
+three get $S/small -w '%{http_version} %{num_connects} %{response_code}'
+three head -I -o /dev/null $S/small -w '%{http_version} %{response_code} %{size_download} %header{content-length}'
+three post -d hello $S/echo
+three put -T body -o /dev/null $S/echo -w '%{response_code} %{size_upload}'
+three large $S/large -o large -w '%{http_version} %{size_download}'
+t compared -V >/dev/null; echo "== same"; cmp large site/large && echo "-> 0"
+three moved -L $S/moved -w '%{num_redirects} %{num_connects}'
+three several $S/small $S/small $S/small -w '%{num_connects}\n'
+three beside -Z --parallel-immediate $S/small $S/small $S/small $S/small -o '/dev/null' -o /dev/null -o /dev/null -o /dev/null -w '%{http_version}\n'
+three missing -f -o /dev/null $S/none
+three pinned --pinnedpubkey sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= $S/small
+three refused https://localhost:8445/small
+three silent --connect-timeout 1 https://localhost:8444/small -w '%{time_total}'
+three plain http://localhost:8443/small
+three proxied -x http://localhost:1 $S/small
+three limited --limit-rate 40M $S/large -o /dev/null -w '%{size_download}'
+three name --connect-to ::localhost:8443 https://other.example/small
+echo "== untrusted"; code=0; "$CURL" curl -s --http3-only $S/small || code=$?; echo "-> $code"
+t both --http3 $S/small -w '%{http_version}'
+t fell_back_refused --http3 https://localhost:8445/small -w '%{http_version}'
+t fell_back_silent --http3 https://localhost:8444/small -w '%{http_version}'
+t nobody --http3 https://localhost:8446/small
+t plain_too --http3 -o /dev/null http://localhost:8443/small -w '%{http_version}'
+echo "== said"; "$CURL" curl --cacert cert -sv --http3-only $S/small 2>&1 >/dev/null | sed 's/0x[0-9a-f]*/0x/; s/^< etag.*/< etag/; s/^< last.*/< last/'; echo "-> 0"
+"##;
+
+fn missing() -> Option<&'static str> {
+    let tools = [
+        "caddy", "unshare", "openssl", "setpriv", "python3", "ss", "ip",
+    ];
+    tools.into_iter().find(|tool| {
+        let mut found = Command::new("sh");
+        found.args(["-c", &format!("command -v {tool}")]);
+        !found.stdout(Stdio::null()).status().unwrap().success()
+    })
+}
+
+#[test]
+fn a_server_of_other_hands() {
+    if let Some(tool) = missing() {
+        println!("SKIPPED: {tool} is not installed");
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("netshoot-http3-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let out = Command::new("unshare")
+        .args(["--map-root-user", "--net", "bash", "-c", PLACE])
+        .env("DIR", &dir)
+        .env("CURL", env!("CARGO_BIN_EXE_netshoot"))
+        .env(
+            "PATH",
+            format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()),
+        )
+        .output()
+        .unwrap();
+    let _ = std::fs::remove_dir_all(&dir);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    let mut came: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for part in text.split("== ").skip(1) {
+        let (name, rest) = part.split_once('\n').unwrap();
+        let (said, code) = rest.rsplit_once("-> ").unwrap_or((rest, "none"));
+        came.insert(name, (said.trim_end(), code.trim()));
+    }
+    let wanted = [
+        ("get", "hello\n3 1 200", "0"),
+        ("head", "3 200 0 6", "0"),
+        ("post", "POST HTTP/3.0 hello", "0"),
+        ("put", "200 3000000", "0"),
+        ("large", "3 8000000", "0"),
+        ("same", "", "0"),
+        ("moved", "hello\n1 1", "0"),
+        ("several", "hello\n1\nhello\n0\nhello\n0", "0"),
+        ("beside", "3\n3\n3\n3", "0"),
+        ("missing", "", "22"),
+        ("pinned", "", "90"),
+        ("refused", "", "7"),
+        ("plain", "", "3"),
+        ("proxied", "", "3"),
+        ("limited", "8000000", "0"),
+        ("untrusted", "", "60"),
+        ("both", "hello\n3", "0"),
+        ("fell_back_refused", "hello\n2", "0"),
+        ("fell_back_silent", "hello\n2", "0"),
+        ("nobody", "", "7"),
+        // As caddy tells those who ask its port for TLS without TLS.
+        ("plain_too", "1.0", "0"),
+    ];
+    for (name, said, code) in wanted {
+        assert_eq!(came.get(name), Some(&(said, code)), "{name}\n{errors}");
+    }
+    // The name is sent and looked for in the certificate, not that of the place that was connected to: this server has no
+    // certificate for it, and says so before one could be seen.
+    assert!(["60", "96"].contains(&came["name"].1), "{came:?}");
+    let (took, code) = came["silent"];
+    assert_eq!(code, "28");
+    assert!((1.0..3.0).contains(&took.parse::<f64>().unwrap()), "{took}");
+    let (said, _) = came["said"];
+    for line in [
+        "*  subjectAltName: host \"localhost\" matched cert's \"localhost\"",
+        "* Verified certificate just fine",
+        "* using HTTP/3",
+        "* h2h3 [:authority: localhost:8443]",
+        "* Using HTTP/3 Stream ID: 0 (easy handle 0x)",
+        "> GET /small HTTP/3",
+        "< HTTP/3 200 ",
+        "* Connection #0 to host localhost left intact",
+    ] {
+        assert!(
+            said.lines().any(|l| l.trim_end_matches('\r') == line),
+            "{line:?} in {said}"
+        );
+    }
+}
