@@ -237,15 +237,24 @@ pub fn read_dump(dir: &Path) -> Result<ClusterSnapshot, Error> {
     let taken = told_time(&objects).unwrap_or(newest);
     let mut snapshot =
         ClusterSnapshot::new(&format!("dump {name}"), "whoever made the dump", taken);
-    for kind in [
+    let holds = |kind: &str| objects.iter().any(|o| o.kind() == kind);
+    let mut kinds = vec![
         "Pod",
         "Service",
         "EndpointSlice",
         "NetworkPolicy",
         "Namespace",
         "Node",
-    ] {
-        if !objects.iter().any(|o| o.kind() == kind) {
+    ];
+    // What routes refer to.
+    if holds("Ingress") {
+        kinds.push("IngressClass");
+    }
+    if holds("HTTPRoute") {
+        kinds.extend(["Gateway", "ReferenceGrant"]);
+    }
+    for kind in kinds {
+        if !holds(kind) {
             let word = kind.to_lowercase();
             let how = format!("kubectl get {word} -A -o yaml > {name}/{word}.yaml");
             snapshot.gaps.push(Gap {

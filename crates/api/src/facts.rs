@@ -2,7 +2,10 @@
 //! namespaces that matter, thinned while they are read. What may not be read becomes a gap that
 //! names the right.
 
+mod crossed;
+
 use crate::live::{Cluster, Denial, Error, Resource, Selection};
+use crossed::{crossed, routes_of_system};
 use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::snapshot::{ClusterSnapshot, Gap};
 use netshoot_model::text;
@@ -14,8 +17,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requests in flight at the same time.
 const AT_ONCE: usize = 8;
-/// The most namespaces that are read beside the asked ones.
-const MOST_CROSSED: usize = 12;
 /// Where the cluster's own programs live.
 pub const SYSTEM: &str = "kube-system";
 
@@ -57,9 +58,9 @@ pub fn facts(cluster: &Cluster, wanted: &Wanted) -> Result<ClusterSnapshot, Erro
     if let Some(e) = read.no_cluster.take() {
         return Err(e);
     }
-    let crossed = crossed(wanted, &read.objects);
-    if !crossed.is_empty() {
-        let jobs = jobs_in(wanted, &crossed);
+    let mut jobs = jobs_in(wanted, &crossed(wanted, &read.objects));
+    jobs.extend(routes_of_system(wanted, &read.objects));
+    if !jobs.is_empty() {
         let more = self::read(cluster, wanted, jobs);
         read.objects.extend(more.objects);
         read.gaps.extend(more.gaps);
@@ -109,12 +110,15 @@ fn jobs_in(wanted: &Wanted, namespaces: &BTreeSet<String>) -> Vec<Job> {
             if system && ["Secret", "Certificate", "ReplicaSet"].contains(&kind.as_str()) {
                 continue;
             }
-            // Routes of others do not matter; what matters of others is whether they let in the routes asked about.
             let asked = namespace.is_empty() || wanted.namespaces.contains(namespace);
-            let of_asked = ["Ingress", "HTTPRoute"].contains(&kind.as_str());
-            let of_others = kind == "ReferenceGrant" && !namespace.is_empty();
-            let routes = of_asked || of_others || kind == "Gateway";
-            if of_asked && !asked || of_others && asked || routes && system {
+            let matters = match kind.as_str() {
+                // Those of others are not asked about; what matters of others is whether they let in the asked ones.
+                "Ingress" | "HTTPRoute" => asked,
+                "ReferenceGrant" => namespace.is_empty() || !asked && !system,
+                "Gateway" => !system,
+                _ => true,
+            };
+            if !matters {
                 continue;
             }
             jobs.push(Job {
@@ -411,92 +415,6 @@ fn get_where_lists_are_forbidden(cluster: &Cluster, wanted: &Wanted, read: &mut 
             Err(Error::Forbidden(_)) if name.kind == "Node" => break,
             Err(_) => {}
         }
-    }
-}
-
-/// Namespaces that conversations of the asked ones cross: named in the question, in the settings of
-/// pods (`cart.other`, `http://cart.other.svc/`), in what routes refer to.
-fn crossed(wanted: &Wanted, objects: &[Object]) -> BTreeSet<String> {
-    if wanted.namespaces.is_empty() {
-        return BTreeSet::new();
-    }
-    let known: BTreeSet<&str> = objects
-        .iter()
-        .filter(|o| o.kind() == "Namespace")
-        .map(Object::name)
-        .collect();
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    let mut look = |text: &str, weight: usize| {
-        for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.')) {
-            let Some(part) = namespace_in(word) else {
-                continue;
-            };
-            if known.contains(part) || known.is_empty() && word.contains(".svc") {
-                *count.entry(part.to_string()).or_default() += weight;
-            }
-        }
-    };
-    look(&wanted.words, 1000);
-    for word in wanted
-        .words
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-    {
-        if known.contains(word) {
-            look(&format!("x.{word}"), 1000);
-        }
-    }
-    for o in objects
-        .iter()
-        .filter(|o| wanted.namespaces.contains(o.namespace()))
-    {
-        match o.kind() {
-            "Pod" => texts(o.get("spec.containers"), &mut |t| look(t, 1)),
-            "ConfigMap" => texts(o.get("data"), &mut |t| look(t, 1)),
-            "Service" => look(o.str("spec.externalName"), 10),
-            "HTTPRoute" | "Gateway" | "Ingress" => references(o.get("spec"), &mut |n| {
-                look(&format!("x.{n}"), 10);
-            }),
-            _ => {}
-        }
-    }
-    for n in wanted.namespaces.iter().map(String::as_str).chain([SYSTEM]) {
-        count.remove(n);
-    }
-    let mut by_weight: Vec<(usize, String)> = count.into_iter().map(|(n, w)| (w, n)).collect();
-    by_weight.sort_by(|a, b| b.cmp(a));
-    by_weight
-        .into_iter()
-        .take(MOST_CROSSED)
-        .map(|(_, n)| n)
-        .collect()
-}
-
-/// The second label of a name: `cart.shop`, `cart.shop.svc.cluster.local`.
-fn namespace_in(word: &str) -> Option<&str> {
-    let (_, rest) = word.split_once('.')?;
-    rest.split('.').next().filter(|n| !n.is_empty())
-}
-
-fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
-    match value {
-        Value::String(s) => each(s),
-        Value::Array(items) => items.iter().for_each(|v| texts(v, each)),
-        Value::Object(map) => map.values().for_each(|v| texts(v, each)),
-        _ => {}
-    }
-}
-
-/// `namespace` fields below a value.
-fn references(value: &Value, each: &mut dyn FnMut(&str)) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|v| references(v, each)),
-        Value::Object(map) => {
-            if let Some(n) = map.get("namespace").and_then(Value::as_str) {
-                each(n);
-            }
-            map.values().for_each(|v| references(v, each));
-        }
-        _ => {}
     }
 }
 

@@ -267,21 +267,30 @@ fn unread(topology: &Topology<'_>, kind: &'static str, ns: &str) -> Option<Fault
         .then(|| Fault::Unread(kind, ns.into()))
 }
 
+/// The same, where it may be that nothing of the namespace was asked for: then nothing is known to be missing there.
+fn unknown(topology: &Topology<'_>, kind: &'static str, ns: &str) -> Option<Fault<'static>> {
+    let looked_at = [kind, "Service", "Pod", "EndpointSlice"]
+        .iter()
+        .any(|k| topology.in_namespace(k, ns).next().is_some());
+    let unasked = || (!looked_at).then(|| Fault::Unread(kind, ns.into()));
+    unread(topology, kind, ns).or_else(unasked)
+}
+
 /// What is wrong with where it sends.
 fn behind<'a>(topology: &Topology<'a>, route: &Object, sends: Sends) -> Option<Fault<'a>> {
     let ns = sends.service.namespace.clone();
     if ns != route.namespace() && !granted(topology, route, &sends) {
-        return Some(unread(topology, "ReferenceGrant", &ns).unwrap_or(Fault::NoGrant(sends)));
+        return Some(unknown(topology, "ReferenceGrant", &ns).unwrap_or(Fault::NoGrant(sends)));
     }
     let Some(service) = topology.get(&sends.service) else {
-        // Of a namespace nothing of which was read, nothing is known to be missing.
-        let looked_at = ["Service", "Pod", "EndpointSlice"]
-            .iter()
-            .any(|k| topology.in_namespace(k, &ns).next().is_some());
-        let known = looked_at || ns == route.namespace() && !topology.all("Service").is_empty();
-        let unknown = || (!known).then(|| Fault::Unread("Service", ns.clone()));
-        let unread = unread(topology, "Service", &ns).or_else(unknown);
-        return Some(unread.unwrap_or(Fault::NoService(sends)));
+        // Who read Services at all read those beside the route.
+        let beside = ns == route.namespace() && !topology.all("Service").is_empty();
+        let gap = if beside {
+            unread(topology, "Service", &ns)
+        } else {
+            unknown(topology, "Service", &ns)
+        };
+        return Some(gap.unwrap_or(Fault::NoService(sends)));
     };
     let entry = service
         .list("spec.ports")
@@ -354,7 +363,10 @@ fn without_gateway<'a>(topology: &Topology<'a>, route: &Object) -> Option<Fault<
             return None;
         }
         let fault = refused_by(topology, route, parent)?;
-        first = first.or(Some(fault));
+        // Where one could not be read, it may be the one that takes it.
+        if first.is_none() || matches!(fault, Fault::Unread(..)) {
+            first = Some(fault);
+        }
     }
     first
 }
@@ -365,12 +377,12 @@ fn refused_by<'a>(topology: &Topology<'a>, route: &Object, parent: &Value) -> Op
         .unwrap_or(route.namespace());
     let name = ObjectRef::new("Gateway", ns, word(parent, "name"));
     let Some(gateway) = topology.get(&name) else {
-        let looked_at = ns == route.namespace()
-            || ["Gateway", "Service", "Pod"]
-                .iter()
-                .any(|k| topology.in_namespace(k, ns).next().is_some());
-        let unknown = || (!looked_at).then(|| Fault::Unread("Gateway", ns.into()));
-        let gap = unread(topology, "Gateway", ns).or_else(unknown);
+        // The route's own namespace was read with the route.
+        let gap = if ns == route.namespace() {
+            unread(topology, "Gateway", ns)
+        } else {
+            unknown(topology, "Gateway", ns)
+        };
         return Some(gap.unwrap_or(Fault::Untaken(Untaken::NoGateway(name))));
     };
     let (section, port) = (word(parent, "sectionName"), number(at(parent, "port")));

@@ -55,6 +55,44 @@ fn namespaces_that_conversations_cross() {
 }
 
 #[test]
+fn of_routes_is_read_what_lets_in_the_asked_ones() {
+    let wanted = Wanted {
+        kinds: ["Gateway", "HTTPRoute", "Ingress", "ReferenceGrant"]
+            .map(String::from)
+            .into(),
+        namespaces: BTreeSet::from(["shop".to_string()]),
+        ..Wanted::default()
+    };
+    let said = |jobs: Vec<Job>| -> Vec<String> {
+        let jobs = jobs.into_iter().filter(|j| wanted.kinds.contains(&j.kind));
+        jobs.map(|j| format!("{}/{}", j.namespace, j.kind))
+            .collect()
+    };
+    let spaces = ["shop", "stock", SYSTEM].map(String::from).into();
+    assert_eq!(
+        said(jobs_in(&wanted, &spaces)),
+        [
+            "shop/Gateway",
+            "stock/Gateway",
+            "shop/HTTPRoute",
+            "shop/Ingress",
+            "stock/ReferenceGrant"
+        ]
+    );
+    let route = |namespace: &str| {
+        objects(
+            json!([{"kind": "HTTPRoute", "metadata": {"name": "a", "namespace": "shop"}, "spec": {
+            "parentRefs": [{"name": "edge", "namespace": namespace}]}}]),
+        )
+    };
+    assert!(routes_of_system(&wanted, &route("stock")).is_empty());
+    assert_eq!(
+        said(routes_of_system(&wanted, &route(SYSTEM))),
+        ["kube-system/Gateway", "kube-system/ReferenceGrant"]
+    );
+}
+
+#[test]
 fn what_is_refused_is_one_gap_for_each_namespace() {
     let one = |kind: &str, group: &str, resource: &str, namespace: &str| {
         let tried = Tried {

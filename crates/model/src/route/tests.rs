@@ -118,6 +118,12 @@ fn references_are_walked_and_what_was_not_read_is_not_missing() {
             &["objects of kind ReferenceGrant in namespace stock"],
             "Unread(\"ReferenceGrant\"",
         ),
+        // Nothing of that namespace was read: whether it grants it is not known.
+        (
+            json!([route(there.clone())]),
+            &[],
+            "Unread(\"ReferenceGrant\"",
+        ),
         (
             json!([
                 route(there.clone()),
@@ -252,6 +258,16 @@ fn a_route_that_no_gateway_takes() {
                 gateway("infra", json!({"namespaces": {"from": "All"}}))
             ]),
             "None",
+        ),
+        // The first refuses it, and of the other nothing is known.
+        (
+            json!([
+                route(by(
+                    json!([{"name": "edge", "sectionName": "tls"}, {"name": "edge", "namespace": "infra"}])
+                )),
+                gateway("shop", json!({}))
+            ]),
+            "Unread(\"Gateway\"",
         ),
         (json!([accepted, gateway("infra", json!({}))]), "None"),
     ] {
