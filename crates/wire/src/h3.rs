@@ -193,7 +193,7 @@ impl Frame {
 }
 
 /// Longest list of fields that is taken, as SETTINGS_MAX_FIELD_SECTION_SIZE says it.
-pub const LONGEST_FIELDS: u64 = 256 * 1024;
+pub const LONGEST_FIELDS: u64 = crate::hpack::MOST as u64;
 
 /// What a client says first, on its control stream: the stream's kind and its settings.
 pub fn hello() -> Vec<u8> {

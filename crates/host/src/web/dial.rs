@@ -3,6 +3,7 @@
 mod names;
 mod shake;
 pub(super) mod three;
+mod under;
 
 use super::exchange;
 use super::failure::{Failure, code};
@@ -11,7 +12,7 @@ use super::many::Shared;
 use super::order::{Order, Version};
 use super::pipe::Pipe;
 use super::proxy::{self, Proxy};
-use super::session::{Connection, Info, Kind, Session, Watch};
+use super::session::{Connection, Session};
 use crate::sockets;
 use netshoot_wire::web::url::Url;
 use std::io;
@@ -22,82 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use names::{resolve, tell_names};
 use shake::{Role, secured};
-
-/// Patience of connecting where none is given.
-const CONNECT: Duration = Duration::from_secs(300);
-
-/// How long things may take, and who is told.
-pub struct Under<'a> {
-    /// What is wanted.
-    pub order: &'a Order,
-    /// What is told in the end.
-    pub info: &'a mut Info,
-    /// Who watches.
-    pub watch: &'a mut dyn Watch,
-    /// When connecting began.
-    pub connecting: Instant,
-    /// HTTP/3, which is tried at the same time.
-    pub rival: Option<three::Rival>,
-}
-
-impl Under<'_> {
-    /// Shows a sentence.
-    pub fn say(&mut self, text: &str) {
-        if self.order.verbose {
-            self.watch.show(Kind::Text, text.as_bytes());
-        }
-    }
-
-    /// Shows a failure and gives it.
-    pub fn fail(&mut self, code: i32, said: impl Into<String>) -> Failure {
-        let said = said.into();
-        self.say(&said);
-        Failure {
-            code,
-            said,
-            shown: true,
-        }
-    }
-
-    /// What is left of both patiences while connecting; zero when it is over.
-    pub fn left(&self) -> Duration {
-        let connect = self.order.connect_patience.unwrap_or(CONNECT);
-        let connect = connect.saturating_sub(self.connecting.elapsed());
-        self.whole_left().map_or(connect, |l| l.min(connect))
-    }
-
-    /// What is left of the whole.
-    pub fn whole_left(&self) -> Option<Duration> {
-        let whole = self.order.patience?;
-        Some(whole.saturating_sub(self.info.began.elapsed()))
-    }
-
-    /// HTTP/3 was there first.
-    pub fn outrun(&mut self) -> bool {
-        let mut rival = self.rival.take();
-        let first = rival.as_mut().is_some_and(|r| r.won(self));
-        self.rival = rival;
-        first
-    }
-
-    /// How long is waited before somebody looks around, of what is left.
-    pub fn turn(&self, left: Duration) -> Duration {
-        left.min(Duration::from_millis(match self.rival {
-            Some(_) => 10,
-            None => 500,
-        }))
-    }
-
-    /// Milliseconds since it began.
-    pub fn ms(&self) -> u128 {
-        self.info.hop.elapsed().as_millis()
-    }
-
-    /// Since the transfer began.
-    pub fn at(&self) -> Duration {
-        self.info.hop.elapsed()
-    }
-}
+pub use under::Under;
 
 /// A socket on its way to an address.
 struct Attempt {
@@ -110,11 +36,7 @@ fn begin(
     under: &mut Under<'_>,
     to: SocketAddr,
 ) -> Result<Option<Attempt>, Failure> {
-    let shown = match to {
-        SocketAddr::V6(a) => format!("[{}]", a.ip()),
-        SocketAddr::V4(a) => a.ip().to_string(),
-    };
-    under.say(&format!("  Trying {shown}:{}...", to.port()));
+    under.say_trying(to);
     let fd = sockets::open(
         sockets::family(to.ip()),
         libc::SOCK_STREAM,
@@ -259,16 +181,13 @@ fn race(
         }
         let left = under.left();
         if left.is_zero() {
-            let said = match under.whole_left() {
+            return Err(match under.whole_left() {
                 Some(whole) if whole.is_zero() => {
-                    format!("Connection timed out after {} milliseconds", under.ms())
+                    let said = format!("Connection timed out after {} milliseconds", under.ms());
+                    under.fail(code::TIMEOUT, said)
                 }
-                _ => format!(
-                    "Failed to connect to {host} port {port} after {} ms: Timeout was reached",
-                    under.ms()
-                ),
-            };
-            return Err(under.fail(code::TIMEOUT, said));
+                _ => under.not_connected(code::TIMEOUT, host, port, "Timeout was reached"),
+            });
         }
         if under.outrun() {
             return Err(Failure::new(three::OUTRUN, "the other way was quicker"));
@@ -285,11 +204,7 @@ fn race(
         Some(_) => "Failed binding local connection end",
         None => "Couldn't connect to server",
     };
-    let said = format!(
-        "Failed to connect to {host} port {port} after {} ms: {why}",
-        under.ms()
-    );
-    let failure = under.fail(code::CONNECT, said);
+    let failure = under.not_connected(code::CONNECT, host, port, why);
     Err(bound.unwrap_or(failure))
 }
 
@@ -341,7 +256,6 @@ pub fn tcp(
     host: &str,
     port: u16,
     what: i32,
-    zone: Option<&str>,
 ) -> Result<(Pipe, SocketAddr, SocketAddr), Failure> {
     under.connecting = Instant::now();
     let ips = resolve(session, under, host, port, what)?;
@@ -349,7 +263,6 @@ pub fn tcp(
     if ips.is_empty() {
         return Err(under.fail(what, format!("Could not resolve host: {host}")));
     }
-    let _ = zone;
     let attempt = race(session, under, &ips, port, host)?;
     let own = sockets::local(&attempt.fd).unwrap_or(attempt.to);
     let stream = std::net::TcpStream::from(attempt.fd);
@@ -373,11 +286,7 @@ fn unix(under: &mut Under<'_>, path: &str, host: &str, port: u16) -> Result<Pipe
                 "Immediate connect fail for {shown}: {}",
                 sockets::strerror(&e)
             ));
-            let ms = under.ms();
-            let said = format!(
-                "Failed to connect to {host} port {port} after {ms} ms: Couldn't connect to server"
-            );
-            Err(under.fail(code::CONNECT, said))
+            Err(under.not_connected(code::CONNECT, host, port, "Couldn't connect to server"))
         }
     }
 }
@@ -504,7 +413,7 @@ fn plain(
                 Some(p) => (p.host.as_str(), p.port, code::PROXY_NAME),
                 None => (host.as_str(), port, code::HOST_NAME),
             };
-            let (pipe, own, peer) = tcp(session, under, to, to_port, what, url.zone.as_deref())?;
+            let (pipe, own, peer) = tcp(session, under, to, to_port, what)?;
             under.info.local = Some(own);
             under.info.remote = Some(peer);
             let named = if redirected && first.is_none() {

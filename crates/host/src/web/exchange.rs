@@ -332,15 +332,10 @@ impl<'e, 'u> Exchange<'e, 'u> {
         }
         self.given += piece.len() as u64;
         let ended = piece.is_empty() || (!self.sending.given && self.sending.bytes.is_empty());
-        if piece.is_empty()
-            && let Some(size) = self
-                .sending
-                .size
-                .filter(|s| !self.sending.chunked && self.sending.given && *s > self.given)
-        {
-            let _ = size;
-            self.answer.close = true;
-        }
+        // Less was given than the head announced: the server waits for the rest.
+        let promised = self.sending.size.filter(|_| !self.sending.chunked);
+        self.answer.close |=
+            piece.is_empty() && self.sending.given && promised.is_some_and(|s| s > self.given);
         if self.under.order.crlf && !piece.is_empty() {
             piece = with_cr(&piece);
         }

@@ -26,6 +26,8 @@ const STREAMS: usize = 100;
 const PIECE: usize = 32 * 1024;
 /// Read at once of a stream, bytes.
 const READ: usize = 256 * 1024;
+/// Turns in which what came to an idle connection is looked at: a server that never stops is not waited for.
+const TURNS: u32 = 64;
 
 /// A connection that speaks HTTP/3.
 pub struct Shared {
@@ -182,7 +184,7 @@ impl State {
         self.quic.close(fault.number, fault.what);
     }
 
-    /// Reads what came for a request.
+    /// Reads what came for a request, where all that came before was taken: more than that stays with the server.
     fn fetch(&mut self, key: u64) {
         let Some(one) = self.streams.get_mut(&key) else {
             return;
@@ -190,6 +192,9 @@ impl State {
         let (Some(id), true) = (one.stream, one.readable) else {
             return;
         };
+        if !one.response.message.events.is_empty() {
+            return;
+        }
         let read = self.read(id);
         let Some(one) = self.streams.get_mut(&key) else {
             return;
@@ -319,7 +324,11 @@ impl Shared {
     /// It can be used again: what came meanwhile was looked at.
     pub fn alive(&self) -> bool {
         let mut state = self.state();
-        while state.pump() {}
+        for _ in 0..TURNS {
+            if !state.pump() {
+                break;
+            }
+        }
         state.wake();
         state.usable()
     }

@@ -44,16 +44,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         says,
         written(view, route, sends),
     );
-    let grants = view
-        .topology
-        .in_namespace("ReferenceGrant", &to.namespace)
-        .map(Object::name)
-        .collect::<Vec<_>>();
-    if let Some(first) = view
-        .topology
-        .in_namespace("ReferenceGrant", &to.namespace)
-        .next()
-    {
+    let there = view.topology.in_namespace("ReferenceGrant", &to.namespace);
+    let there: Vec<&Object> = there.collect();
+    let grants: Vec<&str> = there.iter().map(|g| g.name()).collect();
+    if let Some(first) = there.first() {
         f.and(view.fact(
             HopKind::Service,
             first,

@@ -233,9 +233,8 @@ fn whole(payload: &[u8]) -> Result<u64, Fault> {
 fn settings(mut bytes: &[u8]) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
     while !bytes.is_empty() {
-        let (id, value, taken) =
+        let (id, _, taken) =
             Frame::head(bytes).ok_or(fault(why::FRAME_ERROR, "settings of a wrong size"))?;
-        let _ = value;
         bytes = bytes.get(taken..).unwrap_or_default();
         if (2..=5).contains(&id) || !seen.insert(id) {
             return Err(fault(why::SETTINGS_ERROR, "settings against the rules"));

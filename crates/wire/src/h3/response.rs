@@ -1,10 +1,8 @@
 //! What comes on a request's stream: frames, and in them one response (RFC 9114, 4.1).
 
-use super::{Fault, Frame, fault, kind, of_stream, qpack, why};
+use super::{Fault, Frame, LONGEST_FIELDS, fault, kind, of_stream, qpack, why};
 use crate::message::{Broken, Event, Message};
 
-/// Largest block of header fields, bytes.
-const BLOCK: u64 = 256 * 1024;
 /// Frames in a row that bring nothing.
 const IDLE_FRAMES: u32 = 20_000;
 
@@ -139,7 +137,7 @@ impl Response {
             kind::DATA if !self.message.headed => {
                 return Err(fault(why::FRAME_UNEXPECTED, "a body without a head"));
             }
-            kind::HEADERS if length > BLOCK => {
+            kind::HEADERS if length > LONGEST_FIELDS => {
                 let what = "header fields that are too long";
                 return Err(of_stream(why::EXCESSIVE_LOAD, what));
             }

@@ -76,7 +76,7 @@ impl Drop for Rival {
 impl Rival {
     fn heard(&mut self, under: &mut Under<'_>, news: News) {
         match news {
-            News::Trying(to) => say_trying(under, to),
+            News::Trying(to) => under.say_trying(to),
             News::Failed(to, why) => under.say(&format!(
                 "QUIC connect to {} port {} failed: {why}",
                 to.ip(),
@@ -128,14 +128,6 @@ impl Rival {
     }
 }
 
-fn say_trying(under: &mut Under<'_>, to: SocketAddr) {
-    let shown = match to {
-        SocketAddr::V6(a) => format!("[{}]", a.ip()),
-        SocketAddr::V4(a) => a.ip().to_string(),
-    };
-    under.say(&format!("  Trying {shown}:{}...", to.port()));
-}
-
 /// Whether HTTP/3 is tried, or why it cannot be.
 fn tried(under: &mut Under<'_>, url: &Url, via: &proxy::Way) -> Result<bool, Failure> {
     let order = under.order;
@@ -182,13 +174,7 @@ pub fn first(
         Some(Ok((quic, to))) => made(under, place, &rival.verifier, *quic, to).map(Some),
         Some(Err(why)) if only => Err(failed(under, place, &rival.verifier, &why)),
         None if only => {
-            let said = format!(
-                "Failed to connect to {} port {} after {} ms: Timeout was reached",
-                place.host,
-                place.port,
-                under.ms()
-            );
-            Err(under.fail(code::TIMEOUT, said))
+            Err(under.not_connected(code::TIMEOUT, place.host, place.port, "Timeout was reached"))
         }
         Some(Err(_)) => {
             under.say("HTTP/3 is not to be had, trying older versions");
@@ -400,13 +386,7 @@ fn failed(under: &mut Under<'_>, place: &Place<'_>, verifier: &Verifier, why: &W
         Why::Lost(_) => (code::QUIC, "QUIC connection error".into()),
         Why::Said(said) => (code::QUIC, said.clone()),
     };
-    let said = format!(
-        "Failed to connect to {} port {} after {} ms: {words}",
-        place.host,
-        place.port,
-        under.ms()
-    );
-    under.fail(number, said)
+    under.not_connected(number, place.host, place.port, &words)
 }
 
 fn made(
@@ -425,7 +405,7 @@ fn made(
     under.info.connects += 1;
     let leaf = seen.chain.first().map_or(&[][..], Vec::as_slice);
     let refused = |e: Failure, mut quic: Quic| {
-        // The alert "bad certificate" as QUIC numbers it would do; HTTP/3 has said nothing yet.
+        // The server is told no reason: that its certificate is not taken is for the person who asked.
         quic.close(netshoot_wire::h3::why::NO_ERROR, "");
         Err(e)
     };
