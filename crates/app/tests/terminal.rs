@@ -150,6 +150,23 @@ fn our_shell_has_editing_history_completion_and_job_control() {
     );
     asks("\x03", &[prompt]);
     asks("echo code=$?\r", &["code=130\r", prompt]);
+    // So it is after a line was left in the middle: of a function, a subshell in a loop, commands of the shell itself.
+    let lines = [
+        "f() { local a=1; b=2; echo turn=$((1+1)); sleep 60; }; a=7; f",
+        "for i in 1 2 3; do (echo turn=$((1+1)); sleep 60); echo on; done",
+        "x=$(echo turn=$((1+1)) >&2; sleep 60)",
+        "echo turn=$((1+1)); while :; do :; done",
+        "echo turn=$((1+1)); yes | cat >/dev/null",
+        "echo turn=$((1+1)); cat",
+    ];
+    for line in lines {
+        asks(&format!("{line}\r"), &["turn=2\r"]);
+        asks("\x03", &[prompt]);
+        asks("echo code=$?,$a,$b,$i\r", &["code=130,7,2,", prompt]);
+    }
+    // One that only says 130 was not interrupted.
+    asks("sh -c 'exit 130'\r", &[prompt]);
+    asks("echo next=$((1+2))\r", &["next=3\r", prompt]);
     // Jobs: in the background, stopped, in front again, interrupted.
     asks("sleep 60 &\r", &["[1] ", prompt]);
     asks("jobs\r", &["Running", prompt]);

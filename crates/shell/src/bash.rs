@@ -150,13 +150,13 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
     let ui = UIOptions::builder().disable_highlighting(true).build();
     if interactive && terminal && !o.noediting {
         let input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
-        match lines(&shell, input, &ui, &mut events).await {
+        match lines(&shell, input, &ui, (sh, &mut events)).await {
             // A terminal that does not answer where its cursor is can be typed into all the same.
-            Err(_) => lines(&shell, MinimalInputBackend, &ui, &mut events).await,
+            Err(_) => lines(&shell, MinimalInputBackend, &ui, (sh, &mut events)).await,
             ended => ended,
         }
     } else {
-        lines(&shell, MinimalInputBackend, &ui, &mut events).await
+        lines(&shell, MinimalInputBackend, &ui, (sh, &mut events)).await
     }
 }
 
@@ -175,6 +175,10 @@ async fn until_ended<T>(work: impl Future<Output = T>, events: &mut Events) -> R
             return Err(event);
         }
         if signals::interactive() {
+            // It came before this line.
+            if !signals::struck() {
+                continue;
+            }
             // A program in front that was just begun did not hear it: it hears it now, and its end ends the line.
             if signals::pass_to_front() {
                 continue;
@@ -248,7 +252,7 @@ async fn lines(
     shell: &Arc<tokio::sync::Mutex<Shell<Kind>>>,
     input: impl InputBackend,
     ui: &UIOptions,
-    events: &mut Events,
+    (sh, events): (bool, &mut Events),
 ) -> Result<i32, Failed> {
     let how = ui.into();
     let mut input = inputs::Rewriting(input);
@@ -264,7 +268,10 @@ async fn lines(
             // The line ends, the shell does not.
             Err(Event::Interrupted | Event::Signal(signals::INT)) if interactive => {
                 let _ = writeln!(std::io::stderr());
-                shell.lock().await.set_last_exit_status(130);
+                let mut held = shell.lock().await;
+                builtins::register(jobs::out_of_line(&mut held)?, sh);
+                held.set_last_exit_status(130);
+                signals::line_begins();
             }
             Err(event) => return Ok(ended(&mut *shell.lock().await, &event).await),
         }

@@ -103,7 +103,7 @@ fn code(code: i32) -> ExecutionResult {
 async fn between(context: Context<'_>, args: Vec<CommandArg>) -> Done {
     let words = words(&args);
     let shell = context.shell;
-    if !shell.is_subshell() && signals::interrupted_line(shell) {
+    if signals::interrupted_line(shell) {
         std::future::pending::<()>().await;
     }
     if signals::run_pending(shell).await.is_none() {

@@ -1,6 +1,6 @@
 //! Lines as they are read: background lists are rewritten, and news of jobs come before the prompt.
 
-use super::{jobs, rewrite::rewritten};
+use super::{jobs, rewrite::rewritten, signals};
 use brush_interactive::{InputBackend, InteractivePrompt, ReadResult, ShellError, ShellRef};
 use std::io::Write;
 
@@ -20,6 +20,7 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
             }
         }
         let read = self.0.read_line(shell, prompt)?;
+        signals::line_begins();
         let ReadResult::Input(line) = &read else {
             return Ok(read);
         };

@@ -6,6 +6,7 @@
 use super::rewrite::{LAST, parameter};
 use super::{Failed, Kind};
 use crate::own;
+use brush_core::callstack::CallStack;
 use brush_core::openfiles::OpenFile;
 use brush_core::{CommandArg, Error, ExecutionContext, ExecutionResult, Shell, ShellVariable};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -279,6 +280,24 @@ pub fn taken(fd: &str) -> Result<(Shell<Kind>, String), Failed> {
     options.interactive = false;
     options.enable_job_control = false;
     Ok((shell, handed.source))
+}
+
+/// The shell as it is outside of every command, after a line was left in the middle: what its functions, scripts and
+/// traps had begun is forgotten, what they have changed stays. Its built-in commands are to be registered again.
+pub fn out_of_line(shell: &mut Shell<Kind>) -> Result<&mut Shell<Kind>, Failed> {
+    let left = |e: serde_json::Error| Failed(format!("after an interrupted line: {e}"), 2);
+    let mut state = serde_json::to_value(&*shell).map_err(left)?;
+    state["call_stack"] = serde_json::to_value(CallStack::new()).map_err(left)?;
+    // The variables of commands and functions end with them.
+    if let Some(scopes) = state["env"]["scopes"].as_array_mut() {
+        scopes.truncate(1);
+    }
+    let mut new: Shell<Kind> = serde_json::from_value(state).map_err(left)?;
+    *new.open_files_mut() = std::mem::take(shell.open_files_mut());
+    *new.jobs_mut() = std::mem::take(shell.jobs_mut());
+    new.set_key_bindings(shell.key_bindings().cloned());
+    *shell = new;
+    Ok(shell)
 }
 
 /// The commands with `exec` before them where they are one program: then the job's process is that program, and a

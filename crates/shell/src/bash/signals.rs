@@ -40,6 +40,10 @@ static LISTENED: AtomicU64 = AtomicU64::new(0);
 static TRAPPED: AtomicU64 = AtomicU64::new(0);
 static PENDING: AtomicU64 = AtomicU64::new(0);
 static INTERACTIVE: AtomicBool = AtomicBool::new(false);
+/// Ctrl-C came while the interactive line ran, and nobody has acted on it yet.
+static STRUCK: AtomicBool = AtomicBool::new(false);
+/// No command of the interactive line has run yet: what the line before ended with does not end this one.
+static FRESH: AtomicBool = AtomicBool::new(true);
 static ARRIVED: Notify = Notify::const_new();
 static MAIN: OnceLock<UnboundedSender<Event>> = OnceLock::new();
 
@@ -88,10 +92,12 @@ pub fn arrived(number: i32) {
         ARRIVED.notify_waiters();
         return;
     }
-    tell(Event::Signal(number));
     if number == INT && INTERACTIVE.load(Ordering::Relaxed) {
+        STRUCK.store(true, Ordering::SeqCst);
+        tell(Event::Signal(number));
         return;
     }
+    tell(Event::Signal(number));
     // The main thread may sit in a read that no signal ends.
     std::thread::spawn(move || {
         std::thread::park_timeout(std::time::Duration::from_millis(1500));
@@ -226,13 +232,33 @@ pub fn pass_to_front() -> bool {
     }
 }
 
-/// Between two commands of an interactive line: whether the last one died of Ctrl-C, which ends the line.
+/// An interactive line begins, or none runs any more: what came before does not end it.
+pub fn line_begins() {
+    STRUCK.store(false, Ordering::SeqCst);
+    FRESH.store(true, Ordering::SeqCst);
+}
+
+/// Whether Ctrl-C of the interactive line is still to be acted on; asked once for each.
+pub fn struck() -> bool {
+    STRUCK.swap(false, Ordering::SeqCst)
+}
+
+/// Between two commands of an interactive line: whether Ctrl-C ends it, since the last one died of it, or since it
+/// came while a command of the shell itself ran.
 pub fn interrupted_line(shell: &Shell<Kind>) -> bool {
-    let interrupted = INTERACTIVE.load(Ordering::Relaxed) && shell.last_exit_status() == 130;
-    if interrupted {
+    if !INTERACTIVE.load(Ordering::Relaxed) {
+        return false;
+    }
+    let first = FRESH.swap(false, Ordering::SeqCst);
+    if STRUCK.load(Ordering::SeqCst) {
+        // Its event is on the way.
+        return true;
+    }
+    let died = !first && shell.last_exit_status() == 130;
+    if died {
         tell(Event::Interrupted);
     }
-    interrupted
+    died
 }
 
 /// After Ctrl-C, what a script does depends on its child: one that died of it takes the script along; one that
