@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
 const WORLD: &str = "listens-on-other-port";
-/// Says that it runs, and that it goes on; ends by a signal only.
+/// Says that it runs, and that it goes on; ends by a signal only. It starts nothing: a child that Ctrl-Z stops between
+/// vfork(2) and exec would keep its parent from being stopped, in any terminal.
 const COMMAND: &str =
-    r#"trap "echo on=\$((2+2))" CONT; echo up=$((1+1)); while :; do sleep 0.05; done"#;
+    r#"trap "echo on=\$((2+2))" CONT; echo up=$((1+1)); while :; do read -r line; done"#;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A command on a terminal of its own.
