@@ -5,7 +5,7 @@
 mod crossed;
 
 use crate::live::{Cluster, Denial, Error, Resource, Selection};
-use crossed::{crossed, routes_of_system};
+use crossed::{MOST_CROSSED, crossed, routes_of_system};
 use netshoot_model::object::{Object, ObjectRef, at};
 use netshoot_model::snapshot::{ClusterSnapshot, Gap};
 use netshoot_model::text;
@@ -391,6 +391,13 @@ fn get_where_lists_are_forbidden(cluster: &Cluster, wanted: &Wanted, read: &mut 
         if kind == "Namespace" {
             let all = wanted.namespaces.iter();
             names.extend(all.map(|n| ObjectRef::new(kind, "", n)));
+            // A word of the question may be another one, and whoever has rights in it may read it.
+            let words = wanted
+                .words
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            let like_one = |w: &&str| w.len() > 2 && !w.contains(|c: char| c.is_ascii_uppercase());
+            let words = words.filter(like_one).take(MOST_CROSSED);
+            names.extend(words.map(|n| ObjectRef::new(kind, "", n)));
         }
         if kind == "Node" {
             let pods = read.objects.iter().filter(|o| o.kind() == "Pod");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most namespaces that are read beside the asked ones.
-const MOST_CROSSED: usize = 12;
+pub(super) const MOST_CROSSED: usize = 12;
 
 /// Namespaces that conversations of the asked ones cross: named in the question, in the settings of
 /// pods (`cart.other`, `http://cart.other.svc/`), in what routes refer to.

@@ -198,7 +198,9 @@ const PAGE: &str = r#"
 
 ## What proves it
 
-It is an address, which can never be resolved as a name; or the cluster DNS answers NXDOMAIN for it. SERVFAIL and
+It is an address, which can never be resolved as a name; or the cluster DNS answers NXDOMAIN for it. Where the Service of the
+cluster DNS may not be read, the server in the pod's `resolv.conf` is it if kubelet wrote that and it knows
+`kubernetes.default`. SERVFAIL and
 silence say nothing about the target: those are `dns-upstream-unreachable` and its neighbours.
 
 ## What to do
@@ -223,6 +225,46 @@ ask: {from: Pod shop/web-1, to: Service shop/rates, port: 80}
 ```finding
 external-name-wrong shop/Service/rates
   because ExternalName Service rates names rates.partner.example, which does not exist
+```
+
+The cluster's DNS may not be read; what kubelet told the pod answers as only that does:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/rates, port: 80}
+unread: [Service in namespace kube-system]
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {dnsPolicy: ClusterFirst}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: rates, namespace: shop}, spec: {type: ExternalName, externalName: rates.partner.example}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: rates.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [shop.svc.cluster.local], ndots: 5}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: kubernetes.default.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 2000}}, answer: {resolve: {name: kubernetes.default.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.1], truncated: false, authoritative: true, rtt_us: 300}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: rates.partner.example, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 2000}}, answer: {resolve: {name: rates.partner.example, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: false, rtt_us: 900}}}
+```
+```finding
+external-name-wrong shop/Service/rates
+  because ExternalName Service rates names rates.partner.example, which does not exist
+```
+
+A server that does not know the cluster's own names is not the cluster's DNS, and its word is not enough:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/rates, port: 80}
+unread: [Service in namespace kube-system]
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {dnsPolicy: ClusterFirst}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: rates, namespace: shop}, spec: {type: ExternalName, externalName: rates.partner.example}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: rates.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [192.0.2.53], search: [], ndots: 5}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: kubernetes.default.svc.cluster.local, record: A, server: "192.0.2.53:53", over: udp, timeout_ms: 2000}}, answer: {resolve: {name: kubernetes.default.svc.cluster.local, record: A, server: "192.0.2.53:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: false, rtt_us: 300}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: rates.partner.example, record: A, server: "192.0.2.53:53", over: udp, timeout_ms: 2000}}, answer: {resolve: {name: rates.partner.example, record: A, server: "192.0.2.53:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: false, rtt_us: 900}}}
+```
+```finding
 ```
 
 An address is no name:
@@ -268,7 +310,7 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-它是一个地址，而地址不能当作域名解析；或者集群 DNS 对它返回 NXDOMAIN。SERVFAIL 与无应答不能说明目标有错：那属于
+它是一个地址，而地址不能当作域名解析；或者集群 DNS 对它返回 NXDOMAIN。无权读取集群 DNS 的 Service 时，取 Pod 的 `resolv.conf` 中由 kubelet 写入、且能解析 `kubernetes.default` 的服务器。SERVFAIL 与无应答不能说明目标有错：那属于
 `dns-upstream-unreachable` 等检查。
 
 ## 怎么办

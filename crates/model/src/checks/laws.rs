@@ -9,7 +9,8 @@ use crate::object::{Object, ObjectRef};
 use crate::path::{Conversation, Destination, Path};
 use crate::probe::{Answer, Answered, Probe};
 use crate::remedy::Step;
-use crate::snapshot::ClusterSnapshot;
+use crate::snapshot::{ClusterSnapshot, Gap};
+use crate::text;
 use crate::text::{Lang, Text};
 use crate::topology::Topology;
 use serde::Deserialize;
@@ -307,6 +308,15 @@ struct AskLine {
     through: Option<String>,
 }
 
+/// `unread: [Service in namespace kube-system]` beside `ask`: what may not be read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct First {
+    ask: AskLine,
+    #[serde(default)]
+    unread: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scripted {
@@ -381,11 +391,14 @@ impl Example {
 
     fn findings(&self, check: &'static Check) -> Vec<Finding> {
         let mut docs = serde_yaml_ng::Deserializer::from_str(&self.cluster);
-        let ask: serde_json::Value =
-            Deserialize::deserialize(docs.next().expect("an ask line")).unwrap();
-        let ask: AskLine = serde_json::from_value(ask["ask"].clone())
-            .unwrap_or_else(|e| panic!("{}: {e}", check.id));
+        let first = Deserialize::deserialize(docs.next().expect("an ask line"));
+        let First { ask, unread } = first.unwrap_or_else(|e| panic!("{}: {e}", check.id));
         let mut snapshot = ClusterSnapshot::new("example", "you", NOW_MS);
+        snapshot.gaps.extend(unread.iter().map(|what| Gap {
+            what: text!("objects of kind {what}", "{what}"),
+            missing: Text::default(),
+            how_to_get: Text::default(),
+        }));
         for doc in docs {
             let value: serde_json::Value = Deserialize::deserialize(doc)
                 .unwrap_or_else(|e| panic!("{}: {e}\n{}", check.id, self.cluster));

@@ -58,9 +58,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         .map(|(k, v)| format!("{k}={v}"))
         .collect();
     let labels = labels.join(", ");
+    let nobody = nobody(view);
     let says = text!(
-        "NetworkPolicy {} lets namespaces with {selector} in, and no namespace carries that; {peer} has {labels}",
-        "NetworkPolicy {} 放行带 {selector} 的命名空间，而没有任何命名空间带有它；{peer} 带有 {labels}",
+        "NetworkPolicy {} lets namespaces with {selector} in, and {nobody} carries that; {peer} has {labels}",
+        "NetworkPolicy {} 放行带 {selector} 的命名空间，而{nobody:#}带有它；{peer} 带有 {labels}",
         near.policy.name
     );
     let f = out.broken(
@@ -73,7 +74,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         at,
         policy,
         &format!("spec.{}[{}]", d.direction.word().to_lowercase(), near.rule),
-        selects_none(selector),
+        selects_none(view, selector),
     ));
     f.and(view.saw(
         at,
@@ -115,11 +116,25 @@ fn run(view: &View<'_>, out: &mut Findings) {
     });
 }
 
-fn selects_none(selector: &str) -> Text {
-    text!(
-        "namespaceSelector {selector} selects 0 namespaces",
-        "namespaceSelector {selector} 选中 0 个命名空间"
-    )
+fn nobody(view: &View<'_>) -> Text {
+    match view.topology.unread("Namespace", "") {
+        true => text!("none that may be read", "可读取的命名空间都不"),
+        false => text!("no namespace", "没有任何命名空间"),
+    }
+}
+
+fn selects_none(view: &View<'_>, selector: &str) -> Text {
+    let known = view.topology.all("Namespace").len();
+    match view.topology.unread("Namespace", "") {
+        true => text!(
+            "namespaceSelector {selector} selects 0 of the {known} namespaces that may be read",
+            "namespaceSelector {selector} 在可读取的 {known} 个命名空间中选中 0 个"
+        ),
+        false => text!(
+            "namespaceSelector {selector} selects 0 namespaces",
+            "namespaceSelector {selector} 选中 0 个命名空间"
+        ),
+    }
 }
 
 /// No network to ask: what the objects suggest, and no more.
@@ -142,15 +157,16 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
         ObjectRef::new("Namespace", "", peer),
         at,
         text!(
-            "{what} would be denied by NetworkPolicy {}: it lets namespaces with {selector} in, and no namespace carries that, {peer} neither",
-            "{what:#} 会被 NetworkPolicy {} 拒绝：它放行带 {selector} 的命名空间，而没有任何命名空间带有它，{peer} 也没有",
-            near.policy.name
+            "{what} would be denied by NetworkPolicy {}: it lets namespaces with {selector} in, and {} carries that, {peer} neither",
+            "{what:#} 会被 NetworkPolicy {} 拒绝：它放行带 {selector} 的命名空间，而{:#}带有它，{peer} 也没有",
+            near.policy.name,
+            nobody(view)
         ),
         view.fact(
             at,
             policy,
             &format!("spec.{}[{}]", s.direction.word().to_lowercase(), near.rule),
-            selects_none(selector),
+            selects_none(view, selector),
         ),
     );
 }
@@ -165,7 +181,7 @@ namespaces have.
 
 The conversation is denied, and one rule would allow it but for its namespaceSelector, which selects no
 namespace at all. A selector that selects another namespace is meant for somebody else: then it is
-`policy-denies-by-default`. Where there is no network to ask (a dump), it is told as a risk: "would be denied".
+`policy-denies-by-default`. Where not all namespaces may be read, those that may are counted, and the finding says so. Where there is no network to ask (a dump), it is told as a risk: "would be denied".
 
 ## What to do
 
@@ -197,6 +213,35 @@ ask: {from: Pod sales/web-1, to: Service shop/cart, port: 80}
 ```finding
 namespace-lacks-policy-label Namespace/sales
   because NetworkPolicy allow lets namespaces with team=sales in, and no namespace carries that; sales has stage=prod
+```
+
+Not all namespaces may be read:
+
+```cluster
+ask: {from: Pod sales/web-1, to: Service shop/cart, port: 80}
+unread: [Namespace]
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Namespace, metadata: {name: sales, labels: {stage: prod}}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: sales, labels: {app: web}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: b}, status: {phase: Running, podIP: 10.244.2.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: NetworkPolicy, metadata: {name: allow, namespace: shop}, spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {matchLabels: {team: sales}}}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: sales, name: web-1}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: b}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 90}]}}
+```
+```finding
+namespace-lacks-policy-label Namespace/sales
+  because NetworkPolicy allow lets namespaces with team=sales in, and none that may be read carries that; sales has stage=prod
 ```
 
 Another namespace carries the label, so the rule is for that one:
@@ -260,7 +305,7 @@ const PAGE_ZH: &str = r#"
 ## 凭什么证实
 
 连接被拒绝，而有一条规则除 namespaceSelector 外都匹配，且该选择器没有选中任何命名空间。若它选中了别的命名空间，那是为
-别人准备的规则：此时属于 `policy-denies-by-default`。没有网络可问时（转储文件），只报告为风险：“会被拒绝”。
+别人准备的规则：此时属于 `policy-denies-by-default`。无权读取全部命名空间时，只数可读取的，并在结论中说明。没有网络可问时（转储文件），只报告为风险：“会被拒绝”。
 
 ## 怎么办
 

@@ -4,7 +4,7 @@
 use crate::check::View;
 use crate::object::{Object, ObjectRef, at};
 use crate::path::HopKind;
-use crate::probe::{Answered, Outcome};
+use crate::probe::{Answer, Answered, Outcome, Question, Transport};
 use crate::topology::Endpoint;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -54,13 +54,55 @@ pub fn nodes(view: &View<'_>) -> Vec<(String, HopKind)> {
 /// Addresses of the cluster DNS that the client can reach by family.
 pub fn dns_addresses(view: &View<'_>) -> Vec<SocketAddr> {
     let Some(dns) = view.topology.dns() else {
-        return Vec::new();
+        return told_by_the_client(view);
     };
     crate::topology::addresses_of_service(dns)
         .into_iter()
         .filter(|a| has_family(&view.path.client_addresses, *a))
         .map(|a| SocketAddr::new(a, 53))
         .collect()
+}
+
+/// Where the Service of the cluster's DNS may not be read: the servers that kubelet wrote into the client's own file, if they
+/// answer as only the cluster's DNS does.
+fn told_by_the_client(view: &View<'_>) -> Vec<SocketAddr> {
+    let known = format!("kubernetes.default.svc.{}", view.topology.domain());
+    let mut servers = servers_by_kubelet(view);
+    servers.retain(|server| {
+        let question = Question::Resolve {
+            name: known.clone(),
+            record: if server.is_ipv4() { "A" } else { "AAAA" }.into(),
+            server: *server,
+            over: Transport::Udp,
+            timeout_ms: crate::observe::FAR_MS,
+        };
+        let answered = view.ask(view.path.vantage(), question);
+        matches!(answered.map(|a| &a.answer), Some(Answer::Resolve(r)) if !r.answers.is_empty())
+    });
+    servers
+}
+
+/// Where the Service of the cluster's DNS may not be read: the servers in the client's own file, if its settings leave that to
+/// kubelet, which writes the cluster's there.
+pub fn servers_by_kubelet(view: &View<'_>) -> Vec<SocketAddr> {
+    let (Some(client), true) = (
+        view.path.client,
+        view.topology.unread("Service", "kube-system"),
+    ) else {
+        return Vec::new();
+    };
+    let policy = client.str("spec.dnsPolicy");
+    let on_host = client.get("spec.hostNetwork").as_bool() == Some(true);
+    let written = policy == "ClusterFirstWithHostNet" || policy == "ClusterFirst" && !on_host;
+    if !written || !client.list("spec.dnsConfig.nameservers").is_empty() {
+        return Vec::new();
+    }
+    let asked = view.ask(view.path.vantage(), Question::ResolvConf);
+    let Some(Answer::ResolvConf(file)) = asked.map(|a| &a.answer) else {
+        return Vec::new();
+    };
+    let servers = file.nameservers.iter();
+    servers.map(|a| SocketAddr::new(*a, 53)).collect()
 }
 
 /// Endpoints of the cluster DNS (port 53/UDP's slices; the list is the same for TCP).

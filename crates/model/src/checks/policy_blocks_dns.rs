@@ -1,16 +1,20 @@
 //! An egress policy forgets the DNS (F13).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::places::{dns_addresses, dns_endpoints};
+use crate::checks::places::{dns_addresses, dns_endpoints, servers_by_kubelet};
 use crate::checks::policies::{client_end, facts, names};
-use crate::object::Object;
+use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
-use crate::policy::{End, Side, verdict};
-use crate::probe::{Answer, Outcome, Question, Transport};
+use crate::policy::{End, Side, shut_in, verdict};
+use crate::probe::{Answer, Answered, Outcome, Question, Transport};
 use crate::remedy::{Remedy, Step};
 use crate::text;
 use crate::text::Text;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// Where the cluster's DNS lives.
+const SYSTEM: &str = "kube-system";
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -38,108 +42,158 @@ fn run(view: &View<'_>, out: &mut Findings) {
     else {
         return suspect(view, out);
     };
-    let Some((dns_pod, side)) = denying(view) else {
+    let Some(shut) = shut(view, client) else {
         return;
     };
-    let Some(first) = side.selecting.first().cloned() else {
+    let Some(policy) = shut.by.first().and_then(|p| view.topology.get(p)) else {
         return;
     };
-    let Some(policy) = view.topology.get(&first) else {
+    let Some(tried) = shut.servers.iter().find_map(|s| tried(view, *s)) else {
         return;
     };
-    for server in dns_addresses(view) {
-        let record = if server.is_ipv4() { "A" } else { "AAAA" };
-        let name = if view.path.name.is_empty() {
-            format!("kubernetes.default.svc.{}", view.topology.domain())
-        } else {
-            view.path.name.clone()
-        };
-        let question = |_| Question::Resolve {
-            name: name.clone(),
-            record: record.into(),
-            server,
-            over: Transport::Udp,
-            timeout_ms: 700,
-        };
-        let (Some(asked), Some(node)) = (
-            view.ask(view.path.vantage(), question(())),
-            view.ask(view.node(&view.path.client_node), question(())),
-        ) else {
-            continue;
-        };
-        let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&asked.answer, &node.answer) else {
-            continue;
-        };
-        if mine.outcome == Outcome::Answered || theirs.outcome != Outcome::Answered {
-            continue;
-        }
-        let (own, policies) = (client.name(), names(&side.selecting));
-        let says = text!(
-            "egress of {own} is isolated by NetworkPolicy {policies}, and no rule allows DNS (53/UDP)",
-            "{own} 的 egress 受 NetworkPolicy {policies} 隔离，没有规则允许 DNS（53/UDP）"
-        );
-        let f = out.broken(
-            first.clone(),
+    let (own, policies) = (client.name(), names(&shut.by));
+    let says = text!(
+        "egress of {own} is isolated by NetworkPolicy {policies}, and no rule allows DNS (53/UDP)",
+        "{own} 的 egress 受 NetworkPolicy {policies} 隔离，没有规则允许 DNS（53/UDP）"
+    );
+    let f = out.broken(
+        policy.reference(),
+        HopKind::Name,
+        says,
+        view.fact(
             HopKind::Name,
-            says,
-            view.fact(
-                HopKind::Name,
-                policy,
-                "spec.egress",
-                no_rule_allows_dns(client, policy, dns_pod),
-            ),
-        );
-        f.and(view.saw(
-            HopKind::Name,
-            lookup,
-            text!("{} does not resolve", "{} 无法解析", view.path.name),
-        ));
-        let how = crate::observe::word(mine.outcome);
-        f.and(view.saw(
-            HopKind::Name,
-            asked,
-            text!(
-                "query to {} from pod {own}: {how}",
-                "向 {} 查询（自 pod {own}）：{how:#}",
-                server.ip()
-            ),
-        ));
-        f.and(view.saw(
-            HopKind::Name,
-            node,
-            text!(
-                "the same query from node {}: {}",
-                "从节点 {} 做同样的查询：{}",
-                view.path.client_node,
-                theirs.rcode
-            ),
-        ));
-        f.then(text!(
-            "NetworkPolicy {policies} isolates egress of {own}",
-            "NetworkPolicy {policies} 隔离了 {own} 的 egress"
-        ))
-        .then(text!(
-            "no rule allows 53/UDP to the DNS pods",
-            "没有规则允许 53/UDP 到 DNS Pod"
-        ))
-        .then(text!("queries are dropped", "查询被丢弃"))
-        .then(text!(
-            "no name resolves, addresses work",
-            "域名都无法解析，直接用地址则可通"
-        ));
-        f.remedy(Remedy {
-            safe: false,
-            because: text!(
-                "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only",
-                "只要 Pod 能对外发包就需要 DNS；该规则只放行到 DNS Pod 的 53 端口"
-            ),
-            steps: vec![Step::Patch {
-                object: first.clone(),
-                strategic: false,
-                patch: patch(policy, dns_pod),
-            }],
+            policy,
+            "spec.egress",
+            no_rule_allows_dns(client, policy, shut.dns_pod),
+        ),
+    );
+    f.and(view.saw(
+        HopKind::Name,
+        lookup,
+        text!("{} does not resolve", "{} 无法解析", view.path.name),
+    ));
+    f.and(view.saw(
+        HopKind::Name,
+        tried.from_pod,
+        text!(
+            "query to {} from pod {own}: {}",
+            "向 {} 查询（自 pod {own}）：{:#}",
+            tried.server.ip(),
+            crate::observe::word(tried.outcome)
+        ),
+    ));
+    f.and(view.saw(
+        HopKind::Name,
+        tried.from_node,
+        text!(
+            "the same query from node {}: {}",
+            "从节点 {} 做同样的查询：{}",
+            view.path.client_node,
+            tried.rcode
+        ),
+    ));
+    f.then(text!(
+        "NetworkPolicy {policies} isolates egress of {own}",
+        "NetworkPolicy {policies} 隔离了 {own} 的 egress"
+    ))
+    .then(text!(
+        "no rule allows 53/UDP to the DNS pods",
+        "没有规则允许 53/UDP 到 DNS Pod"
+    ))
+    .then(text!("queries are dropped", "查询被丢弃"))
+    .then(text!(
+        "no name resolves, addresses work",
+        "域名都无法解析，直接用地址则可通"
+    ));
+    f.remedy(remedy(policy, shut.dns_pod));
+}
+
+/// What keeps the client from the DNS.
+struct Shut<'a> {
+    by: Vec<ObjectRef>,
+    /// A DNS pod that they keep it from; none where those may not be read and nothing outside is let through.
+    dns_pod: Option<&'a Object>,
+    servers: Vec<SocketAddr>,
+}
+
+fn shut<'a>(view: &View<'a>, client: &Object) -> Option<Shut<'a>> {
+    if let Some((pod, side)) = denying(view) {
+        return Some(Shut {
+            by: side.selecting,
+            dns_pod: Some(pod),
+            servers: dns_addresses(view),
         });
-        return;
+    }
+    let by = shut_in(view.topology.all("NetworkPolicy"), client, "UDP");
+    if by.is_empty() || view.topology.dns().is_some() || client.namespace() == SYSTEM {
+        return None;
+    }
+    Some(Shut {
+        by,
+        dns_pod: None,
+        servers: servers_by_kubelet(view),
+    })
+}
+
+/// A query that the client got no answer to, and its node did.
+struct Tried<'a> {
+    server: SocketAddr,
+    from_pod: &'a Answered,
+    outcome: Outcome,
+    from_node: &'a Answered,
+    rcode: &'a str,
+}
+
+fn tried<'a>(view: &View<'a>, server: SocketAddr) -> Option<Tried<'a>> {
+    let record = if server.is_ipv4() { "A" } else { "AAAA" };
+    let name = if view.path.name.is_empty() {
+        format!("kubernetes.default.svc.{}", view.topology.domain())
+    } else {
+        view.path.name.clone()
+    };
+    let question = Question::Resolve {
+        name,
+        record: record.into(),
+        server,
+        over: Transport::Udp,
+        timeout_ms: 700,
+    };
+    let from_pod = view.ask(view.path.vantage(), question.clone());
+    let from_node = view.ask(view.node(&view.path.client_node), question);
+    let (from_pod, from_node) = (from_pod?, from_node?);
+    let (Answer::Resolve(mine), Answer::Resolve(theirs)) = (&from_pod.answer, &from_node.answer)
+    else {
+        return None;
+    };
+    let only_here = mine.outcome != Outcome::Answered && theirs.outcome == Outcome::Answered;
+    only_here.then_some(Tried {
+        server,
+        from_pod,
+        outcome: mine.outcome,
+        from_node,
+        rcode: &theirs.rcode,
+    })
+}
+
+fn remedy(policy: &Object, dns_pod: Option<&Object>) -> Remedy {
+    let because = match dns_pod {
+        Some(_) => text!(
+            "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only",
+            "只要 Pod 能对外发包就需要 DNS；该规则只放行到 DNS Pod 的 53 端口"
+        ),
+        None => text!(
+            "pods that may send at all need DNS; the rule opens port 53 to {SYSTEM}, for which pods there answer may not be read",
+            "只要 Pod 能对外发包就需要 DNS；该规则放行到 {SYSTEM} 的 53 端口，因为无权读取其中由哪些 Pod 应答"
+        ),
+    };
+    Remedy {
+        safe: false,
+        because,
+        steps: vec![Step::Patch {
+            object: policy.reference(),
+            strategic: false,
+            patch: patch(policy, dns_pod),
+        }],
     }
 }
 
@@ -198,33 +252,42 @@ fn suspect(view: &View<'_>, out: &mut Findings) {
             HopKind::Name,
             policy,
             "spec.egress",
-            no_rule_allows_dns(client, policy, dns_pod),
+            no_rule_allows_dns(client, policy, Some(dns_pod)),
         ),
     );
 }
 
-fn no_rule_allows_dns(client: &Object, policy: &Object, dns_pod: &Object) -> Text {
-    text!(
-        "selects {}; none of its {} rules allows 53/UDP to {}",
-        "选中 {}；其 {} 条规则均不允许 53/UDP 到 {}",
-        client.name(),
-        policy.list("spec.egress").len(),
-        dns_pod.name()
-    )
+fn no_rule_allows_dns(client: &Object, policy: &Object, dns_pod: Option<&Object>) -> Text {
+    let (own, count) = (client.name(), policy.list("spec.egress").len());
+    match dns_pod.map(Object::name) {
+        Some(pod) => text!(
+            "selects {own}; none of its {count} rules allows 53/UDP to {pod}",
+            "选中 {own}；其 {count} 条规则均不允许 53/UDP 到 {pod}"
+        ),
+        None => text!(
+            "selects {own}; none of its {count} rules allows UDP to anybody outside namespace {}",
+            "选中 {own}；其 {count} 条规则均不允许 UDP 到命名空间 {} 之外",
+            client.namespace()
+        ),
+    }
 }
 
 /// The policy's egress rules with one more: DNS over UDP and TCP.
-fn patch(policy: &Object, dns_pod: &Object) -> Value {
+fn patch(policy: &Object, dns_pod: Option<&Object>) -> Value {
     let mut rules = policy.list("spec.egress").to_vec();
-    let labels = dns_pod.labels();
-    let app = labels
-        .get("k8s-app")
-        .map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
+    let namespace = dns_pod.map_or(SYSTEM, Object::namespace);
+    let mut to = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+    });
+    if let Some(pod) = dns_pod {
+        let labels = pod.labels();
+        let app = labels
+            .get("k8s-app")
+            .map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
+        to["podSelector"] = json!({ "matchLabels": app });
+    }
     rules.push(json!({
-        "to": [{
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dns_pod.namespace()}},
-            "podSelector": {"matchLabels": app},
-        }],
+        "to": [to],
         "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
     }));
     json!({"spec": {"egress": rules}})
@@ -237,7 +300,9 @@ The egress verdict of the policies on client pod to DNS pods, 53/UDP, once a loo
 
 ## What proves it
 
-The policies deny it; a query from the pod is silent; the same query from the pod's node is answered.
+The policies deny it; a query from the pod is silent; the same query from the pod's node is answered. Where `kube-system` may
+not be read, the policies deny it only if no rule lets UDP out of the namespace at all, and the server is the one that kubelet
+wrote into the pod's `resolv.conf`.
 Where there is no network to ask (a dump), the verdict alone is told as a risk: "would be denied".
 
 ## What to do
@@ -298,6 +363,50 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 
+The cluster's DNS may not be read, and nothing outside the namespace is let through over UDP:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+unread: [Service in namespace kube-system]
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a, dnsPolicy: ClusterFirst}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}, {to: [{namespaceSelector: {}}], ports: [{port: 443}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [shop.svc.cluster.local], ndots: 5}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: silent, rcode: "", answers: [], truncated: false, authoritative: false, rtt_us: 700000}}}
+- {from: {node: {name: a}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.9], truncated: false, authoritative: true, rtt_us: 300}}}
+```
+```finding
+policy-blocks-dns shop/NetworkPolicy/web
+  because egress of web-1 is isolated by NetworkPolicy web, and no rule allows DNS (53/UDP)
+```
+
+The same, and a rule lets some namespaces be asked over UDP: whether the DNS is among them is not known.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+unread: [Service in namespace kube-system]
+---
+{kind: Namespace, metadata: {name: shop}}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop, labels: {app: web}}, spec: {nodeName: a, dnsPolicy: ClusterFirst}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {role: names}}}], ports: [{port: 53, protocol: UDP}]}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: cart.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [], addresses: []}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: resolv_conf, answer: {resolv_conf: {nameservers: [10.96.0.10], search: [shop.svc.cluster.local], ndots: 5}}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: silent, rcode: "", answers: [], truncated: false, authoritative: false, rtt_us: 700000}}}
+- {from: {node: {name: a}}, question: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", over: udp, timeout_ms: 700}}, answer: {resolve: {name: cart.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: [10.96.0.9], truncated: false, authoritative: true, rtt_us: 300}}}
+```
+```finding
+```
+
 Nobody could try it:
 
 ```cluster
@@ -330,7 +439,8 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-策略拒绝；从该 Pod 发出的查询没有应答；从该 Pod 所在节点做同样的查询有应答。没有网络可问时（转储文件），仅凭判定
+策略拒绝；从该 Pod 发出的查询没有应答；从该 Pod 所在节点做同样的查询有应答。无权读取 `kube-system` 时，只有没有任何规则放行
+UDP 到命名空间之外才算拒绝，服务器取自 kubelet 写入该 Pod `resolv.conf` 的那一个。没有网络可问时（转储文件），仅凭判定
 只报告为风险：“会被拒绝”。
 
 ## 怎么办

@@ -139,7 +139,10 @@ fn denied<'a>(view: &View<'_>, lookup: &'a Answered) -> Option<&'a DnsReply> {
 
 /// Services of a namespace could not be read, all or in part.
 fn unread(view: &View<'_>, ns: &str) -> bool {
-    view.topology.all("Service").is_empty() || view.topology.unread("Service", ns)
+    // Where those of the cluster were refused and these were not, there is none here.
+    let some =
+        !view.topology.all("Service").is_empty() || view.topology.unread("Service", "kube-system");
+    !some || view.topology.unread("Service", ns)
 }
 
 type Setting = (String, String, String);

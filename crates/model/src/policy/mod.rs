@@ -186,6 +186,35 @@ fn node_addresses(pod: &Object) -> impl Iterator<Item = IpAddr> + '_ {
         .filter_map(|v: &Value| v.as_str()?.parse().ok())
 }
 
+/// The policies that keep a pod from everybody outside its namespace over a protocol, on whatever port: they isolate its
+/// egress, and no rule of theirs could let that through. None where one might.
+pub fn shut_in(policies: &[&Object], pod: &Object, protocol: &str) -> Vec<ObjectRef> {
+    let isolating = |p: &&&Object| applies(p, Direction::Egress) && covers(p, pod);
+    let selecting: Vec<&Object> = policies.iter().filter(isolating).copied().collect();
+    let over = |rule: &Value| {
+        let ports = selector::list(rule, "ports");
+        let same = |p: &Value| rule::protocol_of(p).eq_ignore_ascii_case(protocol);
+        ports.is_empty() || ports.iter().any(same)
+    };
+    let outside = |rule: &Value| {
+        let peers = selector::list(rule, Direction::Egress.peers());
+        let beyond = |p: &Value| {
+            ["namespaceSelector", "ipBlock"]
+                .iter()
+                .any(|k| rule::selector_of(p, k).is_some())
+        };
+        peers.is_empty() || peers.iter().any(beyond)
+    };
+    let opens = |p: &&Object| {
+        let rules = selector::list(p.get("spec"), Direction::Egress.field());
+        rules.iter().any(|r| over(r) && outside(r))
+    };
+    if selecting.iter().any(opens) {
+        return Vec::new();
+    }
+    selecting.iter().map(|p| p.reference()).collect()
+}
+
 fn side(policies: &[&Object], c: &Conversation<'_>) -> Side {
     let mut side = Side {
         allowed: true,

@@ -456,3 +456,41 @@ fn blocks_of_both_families() {
         assert!(bad.parse::<Cidr>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn whoever_listens_outside_is_out_of_reach_where_no_rule_speaks_of_outside() {
+    let pod =
+        object(r#"{"kind":"Pod","metadata":{"name":"a","namespace":"shop","labels":{"app":"a"}}}"#);
+    let shut = |spec: Value| !shut_in(&[&policy(spec)], &pod, "UDP").is_empty();
+    let egress =
+        |rules: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
+    for (rules, want) in [
+        (json!([]), true),
+        (json!([{"to": [{"podSelector": {}}]}]), true),
+        (
+            json!([{"to": [{"namespaceSelector": {}}], "ports": [{"port": 53}]}]),
+            true,
+        ),
+        (
+            json!([{"ports": [{"protocol": "TCP"}, {"protocol": "SCTP", "port": 1}]}]),
+            true,
+        ),
+        (json!([{}]), false),
+        (json!([{"ports": [{"protocol": "UDP", "port": 1}]}]), false),
+        (
+            json!([{"to": [{"podSelector": {}}]}, {"to": [{"podSelector": {}, "namespaceSelector": {}}]}]),
+            false,
+        ),
+        (
+            json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+            false,
+        ),
+    ] {
+        assert_eq!(shut(egress(rules.clone())), want, "{rules}");
+    }
+    // Nothing isolates it: another's policy, ingress alone.
+    assert!(!shut(
+        json!({"podSelector": {"matchLabels": {"app": "b"}}, "policyTypes": ["Egress"]})
+    ));
+    assert!(!shut(json!({"podSelector": {}})));
+}

@@ -152,9 +152,11 @@ fn missing(topology: &Topology<'_>, word: &str, pod: &Object, whole: bool) -> Op
     if !plain || own_host || name == "localhost" || !is_label(name) {
         return None;
     }
-    // Nothing is missing where Services could not be read.
+    // Nothing is missing where Services could not be read. Where those of the cluster were refused and these were not,
+    // there is none here.
     let service = ObjectRef::new("Service", ns.unwrap_or(pod.namespace()), name);
-    let read = !topology.all("Service").is_empty();
+    let some = !topology.all("Service").is_empty() || topology.unread("Service", "kube-system");
+    let read = some && !topology.unread("Service", &service.namespace);
     (read && topology.get(&service).is_none()).then(|| Reference {
         service,
         port: port_of(scheme, port),

@@ -86,4 +86,17 @@ fn who_is_configured_for_it_is_its_client() {
     let mut blind = with_till(&["http://prices:9000/"], &[]);
     blind.objects.retain(|o| o.kind() != "Service");
     assert!(asked(&blind, "", "pod/till", "").is_empty());
+    // Those of the cluster were refused, these were read and there is none.
+    let refused = |place: &str| crate::snapshot::Gap {
+        what: crate::text!(
+            "objects of kind Pod, Service in namespace {place}",
+            "{place}"
+        ),
+        missing: crate::text::Text::default(),
+        how_to_get: crate::text::Text::default(),
+    };
+    blind.gaps = vec![refused("kube-system")];
+    assert_eq!(asked(&blind, "", "pod/till", "").len(), 1);
+    blind.gaps.push(refused("shop"));
+    assert!(asked(&blind, "", "pod/till", "").is_empty());
 }
