@@ -7,8 +7,8 @@ mod ours;
 mod ring5;
 
 use netshoot_api::live::{Connect, Error, Exit, Program, Resource, Selection};
-use ours::{IMAGE, PROGRAM, agents, nothing_of_ours_runs, ready, signal, text};
-use ring5::{Cluster, Said, Space, shared, until};
+use ours::{IMAGE, PROGRAM, agents, nothing_of_ours_runs, ready, say, signal, text};
+use ring5::{Cluster, Said, Space, holds, shared, until};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -145,19 +145,23 @@ fn a_killed_client_leaves_nothing_that_runs() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        until("something of ours runs", 30, || {
-            let pods = agents(&space, &[]);
-            if pods.is_empty() {
-                Err("no pod yet".into())
-            } else {
-                Ok(())
-            }
+        // Another `clean` than one's own leaves it alone.
+        let owned = "{range .items[*]}{.metadata.annotations.netshoot/client} {.metadata.annotations.netshoot/deadline}\n{end}";
+        let owned = format!("jsonpath={owned}");
+        let client = format!("/{} 20", child.id());
+        until("something of ours is there", 30, || {
+            let words = ["get", "pods", "-l", "netshoot/role=agent", "-o", &owned];
+            holds(space.kubectl(&words).out, &client)
         });
         signal(&child, name);
         child.wait().unwrap();
         nothing_of_ours_runs(&space);
         let left = || agents(&space, &[]);
-        if name == "INT" {
+        // After a KILL it is found by whose it was.
+        if name == "KILL" {
+            say(&space, &["clean"]).ok();
+            assert_eq!(left(), "", "clean");
+        } else {
             until("pods are deleted on Ctrl-C", 10, || {
                 if left().is_empty() {
                     Ok(())
@@ -166,14 +170,6 @@ fn a_killed_client_leaves_nothing_that_runs() {
                 }
             });
         }
-        space.kubectl(&[
-            "delete",
-            "pods",
-            "-l",
-            "netshoot/role=agent",
-            "--grace-period=0",
-            "--force",
-        ]);
     }
 }
 

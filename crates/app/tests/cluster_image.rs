@@ -228,6 +228,28 @@ fn the_two_rights_reach_a_user_who_is_not_root() {
     );
 }
 
+/// `kubectl exec deploy/netshoot -- netshoot diagnose`: its own ServiceAccount, and half the memory that it is given.
+#[test]
+fn a_diagnosis_inside_the_cluster_uses_the_pods_own_account_and_64_mib() {
+    let Some(cluster) = cluster() else { return };
+    let space = cluster.namespace("inside");
+    let tight = json!({"reads": "namespace", "resources": {"limits": {"memory": "64Mi"}}});
+    space.apply(&with_image(&chart(&space.name, &tight)));
+    space.apply("{apiVersion: v1, kind: Service, metadata: {name: cart}, spec: {selector: {app: none}, ports: [{port: 80}]}}");
+    rolled_out(&space);
+    let script = format!(
+        "NETSHOOT_STATS=1 netshoot diagnose -n {} --from deploy/netshoot --to svc/cart:80",
+        space.name
+    );
+    let said = space.kubectl(&["exec", "deploy/netshoot", "--", "sh", "-c", &script]);
+    assert_eq!(said.code, 1, "{}", said.all());
+    assert!(said.out.contains("cart"), "{}", said.out);
+    let (_, peak) = said.err.split_once("peak_rss_kib=").unwrap();
+    let peak: u64 = peak.lines().next().unwrap().parse().unwrap();
+    println!("diagnose in a pod: {} MiB", peak >> 10);
+    assert!(peak <= 64 << 10, "{} MiB", peak >> 10);
+}
+
 #[test]
 fn the_token_reads_what_the_checks_look_at_and_writes_nothing() {
     let Some(cluster) = cluster() else { return };

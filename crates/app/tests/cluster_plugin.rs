@@ -417,3 +417,167 @@ fn names_of_the_cluster_are_completed() {
             .is_empty()
     );
 }
+
+/// What runs once, asks for a line and tells it.
+const TALK: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: talk, labels: {app: talk}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: 'localhost/busybox:lab', imagePullPolicy: Never, stdin: true, command: [sh, -c, 'read x; echo got=$x; exit 5']}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: talk}
+spec: {selector: {app: talk}, ports: [{port: 80}]}
+";
+
+#[test]
+fn one_goes_back_to_what_runs_and_gets_its_exit_code() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("attach");
+    space.apply(TALK);
+    space.ready(&["pod/talk"]);
+    let mut child = plugin(&space, &["attach", "svc/talk", "-i"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let said = text(&child.wait_with_output().unwrap());
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (5, "got=hello\n"),
+        "{}",
+        said.err
+    );
+    for (words, tells) in [
+        (&["attach", "talk"][..], "c has ended with exit code 5"),
+        (&["attach", "deploy/none"], "\"none\" not found"),
+        (&["attach", "node/node-a"], "debug node/node-a"),
+        (
+            &["attach", "talk", "-c", "none"],
+            "pod talk has no container none",
+        ),
+    ] {
+        let said = say(&space, words);
+        assert!(
+            said.code == 1 && said.err.contains(tells),
+            "{words:?}: {}",
+            said.all()
+        );
+    }
+}
+
+#[test]
+fn an_override_gets_the_rights_that_it_asks_for() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("over");
+    for (context, effective) in [
+        (r#"{"privileged":true}"#, "CapEff:\t000001ff"),
+        (r#"{"capabilities":{"add":["NET_ADMIN"]}}"#, "Uid:\t0"),
+    ] {
+        let over = format!(
+            r#"{{"spec":{{"hostNetwork":true,"containers":[{{"name":"x","securityContext":{context}}}]}}}}"#
+        );
+        let words = ["run", "over", "--overrides", &over, "--"];
+        let command = ["grep", "-E", "^(Uid|CapEff)", "/proc/self/status"];
+        let said = say(&space, &[&words[..], &command].concat());
+        assert!(
+            said.code == 0 && said.out.contains(effective),
+            "{}",
+            said.all()
+        );
+        assert!(said.err.contains("for --overrides"), "{}", said.err);
+    }
+    nothing_is_left(&space);
+}
+
+#[test]
+fn flags_mean_what_they_mean_to_kubectl() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("flags");
+    let pod = web(&space);
+    for _ in 0..2 {
+        let said = say(
+            &space,
+            &["debug", &pod, "-c", "tools", "-v", "6", "--", "echo", "in"],
+        );
+        assert_eq!(said.out, "in\n", "{}", said.err);
+    }
+    let names = space.field(&format!("pod/{pod}"), "{.spec.ephemeralContainers[*].name}");
+    assert_eq!(names, "tools");
+    let said = say(&space, &["debug", &pod, "-c", "web", "--", "true"]);
+    assert!(
+        said.code == 1 && said.err.contains("--target=web"),
+        "{}",
+        said.err
+    );
+    assert!(say(&space, &["clean", "--all"]).ok().contains("-c tools"));
+
+    let show = "jsonpath={.spec.containers[*].name} {.spec.containers[0].image} {.spec.containers[0].command} {.spec.shareProcessNamespace}";
+    let copy = |more: &[&str]| {
+        let words = [
+            "debug",
+            &pod,
+            "--copy-to=other",
+            "--dry-run=server",
+            "-o",
+            show,
+        ];
+        say(&space, &[&words[..], more].concat())
+    };
+    assert_eq!(
+        copy(&["--set-image=*=localhost/pause:lab"]).ok(),
+        "web localhost/pause:lab  true"
+    );
+    assert_eq!(
+        copy(&["-c", "web", "--share-processes=false", "--", "sleep", "9"]).ok(),
+        r#"web localhost/agnhost:lab ["sleep","9"] false"#
+    );
+    assert!(copy(&["--set-image=none=x"]).err.contains("it has web"));
+    assert!(
+        copy(&["--", "true"])
+            .ok()
+            .starts_with("web netshoot localhost/agnhost:lab")
+    );
+
+    let port = "jsonpath={.spec.containers[0].ports[0].containerPort} {.spec.restartPolicy}";
+    let words = [
+        "run",
+        "x",
+        "--port=80",
+        "--restart=OnFailure",
+        "--attach=false",
+    ];
+    let dry = ["--dry-run=server", "-o", port];
+    assert_eq!(
+        say(&space, &[&words[..], &dry].concat()).ok(),
+        "80 OnFailure"
+    );
+
+    // The original goes when its copy is there to come.
+    space.apply(TALK);
+    space.ready(&["pod/talk"]);
+    let said = say(
+        &space,
+        &[
+            "debug",
+            "talk",
+            "--copy-to=after",
+            "--replace",
+            "--rm",
+            "-q",
+            "--",
+            "true",
+        ],
+    );
+    assert_eq!(said.code, 0, "{}", said.err);
+    space
+        .kubectl(&["wait", "--for=delete", "pod/talk", "--timeout=30s"])
+        .ok();
+    nothing_is_left(&space);
+}

@@ -113,17 +113,33 @@ pub fn ours(space: &Space<'_>) -> String {
         .ok()
 }
 
+/// Waits until nothing of ours is left in the namespace, nor in kube-system, where pods go that it refuses.
 #[track_caller]
 pub fn nothing_is_left(space: &Space<'_>) {
+    nothing_in_the_system(space);
     until("nothing of ours is left", 30, || match ours(space) {
         none if none.is_empty() => Ok(()),
         some => Err(some),
     });
 }
 
+/// Another test's may be there for a moment.
+#[track_caller]
+fn nothing_in_the_system(space: &Space<'_>) {
+    let words = ["-n", "kube-system", "get", "pods", "-o", "name"];
+    let label = ["-l", "app.kubernetes.io/managed-by=netshoot"];
+    until("nothing of ours in kube-system", 60, || {
+        match space.cluster.kubectl(&[&words[..], &label].concat()).ok() {
+            none if none.is_empty() => Ok(()),
+            some => Err(some),
+        }
+    });
+}
+
 /// Waits until nothing of ours runs in the namespace; ended entries of ephemeral containers may stay.
 #[track_caller]
 pub fn nothing_of_ours_runs(space: &Space<'_>) {
+    nothing_in_the_system(space);
     until("nothing of ours runs", 30, || {
         let states = "{range .items[*]}{range .status.ephemeralContainerStatuses[*]}{.name}={.state.running} {end}{end}";
         let ephemeral = space
