@@ -5,14 +5,17 @@ use super::play::wait;
 use anyhow::{Context, Result, anyhow, bail};
 use netshoot_lab::scenario::{Fails, Talk};
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The symptom shows within this time.
 const SHOWS: Duration = Duration::from_secs(90);
 /// Everything works, or works again, within this time.
 const STANDS: Duration = Duration::from_secs(120);
-/// So many answers in a row are called working; an intermittent fault needs more.
+/// So many answers in a row are called working; an intermittent fault needs more, and a name too: it is answered by several
+/// DNS servers, each of which remembers its last answer for 30 s.
 const IN_A_ROW: (usize, usize) = (3, 15);
+/// An answer that took longer came from no server's memory.
+const REMEMBERED: Duration = Duration::from_secs(2);
 
 /// What a conversation brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +92,25 @@ impl Kubernetes {
         said.map_or_else(|e| Heard::Other(format!("{e:#}")), |o| Heard::of(&o))
     }
 
+    /// Several calls at once; and more where a name is not known at once, until one of them brings another answer.
+    fn hear_again(&self, talk: &Talk) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        while heard.len() < IN_A_ROW.1 {
+            let begun = Instant::now();
+            heard.extend(std::thread::scope(|scope| {
+                let call = |_| scope.spawn(|| self.hear(talk));
+                let calls: Vec<_> = (0..IN_A_ROW.0).map(call).collect();
+                let heard = calls.into_iter().filter_map(|c| c.join().ok());
+                heard.collect::<Vec<_>>()
+            }));
+            let denied = talk.fails == Fails::Name && heard.iter().all(|h| *h == Heard::NoName);
+            if !denied || begun.elapsed() > REMEMBERED {
+                break;
+            }
+        }
+        heard
+    }
+
     /// A TLS handshake in the network of the client's pod by openssl of its node: the wget of a pod checks no certificate.
     fn handshake(&self, talk: &Talk) -> Result<Output> {
         let rest = talk.to.trim_start_matches("https://");
@@ -141,7 +163,7 @@ impl Kubernetes {
 pub fn works(kubernetes: &Kubernetes, all: &[Talk], when: &str) -> Result<()> {
     for talk in all {
         let enough = match talk.fails {
-            Fails::Sometimes => IN_A_ROW.1,
+            Fails::Sometimes | Fails::Name => IN_A_ROW.1,
             _ => IN_A_ROW.0,
         };
         let what = format!("{when}: {} reaches {}", talk.from, talk.to);
@@ -161,12 +183,7 @@ pub fn fails(kubernetes: &Kubernetes, all: &[Talk]) -> Result<()> {
         let (from, to, how) = (&talk.from, &talk.to, talk.fails);
         let what = format!("the symptom: {from} to {to} fails ({how:?})");
         wait(&what, SHOWS, || {
-            let hear = || kubernetes.hear(talk);
-            let heard: Vec<Heard> = std::thread::scope(|scope| {
-                let calls: Vec<_> = (0..IN_A_ROW.0).map(|_| scope.spawn(hear)).collect();
-                let heard = calls.into_iter().filter_map(|c| c.join().ok());
-                heard.collect()
-            });
+            let heard = kubernetes.hear_again(talk);
             let every = |h: Heard| heard.iter().all(|seen| *seen == h);
             let seen = match how {
                 Fails::Sometimes => heard.iter().any(|h| *h != Heard::Answer),
