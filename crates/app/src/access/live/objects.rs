@@ -114,10 +114,17 @@ pub fn memory(cluster: &Cluster, pod: Option<&Object>, question: &Question) -> A
     match cluster.kubelet_summary(node) {
         Ok(summary) => Answer::Memory(of_summary(&summary, namespace, name, &limit)),
         Err(e) => match by_metrics {
-            Err(Error::Forbidden(d)) => gap(&Error::Forbidden(d)),
+            Err(Error::Forbidden(d)) if serves_metrics(cluster) => gap(&Error::Forbidden(d)),
             _ => gap(&e),
         },
     }
+}
+
+/// A right is refused before anybody looks whether there is something to have it to: a Role for metrics that nobody serves
+/// would bring nothing.
+fn serves_metrics(cluster: &Cluster) -> bool {
+    let found = cluster.resource("podmetrics.metrics.k8s.io");
+    !matches!(found, Err(Error::UnknownKind { .. }))
 }
 
 fn one(
