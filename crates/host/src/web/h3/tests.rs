@@ -107,6 +107,8 @@ fn server(manners: Manners) -> Server {
             for (handle, connection) in &mut open {
                 serve(&mut endpoint, *handle, connection, &manners, &socket);
             }
+            // The handle of one that is gone is given to the next.
+            open.retain(|(_, connection)| !connection.is_drained());
         }
     });
     Server {
