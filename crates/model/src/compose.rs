@@ -22,7 +22,7 @@ use crate::text::{Lang, Text};
 use crate::time::rfc3339;
 use crate::topology::Topology;
 use line::hops;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The client's view in sentences, with the observations behind them.
 pub fn symptom(view: &View<'_>, o: &Observed<'_>) -> (Vec<Text>, Vec<Seen>) {
@@ -281,7 +281,7 @@ pub fn report(
         path = hops(w, root.map(|(_, c)| c), &book);
     }
     let mut unknown: BTreeSet<Gap> = snapshot.gaps.iter().cloned().collect();
-    unknown.extend(walks.iter().flat_map(|w| w.gaps.iter().cloned()));
+    unknown.extend(folded(walks.iter().flat_map(|w| &w.gaps)));
     if verdict == Verdict::Unknown && unknown.is_empty() {
         unknown.extend(first.filter(|w| w.hurts == Some(true)).map(unexplained));
     }
@@ -351,6 +351,33 @@ fn summarise(
         ),
         _ => text!("nothing could be told", "无法判断"),
     }
+}
+
+/// As many as one reads; the list of probes has them all.
+fn some_of(what: &BTreeSet<&Text>) -> Text {
+    const MOST: usize = 4;
+    let shown = Text::row(what.iter().copied().take(MOST));
+    match what.len().saturating_sub(MOST) {
+        0 => shown,
+        n => text!("{shown}; and {n} more", "{shown:#}；以及另外 {n} 项"),
+    }
+}
+
+/// Questions that lack the same are one gap: what is missing is said once.
+fn folded<'a>(gaps: impl Iterator<Item = &'a Gap>) -> Vec<Gap> {
+    let mut by_lack: BTreeMap<(&Text, &Text), BTreeSet<&Text>> = BTreeMap::new();
+    for g in gaps {
+        let lack = (&g.missing, &g.how_to_get);
+        by_lack.entry(lack).or_default().insert(&g.what);
+    }
+    by_lack
+        .into_iter()
+        .map(|((missing, how_to_get), what)| Gap {
+            what: some_of(&what),
+            missing: missing.clone(),
+            how_to_get: how_to_get.clone(),
+        })
+        .collect()
 }
 
 /// Why a failure has no cause: nothing was missing, and no check knows what was seen.

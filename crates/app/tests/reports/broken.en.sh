@@ -180,22 +180,7 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 #   -> stalled pods stop accepting: accept queues overflowed 74 times, SYNs to them vanish
 #   -> handshakes with auth-service-57f7b67bf6-k9p65 go unanswered
 #   -> 1 of 3 tries through the Service fail
-# Could not be checked: ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.2.3, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.2.3, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-9sg4m: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.244.3.2, 40 times from pod production/user-service-65b6d4db96-w9fts: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.90.0.11, 40 times from node node-b: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.90.0.11, 40 times from node node-c: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.90.0.12, 40 times from node node-c: the answer is not in the recording
-# Could not be checked: ICMP echo to 10.90.0.13, 40 times from node node-b: the answer is not in the recording
-# Could not be checked: conntrack table from node node-b: the answer is not in the recording
-# Could not be checked: conntrack table from node node-c: the answer is not in the recording
-# Could not be checked: routes from node node-b: the answer is not in the recording
-# Could not be checked: routes from node node-c: the answer is not in the recording
+# Could not be checked: ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-9sg4m; ICMP echo to 10.244.1.3, 40 times from pod production/user-service-65b6d4db96-w9fts; ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-9sg4m; ICMP echo to 10.244.1.4, 40 times from pod production/user-service-65b6d4db96-w9fts; and 12 more: the answer is not in the recording
 # Remedy, not run by this script: a limit of at least 119Mi, proposed 192Mi because the growth bends towards about 119Mi; half as much again, since processes stall long before their limit; the rollout replaces the pods one by one
 #   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=192Mi --requests=memory=96Mi
 #   ? is 192Mi a sum the nodes and the budget can carry for each of the pods, or should the application's cache be bounded lower instead?

@@ -180,22 +180,7 @@ on_node node-c sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding
 #   -> 停顿的 Pod 不再接受连接：accept 队列溢出 74 次，发往它们的 SYN 消失
 #   -> 与 auth-service-57f7b67bf6-k9p65 的握手没有应答
 #   -> 经 Service 的 3 次尝试中 1 次失败
-# 未能检查： ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.2.3，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.2.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-9sg4m）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.244.3.2，40 次（自 pod production/user-service-65b6d4db96-w9fts）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.90.0.11，40 次（自 节点 node-b）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.90.0.11，40 次（自 节点 node-c）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.90.0.12，40 次（自 节点 node-c）: 录制文件中没有该答案
-# 未能检查： ICMP echo 到 10.90.0.13，40 次（自 节点 node-b）: 录制文件中没有该答案
-# 未能检查： conntrack 表（自 节点 node-b）: 录制文件中没有该答案
-# 未能检查： conntrack 表（自 节点 node-c）: 录制文件中没有该答案
-# 未能检查： 路由表（自 节点 node-b）: 录制文件中没有该答案
-# 未能检查： 路由表（自 节点 node-c）: 录制文件中没有该答案
+# 未能检查： ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-9sg4m）；ICMP echo 到 10.244.1.3，40 次（自 pod production/user-service-65b6d4db96-w9fts）；ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-9sg4m）；ICMP echo 到 10.244.1.4，40 次（自 pod production/user-service-65b6d4db96-w9fts）；以及另外 12 项: 录制文件中没有该答案
 # 修复（本脚本不会执行）： 上限至少 119Mi，建议 192Mi，因为增长趋向于约 119Mi；再加一半，因为进程在到达上限之前很久就会停顿；滚动更新会逐个替换 Pod
 #   kubectl set resources deployment/auth-service -n production -c auth-service --limits=memory=192Mi --requests=memory=96Mi
 #   ? 每个 Pod 192Mi 是节点和预算能承受的吗？还是应当把应用的缓存上限调低？

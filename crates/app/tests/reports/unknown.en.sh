@@ -62,6 +62,4 @@ in_pod crm contacts-749dbc786d-6rlnb ss -tuanp
 in_pod crm contacts-749dbc786d-snbbl ss -tuanp
 
 # Answer: crm/Pod/dialer-79989b968d-5g5vq to crm/Service/contacts:8080 (TCP) fails, and no cause could be proven with what could be looked at
-# Could not be checked: sockets from pod crm/contacts-749dbc786d-2rxl2: patch pods/ephemeralcontainers in namespace crm
-# Could not be checked: sockets from pod crm/contacts-749dbc786d-6rlnb: patch pods/ephemeralcontainers in namespace crm
-# Could not be checked: sockets from pod crm/contacts-749dbc786d-snbbl: patch pods/ephemeralcontainers in namespace crm
+# Could not be checked: sockets from pod crm/contacts-749dbc786d-2rxl2; sockets from pod crm/contacts-749dbc786d-6rlnb; sockets from pod crm/contacts-749dbc786d-snbbl: patch pods/ephemeralcontainers in namespace crm

@@ -62,6 +62,4 @@ in_pod crm contacts-749dbc786d-6rlnb ss -tuanp
 in_pod crm contacts-749dbc786d-snbbl ss -tuanp
 
 # 结论： crm/Pod/dialer-79989b968d-5g5vq 到 crm/Service/contacts:8080（TCP） 不通，就所能查看的内容无法证实原因
-# 未能检查： 套接字（自 pod crm/contacts-749dbc786d-2rxl2）: patch pods/ephemeralcontainers in namespace crm
-# 未能检查： 套接字（自 pod crm/contacts-749dbc786d-6rlnb）: patch pods/ephemeralcontainers in namespace crm
-# 未能检查： 套接字（自 pod crm/contacts-749dbc786d-snbbl）: patch pods/ephemeralcontainers in namespace crm
+# 未能检查： 套接字（自 pod crm/contacts-749dbc786d-2rxl2）；套接字（自 pod crm/contacts-749dbc786d-6rlnb）；套接字（自 pod crm/contacts-749dbc786d-snbbl）: patch pods/ephemeralcontainers in namespace crm

@@ -28,6 +28,7 @@ use netshoot_model::symptom::Request;
 use netshoot_model::text;
 use netshoot_model::text::Text;
 use question::question;
+use stands::AlsoNode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -278,17 +279,11 @@ impl Live {
                 }
                 Ok(None) => {}
                 Err(e) => {
-                    let (missing, how) = match e.downcast_ref::<netshoot_api::live::Error>() {
-                        Some(api) => match objects::gap(api) {
-                            Answer::CouldNotAsk {
-                                missing,
-                                how_to_get,
-                                ..
-                            } => (missing, how_to_get),
-                            _ => Default::default(),
-                        },
-                        None => Default::default(),
-                    };
+                    let first = e.downcast_ref::<AlsoNode>().map_or(&e, |both| &both.first);
+                    let (missing, how) = first
+                        .downcast_ref::<netshoot_api::live::Error>()
+                        .map(objects::lacks)
+                        .unwrap_or_default();
                     self.without.insert(stand, (format!("{e:#}"), missing, how));
                 }
             }

@@ -20,14 +20,48 @@ const LINES: u32 = 200;
 
 /// A gap from an error of the API server.
 pub fn gap(e: &Error) -> Answer {
+    let (missing, how_to_get) = lacks(e);
     Answer::CouldNotAsk {
         why: e.to_string(),
-        missing: match e {
-            Error::Forbidden(d) => text!("the right to {}", "权限：{}", d.right()),
-            _ => Text::default(),
-        },
-        how_to_get: Text::same(e.how_to_get()),
+        missing,
+        how_to_get,
     }
+}
+
+/// What is missing, in few words, and how to get it. No words where the error is all there is to say.
+pub fn lacks(e: &Error) -> (Text, Text) {
+    let missing = match e {
+        Error::Forbidden(d) => text!("the right to {}", "权限：{}", d.right()),
+        Error::PodSecurity { tried, level, .. } => text!(
+            "leave of Pod Security to {} {}: the level {level} of namespace {} forbids it",
+            "Pod Security 的许可（{} {}）：命名空间 {2} 的级别 {level} 禁止",
+            tried.verb,
+            tried.full_resource(),
+            tried.namespace
+        ),
+        Error::Webhook { webhook, why, .. } => text!(
+            "an answer of the admission webhook {webhook}: {why}",
+            "准入 webhook {webhook} 的应答：{why}"
+        ),
+        Error::Denied { by, says, .. } => text!("leave of {by}: {says}", "{by} 的许可：{says}"),
+        Error::NamespaceEnds { namespace, .. } => text!(
+            "a namespace that takes something new: {namespace} is being deleted",
+            "可接收新对象的命名空间：{namespace} 正在被删除"
+        ),
+        _ => Text::default(),
+    };
+    let how_to_get = match e {
+        Error::PodSecurity { tried, .. } => Text::same(format!(
+            "kubectl label --overwrite namespace {} pod-security.kubernetes.io/enforce=privileged",
+            tried.namespace
+        )),
+        Error::Webhook { .. } => text!(
+            "the Service behind it: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o wide",
+            "检查其背后的 Service：kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o wide"
+        ),
+        e => Text::same(e.how_to_get()),
+    };
+    (missing, how_to_get)
 }
 
 /// An answer to a question of the API server.

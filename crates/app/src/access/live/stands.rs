@@ -8,6 +8,24 @@ use anyhow::Result;
 use netshoot_api::live::{Resource, Selection};
 use netshoot_model::object::{Object, at};
 
+/// Neither in a pod nor from its node.
+#[derive(Debug)]
+pub(super) struct AlsoNode {
+    /// Why not in the pod: less would be needed there.
+    pub first: anyhow::Error,
+    node: String,
+    e: anyhow::Error,
+}
+
+impl std::fmt::Display for AlsoNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let AlsoNode { first, node, e } = self;
+        write!(f, "{first:#}; and from node {node}: {e:#}")
+    }
+}
+
+impl std::error::Error for AlsoNode {}
+
 impl Live {
     /// An agent in what runs already.
     pub(super) fn found(&self, stand: &Stand) -> Result<Option<(Hand, Option<MadePod>)>> {
@@ -76,9 +94,9 @@ impl Live {
                     Ok(hand) => Ok(Some((hand, None))),
                     Err(e) if e.is::<Silent>() => Err(self.unheard(&node, e)),
                     // From its node one can enter it all the same.
-                    Err(e) if self.most >= Level::Node => self
+                    Err(first) if self.most >= Level::Node => self
                         .on_node(&node, true)
-                        .map_err(|other| e.context(format!("and from node {node}: {other:#}"))),
+                        .map_err(|e| AlsoNode { first, node, e }.into()),
                     Err(e) => Err(e),
                 }
             }
