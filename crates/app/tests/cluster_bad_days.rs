@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod bad_days;
 mod ours;
 mod ring5;
 

@@ -12,6 +12,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test file uses its part
 
+mod left;
+
+use left::Left;
 use netshoot_host::netns::NetNs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -83,6 +86,19 @@ fn project() -> PathBuf {
 pub struct Cluster {
     state: PathBuf,
     env: Vec<(String, String)>,
+    /// What of ours ran before the test; none until it is up.
+    left: Option<Left>,
+}
+
+impl Drop for Cluster {
+    /// The cluster is listed before and after each test: nothing of ours still runs that did not run before.
+    fn drop(&mut self) {
+        if let Some(left) = self.left.take()
+            && !std::thread::panicking()
+        {
+            left.nothing_more();
+        }
+    }
 }
 
 /// The cluster that all tests share, or nothing after saying why.
@@ -108,6 +124,7 @@ impl Cluster {
                 .iter()
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .collect(),
+            left: None,
         };
         let up = cluster.script(&["up"]);
         let why = || up.err.lines().next().unwrap_or_default();
@@ -132,6 +149,7 @@ impl Cluster {
             };
             cluster.env.push((name.to_string(), value));
         }
+        cluster.left = Some(Left::before(&cluster.state.join("kubeconfig")));
         Some(cluster)
     }
 
@@ -213,6 +231,7 @@ impl Cluster {
                 Err(said.err)
             }
         });
+        left::opens(&name);
         Space {
             cluster: self,
             name,
@@ -319,6 +338,12 @@ impl Space<'_> {
 
 impl Drop for Space<'_> {
     fn drop(&mut self) {
+        if let Some(left) = self.cluster.left.as_ref()
+            && !std::thread::panicking()
+        {
+            left.nothing_more_in(&self.name);
+        }
+        left::closes(&self.name);
         self.cluster
             .kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
     }
@@ -357,6 +382,8 @@ impl std::ops::Deref for Fresh {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
+        // What was in it ends with it; its processes are seen to by `down`.
+        self.cluster.left = None;
         self.cluster.script(&["down"]);
     }
 }
