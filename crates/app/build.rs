@@ -12,6 +12,7 @@ fn main() {
     let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".into());
     emit(&format!("rustc-env=NETSHOOT_COMMIT={commit}"));
     emit(&format!("rustc-env=NETSHOOT_TARGET={target}"));
+    emit(&format!("rustc-env=NETSHOOT_PROFILE={}", profile()));
     if target.contains("linux") {
         // 90,000 addresses to set right at every start, packed: 2 MiB less to read and to hold, in a file as much smaller.
         emit("rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
@@ -25,6 +26,15 @@ fn main() {
             emit(&format!("rerun-if-changed={path}"));
         }
     }
+}
+
+/// The folder that cargo builds into is called as the profile is; its variable knows two of them alone.
+fn profile() -> String {
+    let out = std::env::var("OUT_DIR").unwrap_or_default();
+    let mut folders = std::path::Path::new(&out).ancestors();
+    let build = folders.find(|f| f.file_name().is_some_and(|n| n == "build"));
+    let profile = build.and_then(|b| b.parent()?.file_name()?.to_str());
+    profile.unwrap_or("unknown").to_string()
 }
 
 /// A line for cargo, which listens on standard output.

@@ -2,13 +2,16 @@
 //! and the symptom is seen, the diagnosis is asked with ever fewer rights, the remedy is applied, everything is seen to
 //! work again and is diagnosed once more. Waits for conditions; takes its namespaces away.
 //!
-//! Reading order: `run` here, then `play`, `asked` (whose rights, what counts as right), `kubernetes`, `talk`, `levels`, `figures`.
+//! Reading order: `run` here, then `play`, `asked` (whose rights, what counts as right), `kubernetes`, `talk`, `levels`, `memory`, `figures`,
+//! `promised`.
 
 mod asked;
 mod figures;
 mod kubernetes;
 mod levels;
+mod memory;
 mod play;
+mod promised;
 mod talk;
 
 use crate::io::Io;
@@ -84,6 +87,13 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     figures.scenarios.extend(scenarios);
     figures.up_ms = up_ms;
     figures.peak_rss_mib = asker.peak_kib() as f64 / 1024.0;
+    if options.only.is_empty() && figures.system.is_some() {
+        // Last, for a crowd keeps an API server busy, and nothing is timed any more.
+        let kubernetes = Kubernetes::start(&script, None, &Shape::default())?;
+        let held = memory::measure(&kubernetes, &asker).context("measure memory")?;
+        figures.image = Some(held.image);
+        (figures.pod_rss_mib, figures.crowd_rss_mib) = (held.pod_mib, held.crowd_mib);
+    }
     figures.count();
     figures::print(&figures, options.json, io)?;
     Ok(i32::from(!figures.good()))

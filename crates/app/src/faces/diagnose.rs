@@ -147,8 +147,9 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     if std::env::var_os("NETSHOOT_STATS").is_some() {
         writeln!(
             io.err,
-            "netshoot-stats: peak_rss_kib={}",
-            netshoot_host::clock::peak_rss_kib()
+            "netshoot-stats: peak_rss_kib={}\nnetshoot-stats: profile={}",
+            netshoot_host::clock::peak_rss_kib(),
+            env!("NETSHOOT_PROFILE")
         )?;
     }
     Ok(match &report.verified {

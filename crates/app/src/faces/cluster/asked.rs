@@ -10,6 +10,7 @@ use netshoot_lab::scenario::{Rights, Scenario};
 use netshoot_lab::world::Expect;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -28,10 +29,25 @@ pub struct Asker {
 pub struct Answer {
     /// How long the whole process took.
     pub ms: u64,
+    /// The most memory that it held, KiB; nothing where it did not say.
+    pub peak_kib: Option<u64>,
     report: Value,
 }
 
 impl Answer {
+    /// What a diagnosis printed, and what it said of itself beside it.
+    pub fn of(said: &Output, words: &[&str], ms: u64) -> Result<Answer> {
+        let err = String::from_utf8_lossy(&said.stderr);
+        let report = serde_json::from_slice(&said.stdout)
+            .with_context(|| format!("no report came of {}: {}", words.join(" "), err.trim()))?;
+        let peak = err.lines().find_map(|l| l.strip_prefix(PEAK)?.parse().ok());
+        Ok(Answer {
+            ms,
+            peak_kib: peak,
+            report,
+        })
+    }
+
     /// `healthy`, `broken`, `unknown`.
     pub fn verdict(&self) -> &str {
         let verdict = self.report.get("verdict").and_then(Value::as_str);
@@ -88,17 +104,10 @@ impl Asker {
             .output()
             .context("start the diagnosis")?;
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let report = serde_json::from_slice(&said.stdout).with_context(|| {
-            let why = String::from_utf8_lossy(&said.stderr);
-            format!("no report came of {}: {}", words.join(" "), why.trim())
-        })?;
-        let said = String::from_utf8_lossy(&said.stderr);
-        let peak = said
-            .lines()
-            .find_map(|l| l.strip_prefix(PEAK)?.parse().ok());
-        self.peak_kib
-            .fetch_max(peak.unwrap_or(0), Ordering::Relaxed);
-        Ok(Answer { ms, report })
+        let answer = Answer::of(&said, words, ms)?;
+        let peak = answer.peak_kib.unwrap_or(0);
+        self.peak_kib.fetch_max(peak, Ordering::Relaxed);
+        Ok(answer)
     }
 
     /// The most memory that one diagnosis held, KiB.
@@ -288,7 +297,11 @@ mod tests {
             json!({"catalogue": "F21", "subject": {"kind": "Service", "namespace": "shop", "name": "cart"}}),
         )
         .unwrap();
-        let answer = Answer { ms: 1, report };
+        let answer = Answer {
+            ms: 1,
+            peak_kib: None,
+            report,
+        };
         (answer.judged(&expect), answer.without_a_fault())
     }
 

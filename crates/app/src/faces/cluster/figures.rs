@@ -1,6 +1,7 @@
 //! What came of the scenarios, in numbers.
 
 use super::levels::Level;
+use super::promised::{self, Image, Promised};
 use crate::faces::bench::quantile;
 use crate::io::Io;
 use anyhow::Result;
@@ -12,13 +13,6 @@ use std::collections::BTreeMap;
 const GOOD: f64 = 95.0;
 /// The share of diagnoses of what is healthy, in percent, that must say so: `unknown` is no alarm, and no help either.
 const HEALTHY: f64 = 90.0;
-/// What p95 may be by level of access, ms.
-const IN_TIME: [(&str, u64); 3] = [("objects", 2_000), ("ephemeral", 6_000), ("debug", 3_000)];
-/// What a cluster may take to come up, ms.
-const UP: u64 = 20_000;
-/// What a diagnosis may hold, MiB.
-const MEMORY: f64 = 128.0;
-
 /// One scenario.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Outcome {
@@ -106,7 +100,15 @@ pub struct Figures {
     /// By rights.
     pub ladder: BTreeMap<&'static str, Totals>,
     pub seconds: u64,
-    /// Which of the promised figures of time and memory were not reached.
+    /// The image that the cluster runs; nothing when only some scenarios were asked for, as for the two that follow.
+    pub image: Option<Image>,
+    /// Memory of a diagnosis outside of the cluster against 5,000 pods.
+    pub crowd_rss_mib: Option<f64>,
+    /// Memory of a diagnosis in a pod.
+    pub pod_rss_mib: Option<f64>,
+    /// Each promised figure with its goal.
+    pub promised: Vec<Promised>,
+    /// Which of them were not reached.
     pub missed: Vec<String>,
 }
 
@@ -132,7 +134,6 @@ impl Figures {
         let of = |word: &str| healthy.iter().filter(|w| **w == word).count();
         (self.false_alarms, self.healthy) = (of("false alarm"), of("healthy"));
         self.healthy_asked = healthy.len();
-        self.missed = self.late();
         for rung in all.iter().flat_map(|o| &o.ladder) {
             let totals = self.ladder.entry(rung.rights.word()).or_default();
             totals.asked += 1;
@@ -145,32 +146,8 @@ impl Figures {
                 _ => totals.wrong += 1,
             }
         }
-    }
-
-    /// Figures of time and memory that are above what is promised, each in a few words. They say as much of the machine as
-    /// of the program, so they are judged here and not by a test.
-    fn late(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        for (access, most) in IN_TIME {
-            let slow = self
-                .levels
-                .iter()
-                .find(|l| l.access == access && l.p95_ms > most);
-            out.extend(slow.map(|l| format!("{access}: p95 {} ms, more than {most}", l.p95_ms)));
-        }
-        if self.up_ms > UP {
-            out.push(format!(
-                "a cluster came up in {} ms, more than {UP}",
-                self.up_ms
-            ));
-        }
-        if self.peak_rss_mib > MEMORY {
-            out.push(format!(
-                "memory {:.1} MiB, more than {MEMORY}",
-                self.peak_rss_mib
-            ));
-        }
-        out
+        self.promised = promised::table(self);
+        self.missed = self.promised.iter().filter_map(Promised::missed).collect();
     }
 
     /// Whether the figures are those that the project promises.
@@ -216,12 +193,6 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
             l.access, l.pods, l.right, l.runs, l.p50_ms, l.p95_ms
         )?;
     }
-    writeln!(
-        io.out,
-        "a cluster came up in {:.1} s; peak memory of a diagnosis {:.1} MiB",
-        f.up_ms as f64 / 1000.0,
-        f.peak_rss_mib
-    )?;
     for (rights, t) in &f.ladder {
         writeln!(
             io.out,
@@ -245,8 +216,8 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
         f.p95_ms,
         f.seconds
     )?;
-    for missed in &f.missed {
-        writeln!(io.out, "not reached: {missed}")?;
+    for promised in &f.promised {
+        writeln!(io.out, "{}", promised.line())?;
     }
     Ok(())
 }
@@ -325,33 +296,22 @@ mod tests {
 
     #[test]
     fn what_is_late_or_large_is_named_and_not_good() {
-        let level = |access, p95_ms| Level {
-            access,
-            p95_ms,
-            ..Level::default()
-        };
-        let base = |levels, up_ms, peak_rss_mib| {
+        let base = |up_ms, pod_rss_mib| {
             let mut f = Figures {
-                levels,
                 up_ms,
-                peak_rss_mib,
-                ..Figures::default()
+                pod_rss_mib,
+                ..figures(vec![outcome(
+                    &[(Rights::ClusterAdmin, true, "first")],
+                    "healthy",
+                )])
             };
             f.count();
-            f.missed
+            (f.good(), f.missed)
         };
-        let all = |n| {
-            vec![
-                level("objects", n),
-                level("ephemeral", n),
-                level("debug", n),
-            ]
-        };
-        assert!(base(all(2_000), 20_000, 128.0).is_empty());
-        assert_eq!(
-            base(all(2_001), 0, 0.0),
-            ["objects: p95 2001 ms, more than 2000"]
-        );
-        assert_eq!(base(all(6_001), 20_001, 128.1).len(), 5);
+        assert_eq!(base(20_000, None), (true, vec![]));
+        let late = "scripts/cluster up, warm, the slowest: 20.1 s, more than 20";
+        assert_eq!(base(20_100, None), (false, vec![late.to_string()]));
+        let large = "memory of a diagnosis in a pod: 65 MiB, more than 64";
+        assert_eq!(base(0, Some(65.0)), (false, vec![large.to_string()]));
     }
 }

@@ -17,6 +17,8 @@ const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
 /// A cluster.
 pub struct Kubernetes {
     script: PathBuf,
+    /// Where cargo builds.
+    target: PathBuf,
     state: Option<PathBuf>,
     env: Vec<(String, String)>,
     shape: Shape,
@@ -38,6 +40,7 @@ impl Kubernetes {
         let mut cluster = Kubernetes {
             script: script.to_path_buf(),
             state: own.map(|word| target.join(format!("cluster-{word}"))),
+            target,
             env: Vec::new(),
             shape: shape.clone(),
             up_ms: 0,
@@ -74,7 +77,7 @@ impl Kubernetes {
     }
 
     /// The value of a variable of `scripts/cluster env`.
-    fn variable(&self, name: &str) -> &str {
+    pub fn variable(&self, name: &str) -> &str {
         let found = self.env.iter().find(|(n, _)| n == name);
         found.map_or("", |(_, value)| value)
     }
@@ -92,6 +95,12 @@ impl Kubernetes {
             command.env("CLUSTER_STATE", state);
         }
         command
+    }
+
+    /// The archive that our own image on the nodes is of.
+    pub fn image_file(&self) -> PathBuf {
+        std::env::var_os("NETSHOOT_IMAGE_FILE")
+            .map_or_else(|| self.target.join("netshoot-image.tar"), PathBuf::from)
     }
 
     fn program(&self, name: &str) -> PathBuf {

@@ -5,6 +5,9 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
 
+/// The level of zstd.
+pub const HARDEST: i32 = 22;
+
 /// How a layer is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
@@ -84,6 +87,6 @@ pub fn pack(tar: &[u8], compression: Compression) -> Result<Vec<u8>> {
                 .and_then(|()| gzip.finish())
                 .context("gzip the layer")
         }
-        Compression::Zstd => zstd::bulk::compress(tar, 22).context("pack the layer with zstd"),
+        Compression::Zstd => zstd::bulk::compress(tar, HARDEST).context("pack the layer with zstd"),
     }
 }

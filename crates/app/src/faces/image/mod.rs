@@ -13,7 +13,7 @@ mod rootfs;
 mod tests;
 
 use anyhow::{Context, Result, bail};
-pub use layer::Compression;
+pub use layer::{Compression, HARDEST};
 use std::collections::BTreeMap;
 
 /// The user of the second tag: what distroless images call nonroot.
