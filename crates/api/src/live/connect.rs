@@ -1,6 +1,6 @@
 //! From a kubeconfig and the flags of `kubectl` to a connection.
 
-use super::credentials::{self, Plugin};
+use super::credentials::{self, Plugin, without_a_word};
 use super::error::Error;
 use super::proxy;
 use kube::config::{
@@ -169,6 +169,7 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         return Err(Error::NoKubeconfig { looked });
     };
     override_with(&mut config, how)?;
+    credentials::fit_headers(&mut config, how, &user)?;
     let proxy = config.proxy_url.as_ref().map(proxy::shown);
     let server = config
         .cluster_url
@@ -180,9 +181,15 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
         .clone()
         .filter(|n| !n.is_empty())
         .unwrap_or_else(|| config.default_namespace.clone());
-    let client = client(config, &plugin).map_err(|why| Error::Credentials {
-        user: user.clone(),
-        why,
+    let client = client(config, &plugin).map_err(|why| match &how.tls_server_name {
+        Some(name) if why.contains("invalid server name") => Error::Tls {
+            server: server.clone(),
+            why: format!("{name:?} is no name of a server"),
+        },
+        _ => Error::Credentials {
+            user: user.clone(),
+            why,
+        },
     })?;
     Ok(Connection {
         client,
@@ -200,8 +207,7 @@ pub(super) async fn connect(how: &Connect) -> Result<Connection, Error> {
 
 fn client(config: Config, plugin: &Plugin) -> Result<Client, String> {
     // kube panics on a token that no HTTP header can hold, and it alone sees the one of a plugin.
-    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Client::try_from(config)));
-    match made {
+    match without_a_word(|| Client::try_from(config)) {
         Ok(Ok(client)) => Ok(client),
         Ok(Err(e)) => Err(credentials::why(&e, plugin)),
         Err(_) => Err(credentials::no_header(plugin)),
@@ -354,13 +360,6 @@ fn override_with(config: &mut Config, how: &Connect) -> Result<(), Error> {
         config.proxy_url = Some(proxy_url(&text, "the environment")?);
     }
     if let Some(token) = &how.token {
-        if !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Error::Credentials {
-                user: "of --token".into(),
-                why: "blanks, line ends and the like are in it, which no HTTP header can hold"
-                    .into(),
-            });
-        }
         config.auth_info.token = Some(token.clone().into());
     }
     if let Some(name) = &how.username {

@@ -1,9 +1,15 @@
 //! Why credentials could not be had: one sentence, and never what a credential plugin printed, which may be a token.
 
-use super::connect::chain;
+use super::connect::{Connect, chain};
+use super::error::Error as Refused;
+use http::HeaderValue;
+use kube::Config;
 use kube::client::AuthError;
-use kube::config::ExecConfig;
+use kube::config::{AuthInfo, ExecConfig};
+use std::cell::Cell;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 /// The longest excerpt of what a plugin complained about.
 const MOST: usize = 200;
@@ -101,6 +107,78 @@ pub(super) fn no_header(plugin: &Plugin) -> String {
             plugin.shown()
         ),
     }
+}
+
+/// Looks at everything that travels in the head of each request, before kube, which says of such a thing only that a header
+/// cannot be parsed, or panics.
+pub(super) fn fit_headers(config: &mut Config, how: &Connect, user: &str) -> Result<(), Refused> {
+    let refused = |user: &str, why: String| Refused::Credentials {
+        user: user.into(),
+        why,
+    };
+    let auth = &mut config.auth_info;
+    if let Some(token) = token(auth) {
+        if how.token.is_some() && !token.bytes().all(|b| b.is_ascii_graphic()) {
+            let why = "blanks, line ends and the like are in it, which no HTTP header can hold";
+            return Err(refused("of --token", why.into()));
+        }
+        if !fits(&token) {
+            return Err(refused(user, no_header(&Plugin::default())));
+        }
+    } else if let Some(file) = &auth.token_file
+        // As client-go does: an editor ends a file with a line end. kube sends it along.
+        && let Ok(text) = std::fs::read_to_string(file)
+        && text.trim() != text
+    {
+        auth.token = Some(text.trim().into());
+    }
+    let groups = auth.impersonate_groups.iter().flatten();
+    let names = [
+        ("user", &auth.impersonate),
+        ("user id", &auth.impersonate_uid),
+    ];
+    let names = names
+        .into_iter()
+        .flat_map(|(w, n)| n.iter().map(move |n| (w, n)));
+    for (what, name) in names.chain(groups.map(|g| ("group", g))) {
+        if !fits(name) {
+            let why = format!("no HTTP header can hold the {what} {name:?} to impersonate");
+            return Err(refused(user, why));
+        }
+    }
+    Ok(())
+}
+
+/// As it would stand in a kubeconfig: nothing else shows it without a crate of its own.
+fn token(auth: &AuthInfo) -> Option<String> {
+    auth.token.as_ref()?;
+    let shown = serde_json::to_value(auth).ok()?;
+    shown.get("token")?.as_str().map(String::from)
+}
+
+fn fits(text: &str) -> bool {
+    HeaderValue::from_str(text).is_ok()
+}
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does it, and where it panics says nothing of that on standard error: whoever calls has a sentence for it.
+pub(super) fn without_a_word<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |about| {
+            if !SILENT.get() {
+                before(about);
+            }
+        }));
+    });
+    SILENT.set(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    SILENT.set(false);
+    done
 }
 
 /// The last line that says something, for one line of ours.

@@ -164,22 +164,68 @@ fn a_plugin_gives_the_token_and_its_failures_are_told_without_it() {
 }
 
 #[test]
-fn a_token_that_no_header_can_hold_is_refused_before_anything_is_sent() {
+fn what_no_header_can_hold_is_refused_before_anything_is_sent() {
     let folder = Folder::new("token");
-    let mut how = folder.connect("token: \"s3cret\\n\"", "server: 'http://127.0.0.1:1'");
-    let e = version(&how).unwrap_err();
+    let nowhere = "server: 'http://127.0.0.1:1'";
+    let said = |how: &Connect| {
+        let e = version(how).unwrap_err();
+        assert!(!format!("{e:?}").contains("s3cret"), "{e:?}");
+        e.to_string()
+    };
+    let mut how = folder.connect("token: \"s3cret\\n\"", nowhere);
     assert_eq!(
-        e.to_string(),
+        said(&how),
         "credentials of user jane: the token in the kubeconfig is none that an HTTP header can hold"
     );
     how.token = Some("s3cret\n".into());
-    let e = version(&how).unwrap_err();
-    assert!(
-        e.to_string()
-            .starts_with("credentials of user of --token: "),
-        "{e}"
+    assert_eq!(
+        said(&how),
+        "credentials of user of --token: blanks, line ends and the like are in it, which no HTTP header can hold"
     );
-    assert!(!format!("{e:?}").contains("s3cret"), "{e:?}");
+    for (user, uid, groups, tells) in [
+        (Some("a\nb"), None, vec![], r#"the user "a\nb""#),
+        (Some("a"), Some("\u{7}"), vec![], r#"the user id "\u{7}""#),
+        (Some("a"), None, vec!["g", "h\r"], r#"the group "h\r""#),
+    ] {
+        let mut how = folder.connect("token: t", nowhere);
+        how.impersonate = user.map(String::from);
+        how.impersonate_uid = uid.map(String::from);
+        how.impersonate_groups = groups.into_iter().map(String::from).collect();
+        assert_eq!(
+            said(&how),
+            format!("credentials of user jane: no HTTP header can hold {tells} to impersonate")
+        );
+    }
+    let mut how = folder.connect("token: t", "server: 'https://127.0.0.1:1'");
+    how.tls_server_name = Some("a b".into());
+    assert_eq!(
+        said(&how),
+        r#"TLS with the API server https://127.0.0.1:1: "a b" is no name of a server"#
+    );
+}
+
+#[test]
+fn a_token_in_a_file_may_end_with_a_line_end() {
+    let folder = Folder::new("token-file");
+    let (url, heard) = peer(|s| {
+        let said = head(s);
+        answer(s, VERSION);
+        said
+    });
+    let file = folder.0.join("token");
+    let with = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let user = format!("tokenFile: '{}'", file.display());
+        version(&folder.connect(&user, &format!("server: '{url}'")))
+    };
+    assert_eq!(with("s3cret\n").unwrap(), "v1.37.0");
+    let came = heard.lock().unwrap().join("\n").to_lowercase();
+    assert!(came.contains("authorization: bearer s3cret\r\n"), "{came}");
+    let e = with("s3c\u{1}ret").unwrap_err().to_string();
+    assert_eq!(
+        e,
+        "credentials of user jane: the token in the kubeconfig is none that an HTTP header can hold"
+    );
 }
 
 #[test]
