@@ -309,6 +309,10 @@ fn a_cluster_with_a_tunnel_and_two_families() {
             });
         }
     }
+    // A node itself comes to a Service by its default route: the rules are asked for after it.
+    let six = space.field("service/web", "{.spec.clusterIPs[1]}");
+    let way = cluster.on("node-a", &["ip", "-6", "route", "get", &six]);
+    assert!(way.ok().contains("via fd90::1 "));
     let link = space.exec("client", &["ip", "link", "show", "eth0"]).ok();
     assert!(link.contains("mtu 1450"), "{link}");
     let tunnel = cluster

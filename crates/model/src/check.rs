@@ -74,6 +74,21 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The name to ask for hangs on an answer that is still to come: the cluster's domain, where only a pod's resolv.conf
+    /// tells it.
+    pub fn awaits_domain(&self) -> bool {
+        let inside = self.path.service.is_some() && !self.path.name.is_empty();
+        if !inside || self.path.client.is_none() || !self.topology.guesses_domain() {
+            return false;
+        }
+        let probe = Probe {
+            from: self.path.vantage(),
+            question: Question::ResolvConf,
+        };
+        self.ask(probe.from.clone(), probe.question.clone());
+        self.may_ask && self.evidence.get(&probe).is_none()
+    }
+
     /// Nothing may be sent.
     #[must_use]
     pub fn passive(self, passive: bool) -> Self {

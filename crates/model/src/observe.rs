@@ -92,7 +92,7 @@ impl<'a> Observed<'a> {
             },
             ..Observed::default()
         };
-        if !path.name.is_empty() {
+        if !path.name.is_empty() && !view.awaits_domain() {
             // A host is looked up as it was said: its name may need a search suffix.
             let name = if o.outside {
                 path.name.clone()

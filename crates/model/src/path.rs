@@ -1,8 +1,9 @@
 //! One conversation (from, to, protocol, port) as ordered hops. Every diagnosis is a walk along a
 //! path, and a hop is the address of every evidence.
 
+use crate::evidence::EvidenceSet;
 use crate::object::{Object, ObjectRef, at};
-use crate::probe::Vantage;
+use crate::probe::{Answer, Vantage};
 use crate::route;
 use crate::text;
 use crate::text::Text;
@@ -225,6 +226,28 @@ impl<'a> Path<'a> {
                 Ok(address) => self.front = vec![SocketAddr::new(address, port)],
                 Err(_) => self.name = host,
             },
+        }
+    }
+
+    /// The resolv.conf of a pod tells the cluster's domain to whoever may not read what the DNS is told: its search list
+    /// holds `svc.DOMAIN`.
+    pub fn learn_domain(&mut self, topology: &Topology<'a>, evidence: &EvidenceSet) {
+        let told = evidence
+            .iter()
+            .find_map(|a| match (&a.probe.from, &a.answer) {
+                (Vantage::Pod { .. }, Answer::ResolvConf(c)) => c.search.iter().find_map(|s| {
+                    s.trim_end_matches('.')
+                        .strip_prefix("svc.")
+                        .map(String::from)
+                }),
+                _ => None,
+            });
+        let guess = format!(".svc.{}", topology.domain());
+        if topology.guesses_domain()
+            && let Some(domain) = told
+            && let Some(head) = self.name.strip_suffix(&guess)
+        {
+            self.name = format!("{head}.svc.{domain}");
         }
     }
 

@@ -268,6 +268,12 @@ impl<'a> Topology<'a> {
             .unwrap_or("cluster.local")
     }
 
+    /// Whether nobody could read what the cluster's DNS is told, so that [`Topology::domain`] is a guess.
+    pub fn guesses_domain(&self) -> bool {
+        self.find("ConfigMap", "kube-system", "coredns").is_none()
+            && self.unread("ConfigMap", "kube-system")
+    }
+
     /// The address a workload's pods and nodes have: the pod's or node's first of that family.
     pub fn pod_with_address(&self, address: IpAddr) -> Option<&'a Object> {
         self.addresses.get(&address).copied()

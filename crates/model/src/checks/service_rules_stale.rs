@@ -95,10 +95,15 @@ fn run(view: &View<'_>, out: &mut Findings) {
         }
         let nothing = missing && !rewrites_destinations(tables, front.ip());
         let (says, goes) = if nothing {
+            let (all, all_zh) = if front.is_ipv4() {
+                ("", "")
+            } else {
+                ("IPv6 ", " IPv6") // those of IPv4 may well stand
+            };
             let says = text!(
-                "node {name} has no Service rules at all: none sends {front} of Service {} to its endpoints",
-                "节点 {name} 上没有任何 Service 规则：没有一条把 Service {} 的 {front} 转发到端点",
-                service.name()
+                "node {name} has no {all}Service rules at all: none sends {front} of Service {service} to its endpoints",
+                "节点 {name} 上没有任何{all_zh} Service 规则：没有一条把 Service {service} 的 {front} 转发到端点",
+                service = service.name()
             );
             (says, text!("nobody", "无"))
         } else if missing {

@@ -84,14 +84,14 @@ pub fn service_targets(tables: &[Table], address: IpAddr, port: u16, protocol: u
         !t.dormant && fits(t.family, address) && t.chains.iter().any(base)
     });
     let mut out = Targets {
-        known: nat,
+        known: nat || tables.iter().any(|t| kubelets(t, address)),
         endpoints: Vec::new(),
         rejected: None,
         dropped: false,
         trail: Vec::new(),
         doubts: Vec::new(),
     };
-    if !nat {
+    if !out.known {
         out.doubts.push("no NAT rules of this family".into());
     }
     let mut endpoints = BTreeSet::new();
@@ -115,6 +115,17 @@ pub fn service_targets(tables: &[Table], address: IpAddr, port: u16, protocol: u
     out.doubts.sort();
     out.doubts.dedup();
     out
+}
+
+/// Whether the kubelet's marks of this family stand here: by them kube-proxy's iptables takes nf_tables rather than the
+/// legacy tables that nobody reads here, so that no rule here is no rule at all.
+fn kubelets(table: &Table, address: IpAddr) -> bool {
+    let marks = ["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT"];
+    let marked = table
+        .chains
+        .iter()
+        .any(|c| marks.contains(&c.name.as_str()));
+    marked && fits(table.family, address)
 }
 
 /// Whether any rule that new packets of this family come by rewrites a destination: without kube-proxy, nothing does.

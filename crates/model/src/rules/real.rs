@@ -125,6 +125,19 @@ fn services_without_endpoints_are_refused() {
     );
     // Nothing there at all is no knowledge.
     assert!(!targets(&[], "10.96.0.1:443", TCP).known);
+    // But where the kubelet says that rules would be here, there are none, of its family.
+    let mark = netshoot_wire::nft::Table {
+        family: netshoot_wire::nft::Family::Ip6,
+        name: "mangle".into(),
+        chains: vec![netshoot_wire::nft::Chain {
+            name: "KUBE-KUBELET-CANARY".into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let got = targets(std::slice::from_ref(&mark), "[fd96::1]:80", TCP);
+    assert!(got.known && got.endpoints.is_empty(), "{got:?}");
+    assert!(!targets(&[mark], "10.96.0.1:443", TCP).known);
     assert!(
         !targets(&b, "[fd00::1]:80", TCP)
             .endpoints
