@@ -122,7 +122,18 @@ fn agents(pod: &Object) -> Vec<String> {
     let all = pod.list("status.ephemeralContainerStatuses");
     let names = all.iter().filter(runs).filter_map(|s| s["name"].as_str());
     names
-        .filter(|n| n.starts_with("netshoot"))
+        .filter(|n| n.starts_with("netshoot") && is_agent(pod, n))
         .map(String::from)
         .collect()
+}
+
+/// One of a diagnosis; that of `debug` stays a while for whoever comes next, and ends by itself.
+fn is_agent(pod: &Object, name: &str) -> bool {
+    let all = pod.list("spec.ephemeralContainers");
+    let mut of = all.iter().filter(|c| c["name"].as_str() == Some(name));
+    of.any(|c| {
+        let words = [&c["command"], &c["args"]];
+        let mut words = words.into_iter().filter_map(Value::as_array).flatten();
+        words.any(|w| w.as_str() == Some("agent"))
+    })
 }
