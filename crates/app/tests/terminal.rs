@@ -157,7 +157,7 @@ fn our_shell_has_editing_history_completion_and_job_control() {
         "for i in 1 2 3; do (echo turn=$((1+1)); sleep 60); echo on; done",
         "x=$(echo turn=$((1+1)) >&2; sleep 60)",
         "echo turn=$((1+1)); while :; do :; done",
-        "echo turn=$((1+1)); yes | cat >/dev/null",
+        "yes | sh -c 'echo turn=$((1+1)); exec cat >/dev/null'",
         "echo turn=$((1+1)); cat",
     ];
     for line in lines {
@@ -165,6 +165,18 @@ fn our_shell_has_editing_history_completion_and_job_control() {
         asks("\x03", &[prompt]);
         asks("echo code=$?,$a,$b,$i\r", &["code=130,7,2,", prompt]);
     }
+    // A pipe has the terminal as a whole: nothing of it is left, and its first program may read keys.
+    asks("echo turn=$((1+1)); cat | cat\r", &["turn=2\r"]);
+    // Once by the terminal, once through the pipe.
+    asks("keys\r", &["keys\r", "keys\r"]);
+    asks("\x03", &[prompt]);
+    asks(
+        "echo left=$(jobs -p | wc -l)$(pgrep -c -P $$ cat)\r",
+        &["left=00\r", prompt],
+    );
+    // What is typed while a line runs waits for its turn.
+    asks("echo turn=$((1+1)); sleep 1\r", &["turn=2\r"]);
+    asks("echo ahead=$((0+1))\r", &["ahead=1\r", prompt]);
     // One that only says 130 was not interrupted.
     asks("sh -c 'exit 130'\r", &[prompt]);
     asks("echo next=$((1+2))\r", &["next=3\r", prompt]);

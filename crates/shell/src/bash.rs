@@ -160,16 +160,24 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
     }
 }
 
+/// How often it is looked whether the program in front was stopped.
+const LOOK_AT_STOPPED: std::time::Duration = std::time::Duration::from_millis(250);
+
 type Events = tokio::sync::mpsc::UnboundedReceiver<Event>;
 
 /// Runs work until it ends, or until a signal or a trap ends it: then the EXIT trap is still to be run.
 async fn until_ended<T>(work: impl Future<Output = T>, events: &mut Events) -> Result<T, Event> {
     tokio::pin!(work);
+    let mut look = tokio::time::interval(LOOK_AT_STOPPED);
     loop {
         let event = tokio::select! {
             biased;
             Some(event) = events.recv() => event,
             done = &mut work => return Ok(done),
+            _ = look.tick(), if signals::interactive() => {
+                signals::tell_of_stopped();
+                continue;
+            }
         };
         if !matches!(event, Event::Signal(signals::INT)) {
             return Err(event);
@@ -272,6 +280,12 @@ async fn lines(
                 builtins::register(jobs::out_of_line(&mut held)?, sh);
                 held.set_last_exit_status(130);
                 signals::line_begins();
+                // Every part of the line that stood still has said so.
+                while let Ok(event) = events.try_recv() {
+                    if matches!(event, Event::Exit(_) | Event::Signal(1 | 3 | 15)) {
+                        return Ok(ended(&mut held, &event).await);
+                    }
+                }
             }
             Err(event) => return Ok(ended(&mut *shell.lock().await, &event).await),
         }

@@ -109,6 +109,11 @@ async fn between(context: Context<'_>, args: Vec<CommandArg>) -> Done {
     if signals::run_pending(shell).await.is_none() {
         std::future::pending::<()>().await;
     }
+    // In a pipe the terminal is its first program's by now: a part of it that counted as interactive would take it back
+    // for the shell after this, and Ctrl-C would no longer reach the pipe.
+    if shell.is_subshell() {
+        shell.options_mut().interactive = false;
+    }
     let command = words.first().cloned().unwrap_or_default();
     shell.set_env_global("BASH_COMMAND", ShellVariable::new(command))?;
     Ok(ExecutionResult::success())

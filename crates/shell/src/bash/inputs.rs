@@ -2,7 +2,7 @@
 
 use super::{jobs, rewrite::rewritten, signals};
 use brush_interactive::{InputBackend, InteractivePrompt, ReadResult, ShellError, ShellRef};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// An input with both.
 pub struct Rewriting<I>(pub I);
@@ -18,6 +18,9 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
             if interactive {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
+        }
+        if interactive {
+            take_typed_ahead();
         }
         let read = self.0.read_line(shell, prompt)?;
         signals::line_begins();
@@ -41,5 +44,13 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
 
     fn set_read_buffer(&mut self, buffer: String, cursor: usize) {
         self.0.set_read_buffer(buffer, cursor);
+    }
+}
+
+/// Reads what was typed while a command ran, before the line editor makes the terminal raw: until then a line's end is
+/// taken for the Enter that it was. Read later it would be Ctrl-J, and the editor drops what stands behind that.
+fn take_typed_ahead() {
+    if std::io::stdin().is_terminal() {
+        let _ = crossterm::event::poll(std::time::Duration::ZERO);
     }
 }

@@ -285,6 +285,7 @@ pub fn taken(fd: &str) -> Result<(Shell<Kind>, String), Failed> {
 /// The shell as it is outside of every command, after a line was left in the middle: what its functions, scripts and
 /// traps had begun is forgotten, what they have changed stays. Its built-in commands are to be registered again.
 pub fn out_of_line(shell: &mut Shell<Kind>) -> Result<&mut Shell<Kind>, Failed> {
+    take_terminal_back();
     let left = |e: serde_json::Error| Failed(format!("after an interrupted line: {e}"), 2);
     let mut state = serde_json::to_value(&*shell).map_err(left)?;
     state["call_stack"] = serde_json::to_value(CallStack::new()).map_err(left)?;
@@ -358,7 +359,7 @@ pub fn foreground(pid: i32) -> Option<i32> {
             Err(_) => break State::Exited(127),
         }
     };
-    let _ = rustix::termios::tcsetpgrp(&terminal, rustix::process::getpgrp());
+    take_terminal_back();
     let mut list = JOBS.lock().unwrap_or_else(PoisonError::into_inner);
     let job = list.iter_mut().find(|j| j.pid == pid)?;
     job.state = end;
@@ -367,6 +368,11 @@ pub fn foreground(pid: i32) -> Option<i32> {
     }
     job.told = true;
     job.code()
+}
+
+/// The shell has the keyboard again.
+fn take_terminal_back() {
+    let _ = rustix::termios::tcsetpgrp(std::io::stdin(), rustix::process::getpgrp());
 }
 
 /// What an interactive shell says before its prompt: jobs that ended or stopped since.

@@ -40,10 +40,12 @@ static LISTENED: AtomicU64 = AtomicU64::new(0);
 static TRAPPED: AtomicU64 = AtomicU64::new(0);
 static PENDING: AtomicU64 = AtomicU64::new(0);
 static INTERACTIVE: AtomicBool = AtomicBool::new(false);
-/// Ctrl-C came while the interactive line ran, and nobody has acted on it yet.
+/// Ctrl-C came while the interactive line ran: all that runs of it stands still from here on.
 static STRUCK: AtomicBool = AtomicBool::new(false);
 /// No command of the interactive line has run yet: what the line before ended with does not end this one.
 static FRESH: AtomicBool = AtomicBool::new(true);
+/// The line began with the status of an interrupted one: a subshell of its first command has it still.
+static STALE: AtomicBool = AtomicBool::new(false);
 static ARRIVED: Notify = Notify::const_new();
 static MAIN: OnceLock<UnboundedSender<Event>> = OnceLock::new();
 
@@ -232,15 +234,37 @@ pub fn pass_to_front() -> bool {
     }
 }
 
+/// brush begins to listen for SIGCHLD when it waits, and a program that Ctrl-Z has stopped before that would be waited
+/// for to no end: the shell tells itself once more.
+pub fn tell_of_stopped() {
+    use rustix::process::{Signal, getpgrp, getpid, kill_process};
+    let front = match rustix::termios::tcgetpgrp(std::io::stdin()) {
+        Ok(group) if group != getpgrp() => group.as_raw_nonzero().to_string(),
+        _ => return,
+    };
+    let stopped = children()
+        .iter()
+        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+        .any(|stat| {
+            let (_, rest) = stat.rsplit_once(") ").unwrap_or_default();
+            let mut fields = rest.split(' ');
+            // State, parent, process group: proc_pid_stat(5).
+            fields.next() == Some("T") && fields.nth(1) == Some(front.as_str())
+        });
+    if stopped {
+        let _ = kill_process(getpid(), Signal::CHILD);
+    }
+}
+
 /// An interactive line begins, or none runs any more: what came before does not end it.
 pub fn line_begins() {
     STRUCK.store(false, Ordering::SeqCst);
     FRESH.store(true, Ordering::SeqCst);
 }
 
-/// Whether Ctrl-C of the interactive line is still to be acted on; asked once for each.
+/// Whether Ctrl-C came while this line ran, and is the shell's to act on.
 pub fn struck() -> bool {
-    STRUCK.swap(false, Ordering::SeqCst)
+    STRUCK.load(Ordering::SeqCst)
 }
 
 /// Between two commands of an interactive line: whether Ctrl-C ends it, since the last one died of it, or since it
@@ -251,10 +275,16 @@ pub fn interrupted_line(shell: &Shell<Kind>) -> bool {
     }
     let first = FRESH.swap(false, Ordering::SeqCst);
     if STRUCK.load(Ordering::SeqCst) {
-        // Its event is on the way.
+        tell(Event::Interrupted);
         return true;
     }
-    let died = !first && shell.last_exit_status() == 130;
+    let died = shell.last_exit_status() == 130;
+    if first {
+        STALE.store(died, Ordering::SeqCst);
+    } else if !shell.is_subshell() {
+        STALE.store(false, Ordering::SeqCst);
+    }
+    let died = died && !first && !STALE.load(Ordering::SeqCst);
     if died {
         tell(Event::Interrupted);
     }
