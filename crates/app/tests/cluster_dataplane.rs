@@ -9,6 +9,8 @@ mod ring5;
 use ours::{IMAGE, PROGRAM, load, ready, text};
 use ring5::{Cluster, Fresh, Said, Space, until};
 use serde_json::Value;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 const SHOP: &str = include_str!("ring5/shop.yaml");
 
@@ -213,16 +215,17 @@ fn carried(space: &Space<'_>) {
             &format!("service/{service}"),
             &format!("{{.spec.clusterIPs[{family}]}}"),
         );
-        for client in ["client-a", "client-b", "on-host"] {
-            let place = format!("{}/{client}", space.name);
+        let to = SocketAddr::new(address.parse().unwrap(), 80);
+        for client in ["pod/client-a", "pod/client-b", "pod/on-host"] {
+            let node = space.field(client, "{.spec.nodeName}");
+            let uid = space.field(client, "{.metadata.uid}");
+            let network = space.cluster.network(&node, &uid);
             until("Services are carried", 20, || {
-                let words = [PROGRAM, "nc", "-z", "-w", "1", &address, "80"];
-                let said = space.cluster.on(&place, &words);
-                if said.code == 0 {
-                    Ok(())
-                } else {
-                    Err(format!("{place} {address}: {}", said.all()))
-                }
+                let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(1));
+                let connected = network.enter(connect).unwrap();
+                connected
+                    .map(drop)
+                    .map_err(|e| format!("{client} to {to}: {e}"))
             });
         }
     }
