@@ -419,8 +419,8 @@ fn names_of_the_cluster_are_completed() {
 }
 
 /// What runs once, asks for a line and tells it.
-/// Says that it is there until it is told something. What a runtime gets from a container before it has led its output
-/// to whoever attaches is lost, so nothing is typed before that.
+/// Says that it is there until it is told something: what a container says before the runtime leads its output to whoever
+/// attaches is lost.
 const TALK: &str = "apiVersion: v1
 kind: Pod
 metadata: {name: talk, labels: {app: talk}}
@@ -450,10 +450,13 @@ fn one_goes_back_to_what_runs_and_gets_its_exit_code() {
         .unwrap();
     let mut first = [0; 5];
     let read = child.stdout.as_mut().unwrap().read_exact(&mut first);
+    // Open until the end: where the input of whoever attached ends, containerd gives no more output either.
+    let mut stdin = child.stdin.take().unwrap();
     if read.is_ok() {
-        child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+        stdin.write_all(b"hello\n").unwrap();
     }
     let said = text(&child.wait_with_output().unwrap());
+    drop(stdin);
     let said_last = said.out.trim_start_matches("here\n");
     assert_eq!((said.code, said_last), (5, "got=hello\n"), "{}", said.err);
     for (words, tells) in [
