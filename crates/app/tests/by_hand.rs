@@ -145,7 +145,7 @@ fn the_articles_case_looks_like_a_bad_network() {
 
     let connected = ["nc1", "nc2"].map(|file| dir.read(file).matches("connected").count());
     let connected: usize = connected.iter().sum();
-    assert!(connected >= 10, "nc -z mostly connects: {connected} of 20");
+    assert!(connected >= 12, "nc -z mostly connects: {connected} of 20");
 }
 
 #[test]

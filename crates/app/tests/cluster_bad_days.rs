@@ -145,22 +145,7 @@ fn bad_days_end_in_one_clear_sentence() {
 fn a_webhook_that_hangs_and_a_namespace_that_ends_are_named() {
     let Some(cluster) = ready() else { return };
     let space = cluster.namespace("hook");
-    let hook = format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {{name: {0}}}
-webhooks:
-- name: slow.example.test
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  timeoutSeconds: 1
-  failurePolicy: Fail
-  namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {0}}}}}
-  rules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}}]
-  clientConfig: {{url: 'https://198.51.100.99:443/'}}
-",
-        space.name
-    );
+    let hook = bad_days::silent_webhook(&space, 1);
     space.apply(&hook);
     let said = until("the webhook is asked", 20, || {
         let said = say(&space, &["run", "x", "--", "true"]);

@@ -369,19 +369,17 @@ fn ipv6_rules(cluster: &Cluster, ask: Ask<'_>) {
     }
 }
 
+/// The way to the Service of both, looked at with the node's rights.
+fn by_node(client: &str) -> [&str; 6] {
+    ["--from", client, "--to", "svc/web:80", "--access", "node"]
+}
+
 /// Without kube-proxy, its rules gone: unknown, because of the dataplane, never rules missing.
 fn other_dataplanes(cluster: &Cluster, space: &Space<'_>) {
     cluster
         .on("node-a", &["iptables", "-t", "nat", "-F", "KUBE-SERVICES"])
         .ok();
-    let to = [
-        "--from",
-        "pod/client-a",
-        "--to",
-        "svc/web:80",
-        "--access",
-        "node",
-    ];
+    let to = by_node("pod/client-a");
     assert_eq!(
         cause(&diagnose(space, &to)),
         "service-rules-stale Node/node-a F44"
@@ -412,14 +410,7 @@ fn daemonsets_unread(cluster: &Cluster, space: &Space<'_>) {
     cluster
         .on("node-b", &["nft", "delete", "table", "ip", "kube-proxy"])
         .ok();
-    let to = [
-        "--from",
-        "pod/client-b",
-        "--to",
-        "svc/web:80",
-        "--access",
-        "node",
-    ];
+    let to = by_node("pod/client-b");
     assert_eq!(
         cause(&diagnose(space, &to)),
         "service-rules-stale Node/node-b F44"

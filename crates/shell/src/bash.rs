@@ -282,7 +282,7 @@ async fn lines(
                 signals::line_begins();
                 // Every part of the line that stood still has said so.
                 while let Ok(event) = events.try_recv() {
-                    if matches!(event, Event::Exit(_) | Event::Signal(1 | 3 | 15)) {
+                    if !matches!(event, Event::Interrupted | Event::Signal(signals::INT)) {
                         return Ok(ended(&mut held, &event).await);
                     }
                 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 /// A webhook that nobody answers, for pods and what is added to them in one namespace.
-fn silent_webhook(space: &Space<'_>, seconds: u32) -> String {
+pub fn silent_webhook(space: &Space<'_>, seconds: u32) -> String {
     format!(
         "apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration

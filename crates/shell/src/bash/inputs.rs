@@ -47,8 +47,9 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
     }
 }
 
-/// Reads what was typed while a command ran, before the line editor makes the terminal raw: until then a line's end is
-/// taken for the Enter that it was. Read later it would be Ctrl-J, and the editor drops what stands behind that.
+/// Reads the first line of what was typed while a command ran, before the line editor makes the terminal raw: until then
+/// a line's end is taken for the Enter that it was. Read later it is Ctrl-J, and the editor drops what stands behind that;
+/// so it still does with what stands behind a second line.
 fn take_typed_ahead() {
     if std::io::stdin().is_terminal() {
         let _ = crossterm::event::poll(std::time::Duration::ZERO);
