@@ -51,8 +51,16 @@ fn names_services_and_pods_are_reached_from_both_nodes() {
     assert_eq!(nodes.len(), 2, "{places}");
 
     // node-a's kube-proxy writes iptables rules, node-b's nftables.
+    // Ready pods are in their rules a moment later.
     for client in ["client-a", "client-b"] {
-        assert_eq!(answering(&space, client), names, "from {client}");
+        until(
+            &format!("all replicas from {client}"),
+            10,
+            || match answering(&space, client) {
+                all if all == names => Ok(()),
+                some => Err(format!("only {some:?}")),
+            },
+        );
     }
     let rules = cluster.on("node-a", &["iptables-save", "-t", "nat"]).ok();
     assert!(rules.contains("KUBE-SERVICES"), "{rules}");

@@ -258,7 +258,9 @@ impl Client {
     /// Shakes hands over a connection that ends by itself when patience is over.
     pub fn shake(&mut self, stream: &mut (impl Read + Write)) -> io::Result<()> {
         while self.tls.is_handshaking() {
-            let (read, written) = self.tls.complete_io(stream)?;
+            let done = self.tls.complete_io(stream);
+            let (read, written) =
+                done.map_err(|e| last_words(e, || hear(&mut self.tls, stream)))?;
             if (read, written) == (0, 0) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -275,6 +277,33 @@ impl Client {
     }
 }
 
+/// Why a peer is gone: a write that finds the connection closed hides the alert which came before the end and is not read
+/// yet. `hear` reads once and gives how much there was.
+pub fn last_words(error: io::Error, mut hear: impl FnMut() -> io::Result<usize>) -> io::Error {
+    let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    if !gone.contains(&error.kind()) {
+        return error;
+    }
+    // What is still to be read is a handshake at most.
+    for _ in 0..16 {
+        match hear() {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => return e,
+            Err(_) => break,
+        }
+    }
+    error
+}
+
+/// Reads once from a peer, and takes in what it said.
+pub fn hear(tls: &mut ClientConnection, stream: &mut impl Read) -> io::Result<usize> {
+    let read = tls.read_tls(stream)?;
+    tls.process_new_packets()
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    Ok(read)
+}
+
 /// The sentence in an error of a handshake.
 pub fn words(error: &io::Error) -> String {
     let inner = error
@@ -286,5 +315,44 @@ pub fn words(error: &io::Error) -> String {
             "the connection ended within the handshake".into()
         }
         None => crate::sockets::words(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A peer that is gone, and what it said before.
+    struct Gone(&'static [u8]);
+
+    impl Read for Gone {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_alert_before_the_end_is_heard_though_a_write_failed() {
+        let shaken = |said| {
+            let mut client = Client::new(&Wish::default(), "localhost").unwrap();
+            client.shake(&mut Gone(said)).unwrap_err()
+        };
+        let unknown_certificate = shaken(&[21, 3, 3, 0, 2, 2, 46]);
+        assert_eq!(
+            words(&unknown_certificate),
+            "received fatal alert: CertificateUnknown"
+        );
+        assert_eq!(shaken(&[]).kind(), io::ErrorKind::BrokenPipe);
     }
 }

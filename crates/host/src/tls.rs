@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::authorities::{self, Places, Store};
+use crate::secure;
 use crate::sockets::words;
 use crate::tcp::Connection;
 use netshoot_model::probe::{Certificate, Outcome, TlsHandshake};
@@ -171,7 +172,9 @@ impl Client {
         let mut tls = ClientConnection::new(self.config.clone(), self.name.clone())
             .map_err(io::Error::other)?;
         while tls.is_handshaking() {
-            let (read, written) = tls.complete_io(connection)?;
+            let done = tls.complete_io(connection);
+            let (read, written) =
+                done.map_err(|e| secure::last_words(e, || secure::hear(&mut tls, connection)))?;
             if read == 0 && written == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -180,15 +180,23 @@ impl Secured {
             };
             sockets::wait(&self.fd, events, deadline)?;
             if self.tls.wants_write() {
-                self.flush()?;
+                self.flush()
+                    .map_err(|e| secure::last_words(e, || self.hear()))?;
                 continue;
             }
-            if self.tls.read_tls(&mut Wire(&self.fd))? == 0 {
+            if self.hear()? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            self.process()?;
         }
         Ok(())
+    }
+
+    fn hear(&mut self) -> io::Result<usize> {
+        let read = self.tls.read_tls(&mut Wire(&self.fd))?;
+        if read > 0 {
+            self.process()?;
+        }
+        Ok(read)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! TLS over a pipe, and what is told of it.
 
+use crate::secure::{hear, last_words};
 use crate::sockets;
 use crate::web::dial::Under;
 use crate::web::dial::three::OUTRUN;
@@ -112,6 +113,7 @@ fn shake(
             Err(e) => Err(e),
         };
         let Err(e) = done else { continue };
+        let e = last_words(e, || hear(&mut secured.tls, &mut secured.under));
         return Err(handshake_failed(under, &e, verifier, host, port));
     }
     Ok(())
