@@ -81,8 +81,9 @@ fn a_shell_whose_stream_broke_is_the_same_shell_afterwards() {
         terminal.shows("set=40");
         way.cut();
         terminal.shows("the stream dropped");
-        terminal.types("\r");
-        terminal.shows(":/# ");
+        // Typed while nobody listens: it is for the shell all the same, and Enter is Enter.
+        terminal.types("echo while=$((X+2))\r");
+        terminal.shows("while=43");
         terminal.types("echo then=$((X+1))\r");
         terminal.shows("then=42");
         terminal.types("exit 7\r");
@@ -98,6 +99,42 @@ fn a_shell_whose_stream_broke_is_the_same_shell_afterwards() {
     std::io::Read::read_exact(&mut out, &mut [0; 6]).unwrap();
     way.cut();
     assert_eq!(child.wait().unwrap().code(), Some(1));
+    nothing_is_left(&space);
+}
+
+#[test]
+fn a_remote_shell_has_the_keys_and_the_size_of_the_window() {
+    let Some(cluster) = ready() else { return };
+    let space = cluster.namespace("keys");
+    let plugin = command(&cluster);
+    let line = format!(
+        "{} run keys -n {}",
+        plugin.get_program().display(),
+        space.name
+    );
+    let Some(mut terminal) = Terminal::start(&line, &plugin) else {
+        return;
+    };
+    terminal.shows(PROMPT);
+    terminal.types("echo turn=$((1+1)); sleep 60\r");
+    terminal.shows("turn=2");
+    terminal.types("\x03");
+    terminal.shows(PROMPT);
+    terminal.types("echo code=$?\r");
+    terminal.shows("code=130");
+    terminal.resize(100, 30);
+    terminal.types("for i in $(seq 100); do [ \"$(stty size)\" = '30 100' ] && break; sleep 0.1; done; stty size\r");
+    terminal.shows("30 100\r");
+    // Several lines typed ahead, and the beginning of one.
+    terminal.types("echo turn=$((1+2)); sleep 1\r");
+    terminal.shows("turn=3");
+    terminal.types("echo one=$((0+1))\recho two=$((1+1))\recho thr");
+    terminal.shows("one=1");
+    terminal.shows("two=2");
+    terminal.types("ee=$((1+2))\r");
+    terminal.shows("three=3");
+    terminal.types("exit 7\r");
+    assert_eq!(terminal.ends().0, Some(7));
     nothing_is_left(&space);
 }
 

@@ -21,6 +21,8 @@ struct Terminal {
     child: Child,
     pieces: Receiver<Vec<u8>>,
     seen: String,
+    /// It answers what an editor asks it.
+    answers: bool,
 }
 
 impl Terminal {
@@ -55,6 +57,7 @@ impl Terminal {
             child,
             pieces,
             seen: String::new(),
+            answers: true,
         })
     }
 
@@ -77,12 +80,28 @@ impl Terminal {
                 Ok(piece) => {
                     // An editor asks where the cursor is.
                     for _ in piece.windows(4).filter(|w| w == b"\x1b[6n") {
-                        self.types("\x1b[1;1R");
+                        if self.answers {
+                            self.types("\x1b[1;1R");
+                        }
                     }
                     self.seen += &String::from_utf8_lossy(&piece);
                 }
                 Err(e) => panic!("no {text:?} ({e}): {}", self.seen),
             }
+        }
+    }
+}
+
+impl Terminal {
+    /// Waits for the end of the command; gives its exit code.
+    fn ends(&mut self) -> Option<i32> {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "the shell did not end");
+            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 }
@@ -177,6 +196,16 @@ fn our_shell_has_editing_history_completion_and_job_control() {
     // What is typed while a line runs waits for its turn.
     asks("echo turn=$((1+1)); sleep 1\r", &["turn=2\r"]);
     asks("echo ahead=$((0+1))\r", &["ahead=1\r", prompt]);
+    // So do several lines, a command of more than one, and the beginning of one.
+    asks("echo turn=$((1+1)); sleep 1\r", &["turn=2\r"]);
+    let ahead =
+        "echo one=$((0+1))\rfor i in 1; do\recho two=$((1+$i))\rdone\recho three=$((1+2)); echo fo";
+    asks(ahead, &["one=1\r", "two=2\r"]);
+    asks("ur=$((2+2))\r", &["three=3\r", "four=4\r", prompt]);
+    // Ctrl-C takes with it what was typed ahead.
+    asks("echo turn=$((1+1)); sleep 60\r", &["turn=2\r"]);
+    asks("c=ahead\r\x03", &[prompt]);
+    asks("echo c=${c-none}\r", &["c=none\r", prompt]);
     // One that only says 130 was not interrupted.
     asks("sh -c 'exit 130'\r", &[prompt]);
     asks("echo next=$((1+2))\r", &["next=3\r", prompt]);
@@ -194,13 +223,24 @@ fn our_shell_has_editing_history_completion_and_job_control() {
     asks("\x01\x0becho here; false", &["here; false"]);
     asks("\x15ech\tdone-with-tab\r", &["done-with-tab\r", prompt]);
     asks("exit 5\r", &["exit"]);
-    let until = Instant::now() + LIMIT;
-    let code = loop {
-        if let Some(status) = terminal.child.try_wait().unwrap() {
-            break status.code();
-        }
-        assert!(Instant::now() < until, "the shell did not end");
-        std::thread::park_timeout(Duration::from_millis(10));
+    assert_eq!(terminal.ends(), Some(5));
+}
+
+#[test]
+fn a_terminal_that_answers_nothing_can_be_typed_into_all_the_same() {
+    let line = format!("HOME=/nowhere exec '{PROGRAM}' bash --norc");
+    let Some(mut terminal) = Terminal::start(&line) else {
+        return;
     };
-    assert_eq!(code, Some(5));
+    terminal.answers = false;
+    // Typed while the editor waits for the answer; then a command of several lines, and the end of the input.
+    terminal.shows("\x1b[6n");
+    terminal.types("echo early=$((1+1))\recho beg");
+    terminal.shows("early=2\r");
+    terminal.types("un=$((2+2))\r");
+    terminal.shows("begun=4\r");
+    terminal.types("for i in 1; do\recho late=$((2+$i))\rdone; (exit 5)\r");
+    terminal.shows("late=3\r");
+    terminal.types("\x04");
+    assert_eq!(terminal.ends(), Some(5));
 }

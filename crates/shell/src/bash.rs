@@ -1,6 +1,7 @@
 //! `bash` and `sh`: brush, with bash's command line, messages and signals, and with the words of this program
 //! where `PATH` has none.
 
+mod ahead;
 mod builtins;
 mod errors;
 mod inputs;
@@ -150,11 +151,7 @@ async fn run(o: &Options, own: &str, sh: bool) -> Result<i32, Failed> {
     let ui = UIOptions::builder().disable_highlighting(true).build();
     if interactive && terminal && !o.noediting {
         let input = ReedlineInputBackend::new(&ui, &shell).map_err(failed)?;
-        match lines(&shell, input, &ui, (sh, &mut events)).await {
-            // A terminal that does not answer where its cursor is can be typed into all the same.
-            Err(_) => lines(&shell, MinimalInputBackend, &ui, (sh, &mut events)).await,
-            ended => ended,
-        }
+        lines(&shell, input, &ui, (sh, &mut events)).await
     } else {
         lines(&shell, MinimalInputBackend, &ui, (sh, &mut events)).await
     }
@@ -263,7 +260,7 @@ async fn lines(
     (sh, events): (bool, &mut Events),
 ) -> Result<i32, Failed> {
     let how = ui.into();
-    let mut input = inputs::Rewriting(input);
+    let mut input = inputs::Lines::new(input);
     loop {
         let mut inside = InteractiveShell::new(shell, &mut input, &how).map_err(failed)?;
         let done = until_ended(inside.run_interactively(), events).await;
@@ -280,6 +277,7 @@ async fn lines(
                 builtins::register(jobs::out_of_line(&mut held)?, sh);
                 held.set_last_exit_status(130);
                 signals::line_begins();
+                input.forget();
                 // Every part of the line that stood still has said so.
                 while let Ok(event) = events.try_recv() {
                     if !matches!(event, Event::Interrupted | Event::Signal(signals::INT)) {

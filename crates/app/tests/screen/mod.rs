@@ -61,6 +61,22 @@ impl Terminal {
         keys.flush().unwrap();
     }
 
+    /// Another size, as whoever drags the corner of a window sees to.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let script = self.child.id();
+        let children = format!("/proc/{script}/task/{script}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        let shown = children.split_whitespace().next().unwrap();
+        let terminal = std::fs::read_link(format!("/proc/{shown}/fd/0")).unwrap();
+        let size = [("cols", columns), ("rows", rows)].map(|(w, n)| [w.to_string(), n.to_string()]);
+        let set = Command::new("stty")
+            .arg("-F")
+            .arg(terminal)
+            .args(size.as_flattened())
+            .status();
+        assert!(set.unwrap().success());
+    }
+
     fn take(&mut self, piece: &[u8]) {
         // An editor asks where the cursor is.
         for _ in piece.windows(4).filter(|w| w == b"\x1b[6n") {

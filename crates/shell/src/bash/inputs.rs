@@ -1,13 +1,74 @@
 //! Lines as they are read: background lists are rewritten, and news of jobs come before the prompt.
 
-use super::{jobs, rewrite::rewritten, signals};
+use super::{ahead, jobs, rewrite::rewritten, signals};
 use brush_interactive::{InputBackend, InteractivePrompt, ReadResult, ShellError, ShellRef};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
-/// An input with both.
-pub struct Rewriting<I>(pub I);
+/// An input with both, and the lines that were typed before it was asked.
+pub struct Lines<I> {
+    input: I,
+    ahead: ahead::Ahead,
+    /// The terminal did not answer where its cursor is: it can be typed into all the same.
+    plain: bool,
+}
 
-impl<I: InputBackend> InputBackend for Rewriting<I> {
+impl<I: InputBackend> Lines<I> {
+    /// On top of a line editor, or of what reads plain lines.
+    pub fn new(input: I) -> Lines<I> {
+        Lines {
+            input,
+            ahead: ahead::Ahead::default(),
+            plain: false,
+        }
+    }
+
+    /// What was typed ahead of Ctrl-C is gone, as it is in the terminal.
+    pub fn forget(&mut self) {
+        self.ahead.forget();
+    }
+
+    /// One more line, of what was typed ahead or from the input.
+    fn next(
+        &mut self,
+        shell: &ShellRef<impl brush_core::ShellExtensions>,
+        prompt: InteractivePrompt,
+        interactive: bool,
+    ) -> Result<ReadResult, ShellError> {
+        if !interactive {
+            return self.input.read_line(shell, prompt);
+        }
+        let options = shell.try_lock().map(|held| held.parser_options());
+        let Ok(options) = options else {
+            return self.input.read_line(shell, prompt);
+        };
+        let again = InteractivePrompt {
+            prompt: prompt.prompt.clone(),
+            alt_side_prompt: String::new(),
+            continuation_prompt: prompt.continuation_prompt.clone(),
+        };
+        if !self.plain {
+            match self.ahead.take(&again, &options) {
+                ahead::Taken::Nothing => {}
+                ahead::Taken::Begun(text) => {
+                    let end = text.len();
+                    self.input.set_read_buffer(text, end);
+                }
+                whole => return Ok(whole.read()),
+            }
+            match self.input.read_line(shell, prompt) {
+                Err(ShellError::InputError(_)) => self.plain = true,
+                read => {
+                    self.ahead.edited();
+                    return read;
+                }
+            }
+            self.ahead.unread();
+        }
+        Ok(self.ahead.wait(&again, &options).read())
+    }
+}
+
+impl<I: InputBackend> InputBackend for Lines<I> {
     fn read_line(
         &mut self,
         shell: &ShellRef<impl brush_core::ShellExtensions>,
@@ -19,10 +80,7 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
-        if interactive {
-            take_typed_ahead();
-        }
-        let read = self.0.read_line(shell, prompt)?;
+        let read = self.next(shell, prompt, interactive)?;
         signals::line_begins();
         let ReadResult::Input(line) = &read else {
             return Ok(read);
@@ -39,19 +97,10 @@ impl<I: InputBackend> InputBackend for Rewriting<I> {
     }
 
     fn get_read_buffer(&self) -> Option<(String, usize)> {
-        self.0.get_read_buffer()
+        self.input.get_read_buffer()
     }
 
     fn set_read_buffer(&mut self, buffer: String, cursor: usize) {
-        self.0.set_read_buffer(buffer, cursor);
-    }
-}
-
-/// Reads the first line of what was typed while a command ran, before the line editor makes the terminal raw: until then
-/// a line's end is taken for the Enter that it was. Read later it is Ctrl-J, and the editor drops what stands behind that;
-/// so it still does with what stands behind a second line.
-fn take_typed_ahead() {
-    if std::io::stdin().is_terminal() {
-        let _ = crossterm::event::poll(std::time::Duration::ZERO);
+        self.input.set_read_buffer(buffer, cursor);
     }
 }

@@ -132,14 +132,18 @@ pub fn shell(words: &[String]) -> i32 {
 /// Leads our terminal there until the shell has ended; gives its exit code.
 fn lead(stream: UnixStream) -> i32 {
     let raw = crossterm::terminal::enable_raw_mode().is_ok();
-    let code = follow(stream);
+    let keys = super::terminal::Keys::default();
+    if raw {
+        keys.raw();
+    }
+    let code = follow(stream, keys);
     if raw {
         let _ = crossterm::terminal::disable_raw_mode();
     }
     code
 }
 
-fn follow(mut from: UnixStream) -> i32 {
+fn follow(mut from: UnixStream, keys: super::terminal::Keys) -> i32 {
     let Ok(to) = from.try_clone() else {
         return FAILED;
     };
@@ -164,8 +168,9 @@ fn follow(mut from: UnixStream) -> i32 {
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(n @ 1..) = std::io::stdin().read(&mut chunk) {
-            let data = chunk.get(..n).unwrap_or_default().to_vec();
-            if !send(&to, &Frame::Data(data)) {
+            let data = chunk.get_mut(..n).unwrap_or_default();
+            keys.of(data);
+            if !send(&to, &Frame::Data(data.to_vec())) {
                 return;
             }
         }
@@ -238,6 +243,7 @@ pub fn keep(words: &[String]) -> i32 {
         pty,
         client: None,
         unseen: Vec::new(),
+        asked: false,
         ended: None,
         closed: false,
     };
@@ -292,9 +298,15 @@ struct Kept {
     /// Its number, and the way to it. The last that came has the shell.
     client: Option<(usize, UnixStream)>,
     unseen: Vec<u8>,
+    /// The shell asks where the cursor is, and the terminal has not answered.
+    asked: bool,
     ended: Option<i32>,
     closed: bool,
 }
+
+/// What an editor asks of a terminal before it shows anything: where the cursor is; and how an answer ends.
+const WHERE: &[u8] = b"\x1b[6n";
+const THERE: u8 = b'R';
 
 impl Kept {
     /// Until the shell has ended and somebody was told, or nobody came for too long; whether it has ended.
@@ -319,7 +331,11 @@ impl Kept {
                 Ok(Event::Came(stream)) => {
                     self.client = Some((count, stream));
                     count += 1;
-                    let unseen = std::mem::take(&mut self.unseen);
+                    let mut unseen = std::mem::take(&mut self.unseen);
+                    // It may have gone into a stream that was broken already.
+                    if self.asked && !holds(&unseen, WHERE) {
+                        unseen.extend_from_slice(WHERE);
+                    }
                     self.show(unseen);
                 }
                 Ok(Event::Said(number, frame)) => self.said(number, frame),
@@ -345,6 +361,7 @@ impl Kept {
         }
         match frame {
             Frame::Data(bytes) => {
+                self.asked &= !(holds(&bytes, b"\x1b[") && bytes.contains(&THERE));
                 let _ = self.pty.side.write_all(&bytes);
             }
             Frame::Size(w, h) => {
@@ -367,6 +384,7 @@ impl Kept {
         if bytes.is_empty() {
             return;
         }
+        self.asked |= holds(&bytes, WHERE);
         let frame = Frame::Data(bytes);
         let seen = self
             .client
@@ -379,6 +397,10 @@ impl Kept {
             self.unseen.drain(..too_many);
         }
     }
+}
+
+fn holds(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|w| w == what)
 }
 
 /// `FILE -- COMMAND`: becomes the command on that terminal, as the first of a session of its own.
@@ -444,6 +466,7 @@ mod tests {
             pty,
             client: None,
             unseen: Vec::new(),
+            asked: false,
             ended: None,
             closed: false,
         };
@@ -459,17 +482,21 @@ mod tests {
         terminal.write_all(b"one").unwrap();
         let mut from = first.try_clone().unwrap();
         assert_eq!(Frame::read(&mut from), Some(Frame::Data(b"one".to_vec())));
+        // Where is the cursor? Nobody answers.
+        terminal.write_all(WHERE).unwrap();
+        assert_eq!(Frame::read(&mut from), Some(Frame::Data(WHERE.to_vec())));
         drop((first, from));
         tell.send(Event::Left(0)).unwrap();
         terminal.write_all(b"two").unwrap();
         let (mut again, there) = UnixStream::pair().unwrap();
         tell.send(Event::Came(there)).unwrap();
-        assert_eq!(Frame::read(&mut again), Some(Frame::Data(b"two".to_vec())));
-        tell.send(Event::Said(1, Frame::Data(b"typed\n".to_vec())))
+        let unseen = [b"two", WHERE].concat();
+        assert_eq!(Frame::read(&mut again), Some(Frame::Data(unseen)));
+        tell.send(Event::Said(1, Frame::Data(b"\x1b[1;1R\n".to_vec())))
             .unwrap();
-        let mut line = [0; 6];
+        let mut line = [0; 7];
         terminal.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"typed\n");
+        assert_eq!(&line, b"\x1b[1;1R\n");
         drop(terminal);
         tell.send(Event::Ended(7)).unwrap();
         let last = std::iter::from_fn(|| Frame::read(&mut again)).last();

@@ -76,6 +76,7 @@ impl Stop {
 #[derive(Clone, Default)]
 pub struct Input {
     to: Arc<(Mutex<Where>, Condvar)>,
+    keys: Arc<terminal::Keys>,
 }
 
 #[derive(Default)]
@@ -116,7 +117,8 @@ impl Input {
         let mut chunk = [0; 16 << 10];
         loop {
             let n = std::io::stdin().read(&mut chunk).unwrap_or(0);
-            let data = chunk.get(..n).unwrap_or_default();
+            let data = chunk.get_mut(..n).unwrap_or_default();
+            self.keys.of(data);
             let mut to = self.at();
             // What is typed while a stream is taken up again is for the next one.
             loop {
@@ -198,6 +200,9 @@ pub fn talk(
     // Raw only now: until here Ctrl-C was for us.
     let raw = gets.tty.then(terminal::Raw::begin).transpose();
     let raw = raw.context("set the terminal to raw")?;
+    if raw.is_some() {
+        input.keys.raw();
+    }
     if let Some(resizer) = session.resizer() {
         follow_size(resizer);
     }
@@ -209,6 +214,9 @@ pub fn talk(
     }
     let stopped = talk.on(stop, io)?;
     stop.tell(None);
+    if raw.is_some() {
+        input.keys.lines();
+    }
     drop(raw);
     if stopped {
         drop(kept);
