@@ -182,6 +182,7 @@ pub fn walk<'a>(
 ) -> Walked<'a> {
     let mut path = Path::new(topology, conversation.clone());
     path.learn_domain(topology, evidence);
+    path.learn_cache(topology, evidence);
     let (hurts, share, got_through, symptom, seen, findings, mut gaps, mut wants) = {
         let view = View::new(topology, &path, evidence, true).passive(case.most_harm == Harm::None);
         let findings: Vec<Finding> = checks::ALL.iter().flat_map(|c| run(c, &view)).collect();

@@ -15,6 +15,7 @@ pub mod check;
 pub mod checks;
 pub mod compose;
 pub mod corefile;
+pub mod dns_cache;
 pub mod engine;
 pub mod evidence;
 pub mod finding;

@@ -1,6 +1,7 @@
 //! One conversation (from, to, protocol, port) as ordered hops. Every diagnosis is a walk along a
 //! path, and a hop is the address of every evidence.
 
+use crate::dns_cache::{self, DnsCache};
 use crate::evidence::EvidenceSet;
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::{Answer, Vantage};
@@ -17,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum HopKind {
     /// The client itself.
     Client,
+    /// The DNS cache on the client's node, where it asks one.
+    NameCache,
     /// Name lookup.
     Name,
     /// The Service: from its address to its endpoints.
@@ -43,8 +46,9 @@ pub enum HopKind {
 
 impl HopKind {
     /// All, in order.
-    pub const ALL: [HopKind; 12] = [
+    pub const ALL: [HopKind; 13] = [
         HopKind::Client,
+        HopKind::NameCache,
         HopKind::Name,
         HopKind::Service,
         HopKind::EgressPolicy,
@@ -62,6 +66,7 @@ impl HopKind {
     pub fn word(self) -> &'static str {
         match self {
             HopKind::Client => "client",
+            HopKind::NameCache => "name-cache",
             HopKind::Name => "name",
             HopKind::Service => "service",
             HopKind::EgressPolicy => "egress-policy",
@@ -134,6 +139,8 @@ pub struct Path<'a> {
     pub backends: Vec<Endpoint>,
     /// The name a client would use; empty when only an address is known.
     pub name: String,
+    /// The DNS cache on its node that the client asks for names.
+    pub cache: Option<DnsCache<'a>>,
 }
 
 impl<'a> Path<'a> {
@@ -165,6 +172,7 @@ impl<'a> Path<'a> {
             front: Vec::new(),
             backends: Vec::new(),
             name: String::new(),
+            cache: None,
             conversation,
         };
         path.fill(topology);
@@ -249,6 +257,11 @@ impl<'a> Path<'a> {
         {
             self.name = format!("{head}.svc.{domain}");
         }
+    }
+
+    /// Whether the client asks a DNS cache on its node is told by its own queries first, then by its settings.
+    pub fn learn_cache(&mut self, topology: &Topology<'a>, evidence: &EvidenceSet) {
+        self.cache = dns_cache::asked_by(topology, self, evidence);
     }
 
     /// A node asks its own resolver, and so do the pods of the cluster's DNS, which would ask themselves otherwise: both

@@ -242,10 +242,11 @@ impl<'a> Topology<'a> {
         out
     }
 
-    /// The Service of the cluster's DNS.
+    /// The Service of the cluster's DNS. The one by which the caches of nodes ask it bears its label too.
     pub fn dns(&self) -> Option<&'a Object> {
         self.all("Service").iter().copied().find(|s| {
             s.namespace() == "kube-system"
+                && s.name() != crate::dns_cache::UPSTREAM
                 && (s.labels().get("k8s-app") == Some(&"kube-dns") || s.name() == "kube-dns")
         })
     }

@@ -51,7 +51,7 @@ impl Step {
     /// The step that looks at a hop, by its word in reports.
     fn of_hop(word: &str) -> Step {
         match word {
-            "name" => Step::Dns,
+            "name" | "name-cache" => Step::Dns,
             "egress-policy" | "ingress-policy" => Step::Policy,
             "service" => Step::Proxy,
             _ => Step::Connectivity,
@@ -208,6 +208,7 @@ mod tests {
     fn every_hop_has_its_step() {
         for (hop, step) in [
             (HopKind::Name, Step::Dns),
+            (HopKind::NameCache, Step::Dns),
             (HopKind::EgressPolicy, Step::Policy),
             (HopKind::IngressPolicy, Step::Policy),
             (HopKind::Service, Step::Proxy),

@@ -122,6 +122,7 @@ impl Words {
     pub fn hop<'a>(&self, hop: &'a str) -> &'a str {
         match hop {
             "client" => self.lang.pick("client", "客户端"),
+            "name-cache" => self.lang.pick("DNS cache", "DNS 缓存"),
             "name" => self.lang.pick("name", "域名"),
             "service" => self.lang.pick("service", "服务"),
             "egress-policy" => self.lang.pick("egress policy", "出口策略"),

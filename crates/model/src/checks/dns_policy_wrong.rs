@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Findings, View};
 use crate::checks::places::{dns_addresses, template_patch};
+use crate::dns_cache::listens_at;
 use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, DnsReply, Outcome, Question, Transport};
@@ -38,7 +39,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         return;
     };
     let servers = dns_addresses(view);
-    let is_dns = |a: &IpAddr| servers.iter().any(|s| s.ip() == *a) || is_node_local(a);
+    let is_dns = |a: &IpAddr| servers.iter().any(|s| s.ip() == *a) || listens_at(view.topology, *a);
     let nameservers = Text::names(&c.nameservers);
     let seen = view.saw(
         HopKind::Name,
@@ -151,14 +152,6 @@ fn direct<'a>(view: &View<'a>, server: SocketAddr) -> Option<(&'a Answered, &'a 
             Some((answered, r))
         }
         _ => None,
-    }
-}
-
-/// NodeLocal DNSCache listens on a link-local address (169.254.0.0/16, fe80::/10).
-fn is_node_local(a: &IpAddr) -> bool {
-    match a {
-        IpAddr::V4(a) => a.is_link_local(),
-        IpAddr::V6(a) => a.segments().first().is_some_and(|s| s & 0xffc0 == 0xfe80),
     }
 }
 

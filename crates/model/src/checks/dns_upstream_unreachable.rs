@@ -23,6 +23,8 @@ pub const CHECK: Check = Check {
         "dns-has-no-ready-endpoints",
         "dns-policy-wrong",
         "policy-blocks-dns",
+        "dns-cache-down",
+        "policy-blocks-dns-cache",
         "ip-forwarding-off",
         "forward-policy-drops",
         "link-down",

@@ -199,6 +199,14 @@ const DECIDES: &[(&str, &[&str])] = &[
         "corefile-overrides-name",
         &["ConfigMap", "Service", "lookup"],
     ),
+    (
+        "dns-cache-down",
+        &["Service", "EndpointSlice", "lookup", "resolve"],
+    ),
+    (
+        "policy-blocks-dns-cache",
+        &["NetworkPolicy", "lookup", "resolve"],
+    ),
     ("service-does-not-exist", &["Service", "lookup"]),
     ("external-name-wrong", &["Service", "lookup", "resolve"]),
     (
@@ -446,7 +454,8 @@ impl Example {
             }));
         }
         let topology = Topology::new(&snapshot);
-        let path = Path::new(&topology, conversation);
+        let mut path = Path::new(&topology, conversation);
+        path.learn_cache(&topology, &evidence);
         let view = View::new(&topology, &path, &evidence, true);
         engine::run(check, &view)
     }

@@ -11,6 +11,7 @@ mod certificate_name_wrong;
 mod certificate_not_trusted;
 mod conntrack_table_full;
 mod corefile_overrides_name;
+mod dns_cache_down;
 mod dns_has_no_ready_endpoints;
 mod dns_policy_wrong;
 mod dns_upstream_unreachable;
@@ -41,6 +42,7 @@ mod pod_addresses_exhausted;
 mod pod_route_missing;
 mod policies;
 mod policy_blocks_dns;
+mod policy_blocks_dns_cache;
 mod policy_denies_by_default;
 mod port_does_not_speak_tls;
 mod port_is_silent;
@@ -71,6 +73,8 @@ pub const ALL: &[&Check] = &[
     &dns_has_no_ready_endpoints::CHECK,
     &dns_policy_wrong::CHECK,
     &policy_blocks_dns::CHECK,
+    &dns_cache_down::CHECK,
+    &policy_blocks_dns_cache::CHECK,
     &corefile_overrides_name::CHECK,
     &dns_upstream_unreachable::CHECK,
     &route_taken_by_nobody::CHECK,

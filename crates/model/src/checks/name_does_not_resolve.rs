@@ -21,6 +21,8 @@ pub const CHECK: Check = Check {
         "dns-has-no-ready-endpoints",
         "dns-policy-wrong",
         "policy-blocks-dns",
+        "dns-cache-down",
+        "policy-blocks-dns-cache",
         "corefile-overrides-name",
         "dns-upstream-unreachable",
         "service-rules-stale",

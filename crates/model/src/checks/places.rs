@@ -56,11 +56,16 @@ pub fn dns_addresses(view: &View<'_>) -> Vec<SocketAddr> {
     let Some(dns) = view.topology.dns() else {
         return told_by_the_client(view);
     };
-    crate::topology::addresses_of_service(dns)
+    let mut out: Vec<SocketAddr> = crate::topology::addresses_of_service(dns)
         .into_iter()
         .filter(|a| has_family(&view.path.client_addresses, *a))
         .map(|a| SocketAddr::new(a, 53))
-        .collect()
+        .collect();
+    // A cache on the client's node speaks for it.
+    let cache = view.path.cache.as_ref();
+    let cache = cache.map(|c| SocketAddr::new(c.address, 53));
+    out.extend(cache.filter(|c| !out.contains(c)));
+    out
 }
 
 /// Where the Service of the cluster's DNS may not be read: the servers that kubelet wrote into the client's own file, if they

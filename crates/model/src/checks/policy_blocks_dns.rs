@@ -3,6 +3,7 @@
 use crate::check::{Check, Findings, View};
 use crate::checks::places::{dns_addresses, dns_endpoints, servers_by_kubelet};
 use crate::checks::policies::{client_end, facts, names};
+use crate::dns_cache::DnsCache;
 use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
 use crate::policy::{End, Side, shut_in, verdict};
@@ -105,7 +106,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         "no name resolves, addresses work",
         "域名都无法解析，直接用地址则可通"
     ));
-    f.remedy(remedy(policy, shut.dns_pod));
+    f.remedy(remedy(view, policy, shut.dns_pod));
 }
 
 /// What keeps the client from the DNS.
@@ -136,15 +137,15 @@ fn shut<'a>(view: &View<'a>, client: &Object) -> Option<Shut<'a>> {
 }
 
 /// A query that the client got no answer to, and its node did.
-struct Tried<'a> {
-    server: SocketAddr,
-    from_pod: &'a Answered,
-    outcome: Outcome,
-    from_node: &'a Answered,
-    rcode: &'a str,
+pub(super) struct Tried<'a> {
+    pub(super) server: SocketAddr,
+    pub(super) from_pod: &'a Answered,
+    pub(super) outcome: Outcome,
+    pub(super) from_node: &'a Answered,
+    pub(super) rcode: &'a str,
 }
 
-fn tried<'a>(view: &View<'a>, server: SocketAddr) -> Option<Tried<'a>> {
+pub(super) fn tried<'a>(view: &View<'a>, server: SocketAddr) -> Option<Tried<'a>> {
     let record = if server.is_ipv4() { "A" } else { "AAAA" };
     let name = if view.path.name.is_empty() {
         format!("kubernetes.default.svc.{}", view.topology.domain())
@@ -175,7 +176,7 @@ fn tried<'a>(view: &View<'a>, server: SocketAddr) -> Option<Tried<'a>> {
     })
 }
 
-fn remedy(policy: &Object, dns_pod: Option<&Object>) -> Remedy {
+fn remedy(view: &View<'_>, policy: &Object, dns_pod: Option<&Object>) -> Remedy {
     let because = match dns_pod {
         Some(_) => text!(
             "pods that may send at all need DNS; the rule opens port 53 to the DNS pods only",
@@ -192,13 +193,13 @@ fn remedy(policy: &Object, dns_pod: Option<&Object>) -> Remedy {
         steps: vec![Step::Patch {
             object: policy.reference(),
             strategic: false,
-            patch: patch(policy, dns_pod),
+            patch: patch(view, policy, dns_pod),
         }],
     }
 }
 
 /// The first DNS pod that the policies keep the client from, and the client's side of it.
-fn denying<'a>(view: &View<'a>) -> Option<(&'a Object, Side)> {
+pub(super) fn denying<'a>(view: &View<'a>) -> Option<(&'a Object, Side)> {
     dns_endpoints(view)
         .into_iter()
         .filter(|e| e.ready)
@@ -273,7 +274,7 @@ fn no_rule_allows_dns(client: &Object, policy: &Object, dns_pod: Option<&Object>
 }
 
 /// The policy's egress rules with one more: DNS over UDP and TCP.
-fn patch(policy: &Object, dns_pod: Option<&Object>) -> Value {
+fn patch(view: &View<'_>, policy: &Object, dns_pod: Option<&Object>) -> Value {
     let mut rules = policy.list("spec.egress").to_vec();
     let namespace = dns_pod.map_or(SYSTEM, Object::namespace);
     let mut to = json!({
@@ -286,11 +287,19 @@ fn patch(policy: &Object, dns_pod: Option<&Object>) -> Value {
             .map_or_else(|| json!(labels), |v| json!({ "k8s-app": v }));
         to["podSelector"] = json!({ "matchLabels": app });
     }
+    let mut peers = vec![to];
+    peers.extend(view.path.cache.as_ref().map(block));
     rules.push(json!({
-        "to": [to],
+        "to": peers,
         "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
     }));
     json!({"spec": {"egress": rules}})
+}
+
+/// The cache on a node as a peer: in its node's network it has no pod's labels, so only its address can be named.
+pub(super) fn block(cache: &DnsCache<'_>) -> Value {
+    let length = if cache.address.is_ipv4() { 32 } else { 128 };
+    json!({"ipBlock": {"cidr": format!("{}/{length}", cache.address)}})
 }
 
 const PAGE: &str = r#"
@@ -447,3 +456,53 @@ UDP 到命名空间之外才算拒绝，服务器取自 kubelet 写入该 Pod `r
 
 增加一条 egress 规则：到 DNS Pod 的 53 端口，UDP 和 TCP。
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::EvidenceSet;
+    use crate::path::{Conversation, Destination, Path};
+    use crate::snapshot::ClusterSnapshot;
+    use crate::topology::Topology;
+
+    /// Whoever asks a cache is let through to it too, else the remedy would not mend anything.
+    #[test]
+    fn the_rule_opens_the_cache_that_the_client_asks() {
+        let client = |nameservers: Value| {
+            json!({"kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"},
+                "spec": {"nodeName": "a", "dnsPolicy": "None", "dnsConfig": {"nameservers": nameservers}}})
+        };
+        let dns = json!({"kind": "Pod", "metadata": {"name": "coredns-1", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}});
+        let policy = Object(
+            json!({"kind": "NetworkPolicy", "metadata": {"name": "web", "namespace": "shop"}, "spec": {}}),
+        );
+        for (nameserver, cidrs) in [
+            ("10.96.0.10", vec![]),
+            ("169.254.20.10", vec!["169.254.20.10/32"]),
+            ("fe80::53", vec!["fe80::53/128"]),
+        ] {
+            let mut snapshot = ClusterSnapshot::new("dump", "test", 0);
+            let objects = [client(json!([nameserver])), dns.clone()];
+            snapshot.objects = objects.into_iter().map(Object).collect();
+            let topology = Topology::new(&snapshot);
+            let conversation = Conversation {
+                from: Some(ObjectRef::new("Pod", "shop", "web-1")),
+                to: Destination::Host("192.0.2.1".into()),
+                port: 80,
+                protocol: "TCP".into(),
+                tls: false,
+                http: None,
+                through: None,
+            };
+            let (mut path, evidence) = (Path::new(&topology, conversation), EvidenceSet::default());
+            path.learn_cache(&topology, &evidence);
+            let view = View::new(&topology, &path, &evidence, false);
+            let dns_pod = topology.find("Pod", SYSTEM, "coredns-1");
+            let patch = patch(&view, &policy, dns_pod);
+            let peers = patch["spec"]["egress"][0]["to"].as_array().unwrap();
+            let blocks = peers.iter().filter_map(|p| p["ipBlock"]["cidr"].as_str());
+            assert_eq!(blocks.collect::<Vec<_>>(), cidrs, "{nameserver}");
+            assert_eq!(peers.len(), 1 + cidrs.len(), "{nameserver}");
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub const CHECK: Check = Check {
         "route-leads-to-no-service",
         "dns-policy-wrong",
         "policy-blocks-dns",
+        "dns-cache-down",
+        "policy-blocks-dns-cache",
     ],
     run,
     page: PAGE,

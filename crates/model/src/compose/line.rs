@@ -62,6 +62,7 @@ fn went_well(s: &Seen) -> bool {
 fn applies(w: &Walked<'_>, k: HopKind) -> bool {
     let c = &w.path.conversation;
     match k {
+        HopKind::NameCache => !w.path.name.is_empty() && w.path.cache.is_some(),
         HopKind::Name => !w.path.name.is_empty(),
         HopKind::Service => w.path.service.is_some() || w.path.through.is_some(),
         HopKind::IngressPolicy if matches!(c.to, Destination::Host(_)) => false,
@@ -90,6 +91,20 @@ fn label(w: &Walked<'_>, k: HopKind) -> Text {
             Some(r) => Text::same(format!("{} {}", r.kind.to_lowercase(), r.name)),
             None => text!("this host", "本机"),
         },
+        HopKind::NameCache => p.cache.as_ref().map_or_else(Text::default, |cache| {
+            let (address, node) = (cache.address, &p.client_node);
+            match cache.upstream {
+                Some(s) => text!(
+                    "DNS cache {address} on node {node} -> Service {}",
+                    "节点 {node} 上的 DNS 缓存 {address} -> Service {}",
+                    s.name()
+                ),
+                None => text!(
+                    "DNS cache {address} on node {node}",
+                    "节点 {node} 上的 DNS 缓存 {address}"
+                ),
+            }
+        }),
         HopKind::Name => Text::same(&p.name),
         HopKind::Service => {
             let service = p.service.map(|s| match c.port {
