@@ -245,6 +245,8 @@ impl Session {
         let result = exchange.run();
         if plain && connection.many.is_some() {
             self.pool.share(connection);
+        } else if connection.many.is_some() {
+            self.pool.room(&connection.key);
         }
         let answer = result?;
         if plain && !old && self.together {

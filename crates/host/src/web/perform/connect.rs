@@ -11,7 +11,7 @@ use netshoot_wire::web::url::Url;
 use std::time::{Duration, Instant};
 
 /// How long it is waited for others without a look at the time.
-const WAIT: Duration = Duration::from_millis(20);
+const WAIT: Duration = Duration::from_millis(50);
 
 impl Session {
     /// One that waits, or a new one; true for one that was used.
@@ -23,18 +23,18 @@ impl Session {
     ) -> Result<(Connection, bool), Failure> {
         let key = key_of(under.order, &run.url, way);
         let waits = self.together.then(Instant::now);
-        let mut waited = false;
+        let mut patience = Duration::ZERO;
         loop {
-            let mut found = match self.pool.take(&key, waits) {
+            let mut found = match self.pool.take(&key, waits, patience) {
                 Found::Idle(found) => found,
                 Found::Shared(found) => found,
                 Found::Begin => break,
                 Found::Wait => {
-                    if !std::mem::replace(&mut waited, true) {
+                    if patience.is_zero() {
                         under.say("Server doesn't support multiplex yet, wait");
                         under.say("No connections available.");
                     }
-                    self.await_connection(under)?;
+                    patience = patience_with_others(under)?;
                     continue;
                 }
             };
@@ -90,20 +90,6 @@ impl Session {
         }
     }
 
-    /// Others connect first.
-    fn await_connection(&self, under: &mut Under<'_>) -> Result<(), Failure> {
-        let left = under.whole_left().unwrap_or(WAIT);
-        if left.is_zero() {
-            let said = format!("Connection timed out after {} milliseconds", under.ms());
-            return Err(under.fail(code::TIMEOUT, said));
-        }
-        if !under.watch.progress(under.info) {
-            return Err(Failure::new(code::ABORTED, "Callback aborted"));
-        }
-        self.pool.wait(left.min(WAIT));
-        Ok(())
-    }
-
     /// Nobody uses a connection any more, but transfers that share it.
     pub(super) fn close(&self, mut connection: Connection) {
         match &connection.many {
@@ -120,6 +106,19 @@ impl Session {
             }
         }
     }
+}
+
+/// Others connect first: how long they are waited for before this is asked again.
+fn patience_with_others(under: &mut Under<'_>) -> Result<Duration, Failure> {
+    let left = under.whole_left().unwrap_or(WAIT);
+    if left.is_zero() {
+        let said = format!("Connection timed out after {} milliseconds", under.ms());
+        return Err(under.fail(code::TIMEOUT, said));
+    }
+    if !under.watch.progress(under.info) {
+        return Err(Failure::new(code::ABORTED, "Callback aborted"));
+    }
+    Ok(left.min(WAIT))
 }
 
 fn key_of(order: &Order, url: &Url, way: &Way) -> String {
