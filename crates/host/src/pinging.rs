@@ -215,6 +215,11 @@ impl Pinging {
         let on = |what: &str, option, value| {
             step(what, sockets::set(self, libc::IPPROTO_IP, option, value))
         };
+        if self.raw {
+            // Everything else is read for nothing: complaints come by the error queue.
+            let but_replies = !(1 << ECHO_REPLY);
+            let _ = sockets::set(self, libc::SOL_RAW, ICMP_FILTER, but_replies);
+        }
         on("IP_RECVTTL", libc::IP_RECVTTL, 1)?;
         on("IP_RETOPTS", libc::IP_RETOPTS, 1)?;
         if let Some(how) = manner.fragments {
@@ -380,6 +385,10 @@ impl Pinging {
         }
     }
 }
+
+/// icmp(7), raw(7): a raw socket's option with the types that it does not want, by bits.
+const ICMP_FILTER: i32 = 1;
+const ECHO_REPLY: i32 = 0;
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);

@@ -84,12 +84,21 @@ pub struct Totals {
     pub others: u64,
 }
 
+/// What ended a pause: with 1,000 targets each look at what did not come counts.
+#[derive(Default)]
+struct Woken {
+    came: [bool; 2],
+    complains: [bool; 2],
+    signal: bool,
+}
+
 pub struct Course<'a> {
     plan: &'a Plan,
     hosts: Vec<Host>,
     unknown: usize,
     ways: Ways,
     signals: Heard,
+    woken: Woken,
     begun: Instant,
     /// When to ask whom; of the same time in their order.
     due: BinaryHeap<Reverse<(Instant, u64, usize)>>,
@@ -141,6 +150,7 @@ impl<'a> Course<'a> {
             unknown,
             ways,
             signals,
+            woken: Woken::default(),
             begun,
             ends: BinaryHeap::new(),
             asked: BTreeMap::new(),
@@ -157,7 +167,8 @@ impl<'a> Course<'a> {
     /// Asks until all have answered or are given up.
     pub fn travel(&mut self, io: &mut Io<'_>) -> Result<()> {
         loop {
-            match self.signals.next() {
+            let signal = self.woken.signal.then(|| self.signals.next()).flatten();
+            match signal {
                 Some(libc::SIGQUIT) => {
                     if !self.plan.quiet {
                         writeln!(io.err)?;
@@ -185,7 +196,7 @@ impl<'a> Course<'a> {
         self.hosts.iter().filter(|h| h.alive).count()
     }
 
-    fn wait(&self) -> Result<()> {
+    fn wait(&mut self) -> Result<()> {
         let pause = self.last_sent.map(|l| l + self.plan.interval);
         let send = self
             .due
@@ -195,24 +206,31 @@ impl<'a> Course<'a> {
         let until = [send, end, self.report].into_iter().flatten().min();
         let now = Instant::now();
         let left = until.map_or(Duration::from_secs(1), |u| u.saturating_duration_since(now));
-        let ways = [&self.ways.v4, &self.ways.v6].into_iter().flatten();
-        let fds = ways
-            .map(AsRawFd::as_raw_fd)
-            .chain([self.signals.as_raw_fd()]);
-        let entry = |fd| libc::pollfd {
+        let ways = [&self.ways.v4, &self.ways.v6].map(|w| w.as_ref().map_or(-1, |w| w.as_raw_fd()));
+        let mut fds = [ways[0], ways[1], self.signals.as_raw_fd()].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
-        };
-        let mut fds: Vec<libc::pollfd> = fds.map(entry).collect();
+        });
         sockets::poll(&mut fds, left)?;
+        let [v4, v6, signal] = fds.map(|f| f.revents);
+        self.woken = Woken {
+            came: [v4 != 0, v6 != 0],
+            complains: [v4, v6].map(|r| r & libc::POLLERR != 0),
+            signal: signal != 0,
+        };
         Ok(())
     }
 
     /// Takes everything that has come.
     fn hear(&mut self, io: &mut Io<'_>) -> Result<()> {
-        for v6 in [false, true] {
+        for (v6, at) in [(false, 0), (true, 1)] {
+            if !self.woken.came.get(at).is_some_and(|c| *c) {
+                continue;
+            }
+            let complains = self.woken.complains.get(at).is_some_and(|c| *c);
             while let Some(way) = self.way(v6) {
+                let mut failed = false;
                 match way.reply() {
                     Ok(Some(Arrival::Reply {
                         seq,
@@ -225,11 +243,15 @@ impl<'a> Course<'a> {
                     }
                     Ok(_) => break,
                     // The error of a complaint, which is read below.
-                    Err(_) => {}
+                    Err(_) => failed = true,
                 }
+                if complains || failed {
+                    self.complaints(v6, io)?;
+                }
+            }
+            if complains {
                 self.complaints(v6, io)?;
             }
-            self.complaints(v6, io)?;
         }
         Ok(())
     }

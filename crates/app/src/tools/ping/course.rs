@@ -132,14 +132,13 @@ impl<'a> Course<'a> {
             let next = loop {
                 let next = self.send_due(io)?;
                 let next = self.linger(next);
-                if next > 0 {
+                if !next.is_zero() {
                     break next;
                 }
             };
             let until = [self.ends, deadline].into_iter().flatten().min();
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
-            let pause = Duration::from_millis(next);
-            self.wait(left.map_or(pause, |l| l.min(pause)))?;
+            self.wait(left.map_or(next, |l| l.min(next)))?;
             self.drain(io)?;
         }
         self.finish(io)
@@ -171,7 +170,7 @@ impl<'a> Course<'a> {
     }
 
     /// Once everything is sent: how long to wait for the rest.
-    fn linger(&mut self, next: u64) -> u64 {
+    fn linger(&mut self, next: Duration) -> Duration {
         if !self.all_sent() || self.ends.is_some() {
             return next;
         }
@@ -180,39 +179,44 @@ impl<'a> Course<'a> {
             _ => Some((2 * self.times.most / 1000).max(self.interval)),
         };
         // Two round trips, not less than one pause; for ever is a day of ages.
-        let ms = ms.unwrap_or(u64::from(u32::MAX));
-        self.ends = Some(Instant::now() + Duration::from_millis(ms));
-        next.max(ms)
+        let rest = Duration::from_millis(ms.unwrap_or(u64::from(u32::MAX)));
+        self.ends = Some(Instant::now() + rest);
+        next.max(rest)
     }
 
     fn in_flight(&self) -> u64 {
         self.sent.saturating_sub(self.acked)
     }
 
-    /// Sends where it is time to; gives the milliseconds until it may be again.
-    fn send_due(&mut self, io: &mut Io<'_>) -> Result<u64> {
+    /// Sends where it is time to; gives how long until it may be again.
+    fn send_due(&mut self, io: &mut Io<'_>) -> Result<Duration> {
         if self.all_sent() {
-            return Ok(1000);
+            return Ok(Duration::from_secs(1));
         }
         let now = Instant::now();
+        let mut due = now;
         match self.last {
             None => self.tokens = self.interval * (self.plan.preload - 1),
             Some(last) => {
                 let passed = u64::try_from((now - last).as_millis()).unwrap_or(u64::MAX);
                 if self.interval == 0 && passed < LEAST_MS && self.in_flight() >= self.plan.preload
                 {
-                    return Ok(LEAST_MS - passed);
+                    return Ok(Duration::from_millis(LEAST_MS - passed));
                 }
                 let tokens = (passed + self.tokens).min(self.interval * self.plan.preload);
                 if tokens < self.interval {
-                    return Ok(self.interval - tokens);
+                    let at = last + Duration::from_millis(self.interval - self.tokens);
+                    return Ok(at.saturating_duration_since(now));
                 }
                 self.tokens = tokens - self.interval;
+                // Counted from when it was due, for each pause ends a little late.
+                due = last + Duration::from_millis(passed);
             }
         }
-        self.last = Some(now);
+        self.last = Some(due);
         self.missing(io)?;
-        self.send(io)
+        let next = due + Duration::from_millis(self.send(io)?);
+        Ok(next.saturating_duration_since(Instant::now()))
     }
 
     /// With -O: the request before this one is unanswered.
