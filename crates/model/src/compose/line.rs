@@ -14,7 +14,7 @@ pub(super) fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<Hop
                 book.evidence.iter().filter(|e| e.hop == k.word()).collect();
             let looked = w.fine.iter().any(|f| f.hop == *k)
                 || w.seen.iter().any(|s| s.hop == *k && went_well(s))
-                || (w.got_through && *k <= HopKind::Listener);
+                || passed(w, *k);
             let weak = w.causes.iter().any(|c| c.root.hop == *k);
             // The Service's own tries fail with whatever is behind it; these hops were seen to fail themselves.
             let echoes = w.causes.iter().flat_map(|c| &c.echoes);
@@ -41,6 +41,15 @@ pub(super) fn hops(w: &Walked<'_>, root: Option<&Cause>, book: &Book) -> Vec<Hop
             }
         })
         .collect()
+}
+
+/// What came through to the listener passed every hop before it. A cache of names is passed by names, not by packets.
+fn passed(w: &Walked<'_>, k: HopKind) -> bool {
+    let named = |s: &Seen| s.hop == HopKind::Name && went_well(s);
+    match k {
+        HopKind::NameCache => w.seen.iter().any(named),
+        _ => w.got_through && k <= HopKind::Listener,
+    }
 }
 
 fn went_well(s: &Seen) -> bool {
