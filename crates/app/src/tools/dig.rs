@@ -381,20 +381,22 @@ fn ask(l: &Lookup, name: &str, run: &mut Run, io: &mut Io<'_>) -> Result<Option<
     for _ in 0..2 {
         let mut q = plain.clone();
         how.key = key::sign(run, &mut q)?;
-        if l.qr {
+        if l.qr && !run.json {
             show::sending(l, &q, &servers, run, io)?;
         }
-        let ended = if l.transfers() && streams {
-            super::zone::transfer(io, &how, &servers, &q, &l.name)?
-        } else {
-            names::ask(io, &how, &servers, &q, &l.name)?
-        };
+        let (ended, told) = names::told(run.json, &q, io, |io| {
+            if l.transfers() && streams {
+                super::zone::transfer(io, &how, &servers, &q, &l.name)
+            } else {
+                names::ask(io, &how, &servers, &q, &l.name)
+            }
+        })?;
         let answer = match ended {
             Ended::Answered(answer) => answer,
             Ended::Untrusted => return Ok(None),
             ended => {
                 run.code = run.code.max(NO_REPLY);
-                if matches!(ended, Ended::Silent) {
+                if matches!(ended, Ended::Silent) && !told {
                     if l.yaml {
                         writeln!(
                             io.out,

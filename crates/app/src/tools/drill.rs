@@ -376,7 +376,12 @@ fn once(w: &Wish, keys: &[Record], io: &mut Io<'_>) -> Said<()> {
     }
     let (reply, message, server) = match ended {
         Ok(found) => found,
-        Err(why) => return stop(io, &format!("Error: error sending query: {why}")),
+        Err(why) => {
+            if w.json {
+                writeln!(io.out, "{:#}", names::failure(&q, &why.to_string(), &[]))?;
+            }
+            return stop(io, &format!("Error: error sending query: {why}"));
+        }
     };
     if w.json || w.explain {
         let over = if w.tcp { Over::Tcp } else { Over::Udp };

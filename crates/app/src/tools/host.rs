@@ -282,24 +282,26 @@ fn one(
     let mut how = asking(w, kind);
     let typed = w.name.clone();
     loop {
-        if w.verbose {
+        if w.verbose && !w.json {
             writeln!(io.out, "Trying \"{name}\"")?;
         }
-        let ended = if transfer {
-            super::zone::transfer(io, &how, servers, &q, &typed)?
-        } else {
-            names::ask(io, &how, servers, &q, &typed)?
-        };
+        let (ended, told) = names::told(w.json, &q, io, |io| {
+            if transfer {
+                super::zone::transfer(io, &how, servers, &q, &typed)
+            } else {
+                names::ask(io, &how, servers, &q, &typed)
+            }
+        })?;
         match ended {
             Ended::Answered(a) if a.message.truncated && how.over == Over::Udp => {
                 how.over = Over::Tcp;
             }
             Ended::Answered(a) => return Ok(Some(a)),
-            Ended::Silent => {
+            Ended::Silent if !told => {
                 writeln!(io.out, ";; no servers could be reached")?;
                 break;
             }
-            Ended::Unsent | Ended::Untrusted => break,
+            Ended::Silent | Ended::Unsent | Ended::Untrusted => break,
         }
     }
     w.failed = true;

@@ -429,6 +429,52 @@ pub fn number(io: &mut Io<'_>, text: &str, max: u64, what: &str) -> Result<Optio
     Ok(None)
 }
 
+/// Asks; for those who want JSON, what went wrong on the way stands in an object, where without it lines are said. The
+/// second tells whether the end was told so.
+pub fn told(
+    json: bool,
+    query: &Message,
+    io: &mut Io<'_>,
+    ask: impl FnOnce(&mut Io<'_>) -> Result<Ended>,
+) -> Result<(Ended, bool)> {
+    if !json {
+        return Ok((ask(io)?, false));
+    }
+    let mut said = Vec::new();
+    let ended = ask(&mut Io {
+        out: &mut said,
+        err: &mut *io.err,
+        color: false,
+        progress: io.progress,
+        lang: io.lang,
+    })?;
+    let error = match ended {
+        Ended::Answered(_) => return Ok((ended, false)),
+        Ended::Untrusted => "the server's certificate does not verify",
+        Ended::Unsent | Ended::Silent => "no servers could be reached",
+    };
+    let said = String::from_utf8_lossy(&said);
+    let said: Vec<&str> = said
+        .lines()
+        .map(|l| l.trim_start_matches([';', ' ']))
+        .collect();
+    writeln!(io.out, "{:#}", failure(query, error, &said))?;
+    Ok((ended, true))
+}
+
+/// No answer, for those who ask for JSON: why, and what was seen on the way.
+pub fn failure(query: &Message, error: &str, said: &[&str]) -> serde_json::Value {
+    serde_json::json!({"error": error, "seen": said, "question": questions(query)})
+}
+
+fn questions(m: &Message) -> Vec<serde_json::Value> {
+    let question = |q: &netshoot_wire::dns::Question| {
+        serde_json::json!({"name": q.name, "type": netshoot_wire::dns::type_word(q.rtype),
+            "class": netshoot_wire::dns::class_word(q.class)})
+    };
+    m.questions.iter().map(question).collect()
+}
+
 /// A message for those who ask for JSON.
 pub fn json(answer: &Answer) -> serde_json::Value {
     let m = &answer.message;
@@ -444,20 +490,12 @@ pub fn json(answer: &Answer) -> serde_json::Value {
         })
     };
     let section = |all: &[netshoot_wire::dns::Record]| all.iter().map(record).collect::<Vec<_>>();
-    let questions: Vec<_> = m
-        .questions
-        .iter()
-        .map(|q| {
-            serde_json::json!({"name": q.name, "type": netshoot_wire::dns::type_word(q.rtype),
-                "class": netshoot_wire::dns::class_word(q.class)})
-        })
-        .collect();
     serde_json::json!({
         "server": hash_port(answer.server.at), "over": over_word(&answer.over),
         "query_time_us": answer.reply.took.as_micros() as u64, "size": answer.reply.bytes.len(),
         "id": m.id, "opcode": netshoot_wire::dns::opcode_word(m.opcode),
         "status": netshoot_wire::dns::rcode_word(m.rcode), "flags": flags(m),
-        "question": questions, "answer": section(&m.answers),
+        "question": questions(m), "answer": section(&m.answers),
         "authority": section(&m.authorities), "additional": section(&m.additional),
     })
 }

@@ -427,22 +427,24 @@ fn one(
     let mut servers = state.servers.clone();
     servers.iter_mut().for_each(|s| s.at.set_port(state.port));
     let q = query(state, name, kind);
-    let ended = if kind == rtype::AXFR || kind == rtype::IXFR {
-        super::zone::transfer(io, &how, &servers, &q, typed)?
-    } else {
-        names::ask(io, &how, &servers, &q, typed)?
-    };
+    let (ended, told) = names::told(state.json, &q, io, |io| {
+        if kind == rtype::AXFR || kind == rtype::IXFR {
+            super::zone::transfer(io, &how, &servers, &q, typed)
+        } else {
+            names::ask(io, &how, &servers, &q, typed)
+        }
+    })?;
     match ended {
         Ended::Answered(answer) => {
             let own = !state.named && servers.len() > 1 && !state.fail;
-            if own && state.recurse && !answer.message.recursion_available {
+            if own && state.recurse && !state.json && !answer.message.recursion_available {
                 let from = answer.server.at.ip();
                 writeln!(io.out, ";; Got recursion not available from {from}")?;
             }
             return Ok(Some(answer));
         }
-        Ended::Silent => writeln!(io.out, ";; no servers could be reached")?,
-        Ended::Unsent | Ended::Untrusted => {}
+        Ended::Silent if !told => writeln!(io.out, ";; no servers could be reached")?,
+        Ended::Silent | Ended::Unsent | Ended::Untrusted => {}
     }
     if state.explain {
         names::explain(io, typed, None)?;
