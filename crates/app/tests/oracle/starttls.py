@@ -1,4 +1,4 @@
-"""A server of mail, files or data that begins TLS when it is asked in its own words.
+"""A server of mail, files, data or chats that begins TLS when it is asked in its own words.
 
 starttls.py PROTOCOL CERTIFICATE KEY: one connection on 5001; PROTOCOL-no does not know TLS, PROTOCOL-refused refuses it.
 """
@@ -81,6 +81,29 @@ elif protocol == "mysql":
     sock.sendall(bytes([len(hello), 0, 0, 0]) + hello)
     got = sock.recv(36)
     print(len(got), got[:4].hex(), bool(got[4:] and got[5] & 8), flush=True)
+elif protocol in ("xmpp", "xmppserver"):
+    def until(end):
+        got = b""
+        while not got.endswith(end):
+            got += sock.recv(1) or sys.exit()
+        print(got.decode(), flush=True)
+
+    space = "urn:ietf:params:xml:ns:xmpp-tls"
+    kind = "jabber:server" if protocol == "xmppserver" else "jabber:client"
+    until(b">")
+    say(f"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='{kind}' id='1' from='localhost' version='1.0'>")
+    say(f"<stream:features><starttls xmlns='{space}'><required/></starttls></stream:features>")
+    until(b"/>")
+    say(f"<proceed xmlns='{space}'/>")
+elif protocol == "irc":
+    print(line(), flush=True)
+    say(":irc.example 670 nick :STARTTLS successful, go ahead with TLS handshake\n")
+elif protocol == "ldap":
+    print(sock.recv(31).hex(), flush=True)
+    code = 52 if mood == "refused" else 0
+    sock.sendall(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01" + bytes([code]) + b"\x04\x00\x04\x00")
+    if code:
+        sys.exit()
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(certificate, key)
 try:

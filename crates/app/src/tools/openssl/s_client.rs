@@ -60,6 +60,7 @@ const VALUED: &[&str] = &[
     "cert",
     "key",
     "starttls",
+    "xmpphost",
     "name",
     "verify_hostname",
     "verify_ip",
@@ -91,7 +92,8 @@ const REFUSED: &[&str] = &[
 const HELP: &str = "\
 Usage: openssl s_client -connect HOST:PORT [-servername NAME | -noservername] [-4 | -6]
   -CAfile FILE -cert FILE -key FILE -verify_return_error -verify_hostname NAME -verify_ip ADDRESS
-  -tls1_2 -tls1_3 -alpn LIST -starttls smtp|lmtp|imap|pop3|ftp|nntp|sieve|postgres|mysql [-name NAME]
+  -tls1_2 -tls1_3 -alpn LIST -starttls smtp|lmtp|imap|pop3|ftp|nntp|sieve|postgres|mysql
+  |xmpp|xmpp-server|irc|ldap [-name NAME]
   -showcerts -brief -quiet -ign_eof -crlf --json --explain
 ";
 
@@ -186,7 +188,12 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
                 starttls::KNOWN.join("\n\t")
             )));
         }
-        let name = plan.value("name").unwrap_or("mail.example.com");
+        let usual = match protocol.starts_with("xmpp") {
+            true => host,
+            false => "mail.example.com",
+        };
+        let name = plan.value("name").or(plan.value("xmpphost"));
+        let name = name.unwrap_or(usual);
         match starttls::begin(protocol, name, &mut connection) {
             Err(why) => return Ok(Err(why)),
             Ok(begun) => {

@@ -1,4 +1,6 @@
-//! What a server of mail or of a database wants to hear before it speaks TLS.
+//! What a server of mail, of a database, of chats or of a directory wants to hear before it speaks TLS.
+
+mod beyond_mail;
 
 use netshoot_host::tcp::Connection;
 use std::io::{Read, Write};
@@ -8,7 +10,19 @@ const MOST: usize = 64 * 1024;
 
 /// Protocols by their names.
 pub const KNOWN: &[&str] = &[
-    "smtp", "pop3", "imap", "ftp", "lmtp", "nntp", "sieve", "postgres", "mysql",
+    "smtp",
+    "pop3",
+    "imap",
+    "ftp",
+    "xmpp",
+    "xmpp-server",
+    "irc",
+    "mysql",
+    "postgres",
+    "lmtp",
+    "nntp",
+    "sieve",
+    "ldap",
 ];
 
 /// How it went: the last line that is shown, and whether the server offered it.
@@ -71,6 +85,9 @@ pub fn begin(protocol: &str, name: &str, c: &mut Connection) -> Result<Begun, St
             (said.clone(), has(&said), Some(answer))
         }
         "mysql" => return mysql(c),
+        "xmpp" | "xmpp-server" => return beyond_mail::xmpp(protocol, name, c),
+        "irc" => return beyond_mail::irc(c),
+        "ldap" => return beyond_mail::ldap(c),
         _ => {
             // SSLRequest: 8 bytes, 80877103 (PostgreSQL, 55.7).
             let asked = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
