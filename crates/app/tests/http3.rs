@@ -17,11 +17,12 @@ echo hello >site/small
 head -c 8000000 /dev/urandom >site/large
 head -c 3000000 site/large >body
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out cert -days 30 \
-  -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+  -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:::1 2>/dev/null
 cat >Caddyfile <<END
 {
 	admin off
 	auto_https off
+	default_sni localhost
 	servers :8444 {
 		protocols h1 h2
 	}
@@ -40,7 +41,7 @@ cat >Caddyfile <<END
 		file_server
 	}
 }
-https://localhost:8443 {
+https://localhost:8443, https://[::1]:8443 {
 	import site
 }
 https://localhost:8444 {
@@ -94,6 +95,26 @@ t fell_back_refused --http3 https://localhost:8445/small -w '%{http_version}'
 t fell_back_silent --http3 https://localhost:8444/small -w '%{http_version}'
 t nobody --http3 https://localhost:8446/small
 t plain_too --http3 -o /dev/null http://localhost:8443/small -w '%{http_version}'
+three six -6 $S/small -w '%{http_version} %{remote_ip}'
+three literal https://[::1]:8443/small -w '%{http_version} %{remote_ip}'
+counted() {
+  echo "== $1"; shift
+  timeout 60 "$CURL" curl --cacert cert -s --http3-only -o /dev/null "$@" | sort | uniq -c | sed 's/^ *//'
+  echo "-> ${PIPESTATUS[0]}"
+}
+counted in_turn "$S/small?[1-150]" -w '%{http_version} %{num_connects}\n'
+counted at_once -Z --parallel-max 250 "$S/small?[1-250]" -w '%{http_version} %{response_code}\n'
+t offered --alt-svc alt -o /dev/null $S/small -w '%{http_version}'
+t taken --alt-svc alt $S/small -w '%{http_version}'
+t taken_by_six --alt-svc alt -6 $S/small -w '%{http_version} %{remote_ip}'
+t not_by_an_older_one --alt-svc alt --http1.1 $S/small -w '%{http_version}'
+t offered_on_the_way --alt-svc '' -L $S/moved -w '%{http_version} %{num_connects}'
+echo 'h2 localhost 8443 h3 localhost 8447 "20991231 00:00:00" 0 0' >lost
+t promised_in_vain --alt-svc lost $S/small
+echo 'h2 other.example 443 h3 localhost 8443 "20991231 00:00:00" 0 0' >other
+t of_another --alt-svc other --connect-timeout 5 https://other.example/small
+echo "== offer"; sed 's/"2[^"]*"/WHEN/' alt; echo "-> 0"
+echo "== instead"; "$CURL" curl --cacert cert -sv --alt-svc alt $S/small 2>&1 >/dev/null; echo "-> 0"
 echo "== said"; "$CURL" curl --cacert cert -sv --http3-only $S/small 2>&1 >/dev/null | sed 's/0x[0-9a-f]*/0x/; s/^< etag.*/< etag/; s/^< last.*/< last/'; echo "-> 0"
 "##;
 
@@ -156,6 +177,17 @@ fn a_server_of_other_hands() {
         ("fell_back_refused", "hello\n2", "0"),
         ("fell_back_silent", "hello\n2", "0"),
         ("nobody", "", "7"),
+        ("six", "hello\n3 ::1", "0"),
+        ("literal", "hello\n3 ::1", "0"),
+        // More than the hundred streams that this server lets stand at once.
+        ("in_turn", "149 3 0\n1 3 1", "0"),
+        ("at_once", "250 3 200", "0"),
+        ("offered", "2", "0"),
+        ("taken", "hello\n3", "0"),
+        ("taken_by_six", "hello\n3 ::1", "0"),
+        ("not_by_an_older_one", "hello\n1.1", "0"),
+        ("offered_on_the_way", "hello\n3 2", "0"),
+        ("promised_in_vain", "", "7"),
         // As caddy tells those who ask its port for TLS without TLS.
         ("plain_too", "1.0", "0"),
     ];
@@ -165,6 +197,23 @@ fn a_server_of_other_hands() {
     // The name is sent and looked for in the certificate, not that of the place that was connected to: this server has no
     // certificate for it, and says so before one could be seen.
     assert_eq!(came["name"].1, "96", "{came:?}");
+    // So is that of an alternative's origin.
+    assert_eq!(came["of_another"].1, "96", "{came:?}");
+    // Offered anew to the one who asked by HTTP/1.1.
+    let offer = came["offer"].0;
+    assert!(
+        offer.ends_with("\nh1 localhost 8443 h3 localhost 8443 WHEN 0 0"),
+        "{offer}"
+    );
+    let instead = came["instead"].0;
+    for line in [
+        "* Alt-svc connecting from [h1]localhost:8443 to [h3]localhost:8443",
+        "> alt-used: localhost:8443",
+        "* using HTTP/3",
+    ] {
+        let said = instead.lines().any(|l| l.trim_end_matches('\r') == line);
+        assert!(said, "{line:?} in {instead}");
+    }
     let (took, code) = came["silent"];
     assert_eq!(code, "28");
     assert!((1.0..3.0).contains(&took.parse::<f64>().unwrap()), "{took}");

@@ -1,5 +1,6 @@
-//! What HTTP clients read and write besides heads and bodies: URLs, dates, cookies, base64 and percent-encoding.
+//! What HTTP clients read and write besides heads and bodies: URLs, dates, cookies, alternative services, base64 and percent-encoding.
 
+pub mod alternatives;
 pub mod cookie;
 pub mod date;
 pub mod links;

@@ -209,6 +209,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("host/src/web/auth.rs", "parse", "host/src/web/auth.rs"),
     ("host/src/web/proxy.rs", "parse", "host/src/web/proxy.rs"),
+    (
+        "wire/src/web/alternatives.rs",
+        "parse",
+        "wire/src/web/alternatives.rs",
+    ),
     ("wire/src/web/cookie.rs", "parse", "wire/src/web/cookie.rs"),
     (
         "wire/src/web/cookie.rs",

@@ -1,5 +1,6 @@
 //! `curl`: transfers by URL as curl(1) of Debian 12 does them: its options, its words, its exit codes.
 
+mod alternatives;
 mod config;
 mod data;
 pub mod explain;
@@ -42,7 +43,7 @@ pub const TOOL: Tool = Tool {
 pub const VERSION: &str = "libcurl/7.88.1 rustls/0.23 zlib/1.2.13 zstd/1.5.7";
 const PROTOCOLS: &str = "file http https telnet ws wss";
 const FEATURES: &str =
-    "AsynchDNS HTTP2 HTTP3 HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
+    "alt-svc AsynchDNS HTTP2 HTTP3 HTTPS-proxy IPv6 Largefile libz SSL threadsafe UnixSockets zstd";
 /// What the original adds to a certificate that it does not trust.
 const DISTRUST: &str = "More details here: https://curl.se/docs/sslcerts.html
 
@@ -386,6 +387,7 @@ impl Run<'_, '_, '_> {
         if let Err(early) = job.arrange(part, &mut order, &mut transfer) {
             return self.failed_early(&early);
         }
+        order.offers = alternatives::load(&part.alt_svc);
         let began = Instant::now();
         let mut tries = part.retry;
         let mut delay = Duration::from_secs(1);
@@ -420,6 +422,9 @@ impl Run<'_, '_, '_> {
                 && done.is_ok()
             {
                 done = Err(e);
+            }
+            if let (Some(offers), Some(file)) = (&order.offers, part.alt_svc.last()) {
+                alternatives::store(file, offers);
             }
             self.tell(part, job, &transfer, &info, &done, number);
             return done.map_or_else(|e| e.code, |()| 0);

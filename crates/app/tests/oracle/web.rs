@@ -1,6 +1,6 @@
 //! The place `web`: who answers on loopback. 8080 speaks HTTP, 8443 the same over TLS with the certificate of `cert.pem`
-//! (localhost, 127.0.0.1), 8444 the same to who has `client.pem`, 3128 is a proxy that lets nobody to `refused`, 3129
-//! the same over TLS. What is answered depends on the path alone.
+//! (localhost, 127.0.0.1), 8446 as well, 8444 the same to who has `client.pem`, 3128 is a proxy that lets nobody to
+//! `refused`, 3129 the same over TLS. What is answered depends on the path alone.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -68,10 +68,13 @@ pub fn serve(dir: &Path) {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
     let proxied = config.clone();
-    listen("127.0.0.1:8443", move |stream| {
-        let session = rustls::ServerConnection::new(config.clone()).unwrap();
-        talk(rustls::StreamOwned::new(session, stream));
-    });
+    for address in ["127.0.0.1:8443", "127.0.0.1:8446"] {
+        let config = config.clone();
+        listen(address, move |stream| {
+            let session = rustls::ServerConnection::new(config.clone()).unwrap();
+            talk(rustls::StreamOwned::new(session, stream));
+        });
+    }
     listen("127.0.0.1:3129", move |stream| {
         let session = rustls::ServerConnection::new(proxied.clone()).unwrap();
         proxy(rustls::StreamOwned::new(session, stream));
@@ -267,6 +270,22 @@ fn answer(path: &str, head: &str, body: &[u8]) -> (Vec<u8>, bool) {
         ),
         "/busy" => (
             with_body("503 Busy", "Retry-After: 1\r\n", b"later\n"),
+            false,
+        ),
+        "/offer" => (
+            with_body("200 OK", "Alt-Svc: h1=\":8446\"; ma=60\r\n", b"offer\n"),
+            false,
+        ),
+        "/offers" => {
+            let offers = "Alt-Svc: h9=\":1\", h2=\"127.0.0.1:8446\"; persist=1,h1=\"other.example:9\";ma=\"5\"\r\n";
+            (with_body("200 OK", offers, b"offers\n"), false)
+        }
+        "/odd-offers" => {
+            let odd = "Alt-Svc: h1=\":0\"\r\nAlt-Svc: h2=:8446\r\nAlt-Svc: =\":1\"\r\nAlt-Svc: h2=\"[::1:9\",h1=\":9\"\r\n";
+            (with_body("200 OK", odd, b"odd\n"), false)
+        }
+        "/no-offers" => (
+            with_body("200 OK", "Alt-Svc: clear; ma=1\r\n", b"none\n"),
             false,
         ),
         "/etag" => match field(head, "if-none-match") {

@@ -371,7 +371,11 @@ fn open_numbered(
             port = *to;
         }
     }
-    let redirected = other.as_ref().is_some_and(|o| o.0.is_some());
+    let mut redirected = other.as_ref().is_some_and(|o| o.0.is_some());
+    if let Some(alternative) = &under.alternative {
+        (host, port) = (alternative.to_host.clone(), alternative.to_port);
+        redirected = !host.eq_ignore_ascii_case(&url.host);
+    }
     let place = three::Place {
         url,
         host: &host,

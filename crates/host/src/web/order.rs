@@ -1,6 +1,8 @@
 //! What is wanted of one transfer.
 
+use netshoot_wire::web::alternatives::Offers;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What is done with the resource.
@@ -218,6 +220,8 @@ pub struct Order {
     pub verbose: bool,
     /// Logins by host of a netrc file.
     pub netrc: Option<Netrc>,
+    /// Offers of `Alt-Svc` are taken and heeded.
+    pub offers: Option<Arc<Mutex<Offers>>>,
 }
 
 /// A netrc file.
@@ -299,6 +303,7 @@ impl Default for Order {
             crlf: false,
             verbose: false,
             netrc: None,
+            offers: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One transfer from its URL to its last byte, through redirects and logins.
 
+mod alternative;
 mod connect;
 mod next;
 
@@ -13,6 +14,7 @@ use super::proxy::{self, Way};
 use super::request::Hop;
 use super::response::{Head, now};
 use super::session::{Connection, Info, Session, Watch};
+use netshoot_wire::web::alternatives::Offer;
 use netshoot_wire::web::cookie::{Done, Jar, Origin};
 use netshoot_wire::web::url::{self, Bad, Manner, Url};
 use netshoot_wire::web::{date, unpercent};
@@ -59,6 +61,7 @@ impl Session {
             watch,
             connecting: Instant::now(),
             rival: None,
+            alternative: None,
         };
         let result = self.transfer(&mut under);
         under.info.times.total = under.info.began.elapsed();
@@ -119,6 +122,7 @@ impl Session {
         }
         let way = proxy::way(order, &run.url, under)?;
         self.proxy_login(order, run, &way);
+        alternative::choose(under, &run.url, &way);
         let (mut connection, old) = self.connection(under, run, &way)?;
         under.info.times.ready = under.at();
         under.info.local = connection.local;
@@ -203,6 +207,7 @@ impl Session {
             cookies,
             no_expect: run.no_expect,
             old: connection.minor0,
+            instead: under.alternative.as_ref().map(Offer::authority),
             by: connection.many.as_ref().map_or(1, |many| many.major()),
         };
         let unknown = matches!(order.body, super::order::Body::Given(None));
@@ -221,6 +226,7 @@ impl Session {
         let no_body = run.verb == Verb::Head;
         let mut plan = None;
         let jar = self.jar.clone();
+        let asked = alternative::Asked::of(&run.url, connection);
         let mut decide = |head: &Head, under: &mut Under<'_>| {
             let (fate, next) = decide(under, run, way, head, foreign, waited);
             plan = Some(next);
@@ -229,6 +235,9 @@ impl Session {
         let mut field = |name: &str, value: &str, under: &mut Under<'_>| {
             if order.cookies && name.eq_ignore_ascii_case("set-cookie") {
                 set_cookie(under, value, &jar, origin);
+            }
+            if name.eq_ignore_ascii_case("alt-svc") {
+                asked.heard(under, value);
             }
         };
         let began = Instant::now();

@@ -38,6 +38,8 @@ pub struct Hop<'a> {
     pub no_expect: bool,
     /// It speaks HTTP/1.0.
     pub old: bool,
+    /// Who is asked in the host's place (RFC 7838, 5).
+    pub instead: Option<String>,
     /// It speaks HTTP/1, 2 or 3.
     pub by: u8,
 }
@@ -352,6 +354,11 @@ impl Hop<'_> {
             && own(&order.proxy_headers, "Proxy-Connection").is_none()
         {
             *head += "Proxy-Connection: Keep-Alive\r\n";
+        }
+        if let Some(instead) = &self.instead
+            && self.own("Alt-Used").is_none()
+        {
+            *head += &format!("Alt-Used: {instead}\r\n");
         }
     }
 

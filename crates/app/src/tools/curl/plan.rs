@@ -62,6 +62,7 @@ pub struct Config {
     pub cookies: Vec<String>,
     pub cookie_files: Vec<String>,
     pub cookie_jar: Option<String>,
+    pub alt_svc: Vec<String>,
     pub junk_cookies: bool,
     pub dump_header: Option<String>,
     pub include: bool,
@@ -392,6 +393,7 @@ impl Reading<'_> {
                 o.cookies = true;
                 c.cookie_jar = Some(v.into());
             }
+            "alt-svc" => c.alt_svc.push(v.into()),
             "junk-session-cookies" => c.junk_cookies = on,
             "location" => o.follow = on,
             "location-trusted" => (o.follow, o.trusted) = (on, on),
@@ -501,8 +503,7 @@ impl Reading<'_> {
 }
 
 /// What a build without them refuses in the same words: nobody believes that a check or a way was taken that was not.
-const REFUSED: [&str; 27] = [
-    "alt-svc",
+const REFUSED: [&str; 26] = [
     "cert-status",
     "crlfile",
     "curves",

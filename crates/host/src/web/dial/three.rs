@@ -11,6 +11,7 @@ use crate::web::pipe::Pipe;
 use crate::web::quic::{self, Over, Quic};
 use crate::web::secure::{self, Verifier};
 use crate::web::session::{Connection, Session};
+use netshoot_wire::web::alternatives::Protocol;
 use netshoot_wire::web::url::Url;
 use quinn_proto::ConnectionError;
 use std::net::{IpAddr, SocketAddr};
@@ -132,6 +133,8 @@ impl Rival {
 fn tried(under: &mut Under<'_>, url: &Url, via: &proxy::Way) -> Result<bool, Failure> {
     let order = under.order;
     let only = match order.version {
+        // Chosen because HTTP/3 can be spoken here.
+        _ if promised(under) => return Ok(true),
         Version::V3 => false,
         Version::V3Only => true,
         _ => return Ok(false),
@@ -156,6 +159,12 @@ fn tried(under: &mut Under<'_>, url: &Url, via: &proxy::Way) -> Result<bool, Fai
     }
 }
 
+/// The origin said that HTTP/3 is spoken there: nothing else is.
+fn promised(under: &Under<'_>) -> bool {
+    let instead = under.alternative.as_ref();
+    instead.is_some_and(|o| o.to == Protocol::Three)
+}
+
 /// Tries HTTP/3, where it is wanted: a connection, an error, or nothing where TCP is to be tried as well.
 pub fn first(
     session: &mut Session,
@@ -166,7 +175,7 @@ pub fn first(
     if !tried(under, place.url, via)? {
         return Ok(None);
     }
-    let only = under.order.version == Version::V3Only;
+    let only = under.order.version == Version::V3Only || promised(under);
     under.connecting = Instant::now();
     let mut rival = begin(session, under, place)?;
     rival.wait(under, (!only).then_some(under.order.second_family))?;

@@ -4,6 +4,7 @@ use super::three::Rival;
 use crate::web::failure::Failure;
 use crate::web::order::Order;
 use crate::web::session::{Info, Kind, Watch};
+use netshoot_wire::web::alternatives::Offer;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub struct Under<'a> {
     pub connecting: Instant,
     /// HTTP/3, which is tried at the same time.
     pub rival: Option<Rival>,
+    /// Who answers for the origin of the request that is under way.
+    pub alternative: Option<Offer>,
 }
 
 impl Under<'_> {

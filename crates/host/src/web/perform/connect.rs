@@ -3,7 +3,7 @@
 use super::Run;
 use crate::web::dial::{self, Under};
 use crate::web::failure::{Failure, code};
-use crate::web::order::{Order, Version};
+use crate::web::order::Version;
 use crate::web::pool::Found;
 use crate::web::proxy::Way;
 use crate::web::session::{Connection, Session};
@@ -21,7 +21,7 @@ impl Session {
         run: &Run,
         way: &Way,
     ) -> Result<(Connection, bool), Failure> {
-        let key = key_of(under.order, &run.url, way);
+        let key = key_of(under, &run.url, way);
         let waits = self.together.then(Instant::now);
         let mut patience = Duration::ZERO;
         loop {
@@ -121,7 +121,8 @@ fn patience_with_others(under: &mut Under<'_>) -> Result<Duration, Failure> {
     Ok(left.min(WAIT))
 }
 
-fn key_of(order: &Order, url: &Url, way: &Way) -> String {
+fn key_of(under: &Under<'_>, url: &Url, way: &Way) -> String {
+    let order = under.order;
     let secure = matches!(url.scheme.as_str(), "https" | "wss");
     let to = dial::elsewhere(order, url);
     let host = match (way.forwards(), &to) {
@@ -137,8 +138,10 @@ fn key_of(order: &Order, url: &Url, way: &Way) -> String {
         Version::V3Only => "3only ",
         _ => "",
     };
+    let instead = under.alternative.as_ref();
+    let instead = instead.map(|o| format!("{} {}", o.to.word(), o.authority()));
     format!(
-        "{secure} {two} {three} {} {way:?} {:?} {:?} {:?} {}",
+        "{secure} {two} {three} {instead:?} {} {way:?} {:?} {:?} {:?} {}",
         host.to_ascii_lowercase(),
         order.unix,
         order.interface,
