@@ -1,6 +1,6 @@
 //! The place `web`: who answers on loopback. 8080 speaks HTTP, 8443 the same over TLS with the certificate of `cert.pem`
 //! (localhost, 127.0.0.1), 8446 as well, 8444 the same to who has `client.pem`, 3128 is a proxy that lets nobody to
-//! `refused`, 3129 the same over TLS. What is answered depends on the path alone.
+//! `refused`, 3129 the same over TLS; 8085 speaks HTTP at every address. What is answered depends on the path alone.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,7 +51,7 @@ pub fn prepare(tool: &str) -> PathBuf {
 }
 
 pub fn serve(dir: &Path) {
-    for address in ["127.0.0.1:8080", "[::1]:8080"] {
+    for address in ["127.0.0.1:8080", "[::1]:8080", "[::]:8085"] {
         listen(address, talk);
     }
     listen("127.0.0.1:3128", proxy);

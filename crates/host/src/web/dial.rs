@@ -21,7 +21,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-pub use names::{resolve, tell_names};
+pub use names::{resolve, tell_names, within};
 use shake::{Role, secured};
 pub use under::Under;
 
@@ -79,8 +79,8 @@ fn own_end(
     if let Some(own) = under.order.interface.clone() {
         let (only_if, only_host) = (own.strip_prefix("if!"), own.strip_prefix("host!"));
         let name = only_if.or(only_host).unwrap_or(&own).to_string();
-        let is_link =
-            std::path::Path::new("/sys/class/net").join(&name).exists() && !name.contains('/');
+        // Not by /sys, which may show another network than the one that this thread is in.
+        let is_link = crate::link::index(&name).is_ok();
         if let Ok(address) = name.parse::<IpAddr>() {
             ip = Some(address);
             if address.is_ipv4() == to.is_ipv4() {
@@ -151,6 +151,7 @@ fn race(
     ips: &[IpAddr],
     port: u16,
     host: &str,
+    zone: u32,
 ) -> Result<Attempt, Failure> {
     let first_v4 = ips.first().is_some_and(IpAddr::is_ipv4);
     let mut queues: [Vec<IpAddr>; 2] = [Vec::new(), Vec::new()];
@@ -167,7 +168,7 @@ fn race(
         for lane in 0..2 {
             while open[lane].is_none() && (lane == 0 || second) {
                 let Some(ip) = queues[lane].pop() else { break };
-                match begin(session, under, SocketAddr::new(ip, port)) {
+                match begin(session, under, within(ip, port, zone)) {
                     Ok(attempt) => open[lane] = attempt,
                     Err(e) => bound = Some(e),
                 }
@@ -256,6 +257,7 @@ pub fn tcp(
     host: &str,
     port: u16,
     what: i32,
+    zone: u32,
 ) -> Result<(Pipe, SocketAddr, SocketAddr), Failure> {
     under.connecting = Instant::now();
     let ips = resolve(session, under, host, port, what)?;
@@ -263,7 +265,7 @@ pub fn tcp(
     if ips.is_empty() {
         return Err(under.fail(what, format!("Could not resolve host: {host}")));
     }
-    let attempt = race(session, under, &ips, port, host)?;
+    let attempt = race(session, under, &ips, port, host, zone)?;
     let own = sockets::local(&attempt.fd).unwrap_or(attempt.to);
     let stream = std::net::TcpStream::from(attempt.fd);
     Ok((Pipe::Tcp(stream), own, attempt.to))
@@ -376,10 +378,18 @@ fn open_numbered(
         (host, port) = (alternative.to_host.clone(), alternative.to_port);
         redirected = !host.eq_ignore_ascii_case(&url.host);
     }
+    // The zone belongs to the address that it stands with.
+    let stays = host == url.host;
+    let of_host = host.split_once('%').map(|h| h.1);
+    let zone = match url.zone.as_deref().filter(|_| stays) {
+        Some(zone) => names::zone(under, Some(zone)),
+        None => names::zone(under, of_host),
+    };
     let place = three::Place {
         url,
         host: &host,
         port,
+        zone,
         number,
         key: &key,
         named: if redirected { "(nil)" } else { &url.host },
@@ -413,11 +423,11 @@ fn plain(
         }
         None => {
             let first = via.first();
-            let (to, to_port, what) = match first {
-                Some(p) => (p.host.as_str(), p.port, code::PROXY_NAME),
-                None => (host.as_str(), port, code::HOST_NAME),
+            let (to, to_port, what, zone) = match first {
+                Some(p) => (p.host.as_str(), p.port, code::PROXY_NAME, 0),
+                None => (host.as_str(), port, code::HOST_NAME, place.zone),
             };
-            let (pipe, own, peer) = tcp(session, under, to, to_port, what)?;
+            let (pipe, own, peer) = tcp(session, under, to, to_port, what, zone)?;
             under.info.local = Some(own);
             under.info.remote = Some(peer);
             let named = if redirected && first.is_none() {

@@ -3,7 +3,7 @@
 use super::Under;
 use crate::web::failure::{Failure, code};
 use crate::web::session::Session;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::{PoisonError, mpsc};
 
 /// What `--resolve` gives comes into the session's names.
@@ -63,6 +63,27 @@ pub fn tell_names(session: &mut Session, under: &mut Under<'_>) -> Result<(), Fa
         }
     }
     Ok(())
+}
+
+/// The number of the interface that a zone names (RFC 6874): its own, or that of the name; 0 for none. An address of a
+/// link alone means nothing without it.
+pub fn zone(under: &mut Under<'_>, zone: Option<&str>) -> u32 {
+    let Some(zone) = zone else { return 0 };
+    match zone.parse().ok().or_else(|| crate::link::index(zone).ok()) {
+        Some(number) => number,
+        None => {
+            under.say(&format!("Invalid zoneid: {zone}; No such device"));
+            0
+        }
+    }
+}
+
+/// An address and a port, within a zone.
+pub fn within(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, zone).into(),
+    }
 }
 
 fn of_family(ips: Vec<IpAddr>, family: u8) -> Vec<IpAddr> {

@@ -1,7 +1,7 @@
 //! HTTP/3: QUIC to one of the addresses, and TCP beside it where an older version does as well.
 
 use super::shake::named;
-use super::{Under, own_end, proxy, resolve};
+use super::{Under, own_end, proxy, resolve, within};
 use crate::sockets;
 use crate::web::failure::{Failure, code};
 use crate::web::h3;
@@ -34,6 +34,8 @@ pub struct Place<'a> {
     pub host: &'a str,
     /// Its port.
     pub port: u16,
+    /// The number of the interface that it is meant at.
+    pub zone: u32,
     /// The number of the connection.
     pub number: i64,
     /// What it is known by.
@@ -243,7 +245,7 @@ fn begin(
     }
     let mut ends = Vec::new();
     for ip in alternating(&ips) {
-        let to = SocketAddr::new(ip, place.port);
+        let to = within(ip, place.port, place.zone);
         let Ok(fd) = quic::socket(to) else { continue };
         own_end(session, under, &fd, to)?;
         ends.push((fd, to));

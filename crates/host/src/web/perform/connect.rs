@@ -128,7 +128,7 @@ fn key_of(under: &Under<'_>, url: &Url, way: &Way) -> String {
     let host = match (way.forwards(), &to) {
         (true, _) => String::new(),
         (false, Some(to)) => format!("{}:{}/{to:?}", url.host, url.port()),
-        (false, None) => format!("{}:{}", url.host, url.port()),
+        (false, None) => format!("{}:{} {:?}", url.host, url.port(), url.zone),
     };
     let old = matches!(order.version, Version::V10 | Version::V11);
     let two = !old && !url.scheme.starts_with("ws");
