@@ -378,7 +378,7 @@ fn once(w: &Wish, keys: &[Record], io: &mut Io<'_>) -> Said<()> {
         Ok(found) => found,
         Err(why) => {
             if w.json {
-                writeln!(io.out, "{:#}", names::failure(&q, &why.to_string(), &[]))?;
+                writeln!(io.out, "{:#}", names::failure(&q, why, &[]))?;
             }
             return stop(io, &format!("Error: error sending query: {why}"));
         }

@@ -31,20 +31,15 @@ impl Drop for Raw {
 #[derive(Debug, Default)]
 pub struct Keys(Mutex<From>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 enum From {
     /// No terminal is shown: what is read is as it is to be.
+    #[default]
     Elsewhere,
     /// A terminal that is not raw.
     Lines,
     /// A raw one, after so many bytes from before.
     Raw(usize),
-}
-
-impl Default for From {
-    fn default() -> From {
-        From::Elsewhere
-    }
 }
 
 impl Keys {
