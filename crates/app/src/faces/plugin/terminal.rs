@@ -29,10 +29,10 @@ impl Drop for Raw {
 /// What is typed, as the keys that it was. A terminal that is not raw yet makes a line end of Enter; at the other end,
 /// where a raw terminal waits for keys, that is Ctrl-J.
 #[derive(Debug, Default)]
-pub struct Keys(Mutex<From>);
+pub struct Keys(Mutex<Mode>);
 
 #[derive(Debug, Default)]
-enum From {
+enum Mode {
     /// No terminal is shown: what is read is as it is to be.
     #[default]
     Elsewhere,
@@ -45,21 +45,21 @@ enum From {
 impl Keys {
     /// The terminal has become raw.
     pub fn raw(&self) {
-        *self.from() = From::Raw(waiting());
+        *self.mode() = Mode::Raw(waiting());
     }
 
     /// It is not raw any more, and what is typed is still for the other end.
     pub fn lines(&self) {
-        *self.from() = From::Lines;
+        *self.mode() = Mode::Lines;
     }
 
     /// What was read, as keys.
     pub fn of(&self, read: &mut [u8]) {
-        let mut from = self.from();
-        let before = match &mut *from {
-            From::Elsewhere => 0,
-            From::Lines => read.len(),
-            From::Raw(left) => {
+        let mut mode = self.mode();
+        let before = match &mut *mode {
+            Mode::Elsewhere => 0,
+            Mode::Lines => read.len(),
+            Mode::Raw(left) => {
                 let before = read.len().min(*left);
                 *left -= before;
                 before
@@ -70,7 +70,7 @@ impl Keys {
         }
     }
 
-    fn from(&self) -> MutexGuard<'_, From> {
+    fn mode(&self) -> MutexGuard<'_, Mode> {
         self.0.lock().unwrap_or_else(|p| p.into_inner())
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(read(&keys, "a\nb"), "a\nb");
         keys.lines();
         assert_eq!(read(&keys, "a\n"), "a\r");
-        *keys.from() = From::Raw(3);
+        *keys.mode() = Mode::Raw(3);
         assert_eq!(read(&keys, "a\n"), "a\r");
         // Ctrl-J, typed at a raw terminal, is Ctrl-J.
         assert_eq!(read(&keys, "\n\n\r"), "\r\n\r");
