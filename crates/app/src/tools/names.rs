@@ -1,5 +1,7 @@
 //! What the tools that ask name servers share: servers and resolv.conf, the tries, the words for what went wrong.
 
+mod machine;
+
 use crate::io::Io;
 use anyhow::Result;
 use netshoot_host::dns::talk::{Failed, Over, Reply, Route, Untrusted, exchange};
@@ -10,6 +12,8 @@ use netshoot_wire::dns::{Message, rcode};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
+
+pub use machine::{failure, json, told};
 
 /// Where resolver libraries find their servers.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -427,77 +431,6 @@ pub fn number(io: &mut Io<'_>, text: &str, max: u64, what: &str) -> Result<Optio
     };
     writeln!(io.out, "invalid {what} '{text}': {why}")?;
     Ok(None)
-}
-
-/// Asks; for those who want JSON, what went wrong on the way stands in an object, where without it lines are said. The
-/// second tells whether the end was told so.
-pub fn told(
-    json: bool,
-    query: &Message,
-    io: &mut Io<'_>,
-    ask: impl FnOnce(&mut Io<'_>) -> Result<Ended>,
-) -> Result<(Ended, bool)> {
-    if !json {
-        return Ok((ask(io)?, false));
-    }
-    let mut said = Vec::new();
-    let ended = ask(&mut Io {
-        out: &mut said,
-        err: &mut *io.err,
-        color: false,
-        progress: io.progress,
-        lang: io.lang,
-    })?;
-    let error = match ended {
-        Ended::Answered(_) => return Ok((ended, false)),
-        Ended::Untrusted => "the server's certificate does not verify",
-        Ended::Unsent | Ended::Silent => "no servers could be reached",
-    };
-    let said = String::from_utf8_lossy(&said);
-    let said: Vec<&str> = said
-        .lines()
-        .map(|l| l.trim_start_matches([';', ' ']))
-        .collect();
-    writeln!(io.out, "{:#}", failure(query, error, &said))?;
-    Ok((ended, true))
-}
-
-/// No answer, for those who ask for JSON: why, and what was seen on the way.
-pub fn failure(query: &Message, error: &str, said: &[&str]) -> serde_json::Value {
-    serde_json::json!({"error": error, "seen": said, "question": questions(query)})
-}
-
-fn questions(m: &Message) -> Vec<serde_json::Value> {
-    let question = |q: &netshoot_wire::dns::Question| {
-        serde_json::json!({"name": q.name, "type": netshoot_wire::dns::type_word(q.rtype),
-            "class": netshoot_wire::dns::class_word(q.class)})
-    };
-    m.questions.iter().map(question).collect()
-}
-
-/// A message for those who ask for JSON.
-pub fn json(answer: &Answer) -> serde_json::Value {
-    let m = &answer.message;
-    let style = netshoot_wire::dns::text::Style {
-        split: 0,
-        ..Default::default()
-    };
-    let record = |r: &netshoot_wire::dns::Record| {
-        serde_json::json!({
-            "name": r.name, "ttl": r.ttl, "class": netshoot_wire::dns::class_word(r.class),
-            "type": netshoot_wire::dns::type_word(r.rtype),
-            "data": netshoot_wire::dns::text::data(r.rtype, &r.raw(), &style),
-        })
-    };
-    let section = |all: &[netshoot_wire::dns::Record]| all.iter().map(record).collect::<Vec<_>>();
-    serde_json::json!({
-        "server": hash_port(answer.server.at), "over": over_word(&answer.over),
-        "query_time_us": answer.reply.took.as_micros() as u64, "size": answer.reply.bytes.len(),
-        "id": m.id, "opcode": netshoot_wire::dns::opcode_word(m.opcode),
-        "status": netshoot_wire::dns::rcode_word(m.rcode), "flags": flags(m),
-        "question": questions(m), "answer": section(&m.answers),
-        "authority": section(&m.authorities), "additional": section(&m.additional),
-    })
 }
 
 /// `UDP`, `TCP`, `TLS`, `HTTPS`.
