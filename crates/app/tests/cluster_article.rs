@@ -131,9 +131,14 @@ impl<'a> Stage<'a> {
             let there = |mark: &&str| mark.split(" or ").any(|m| all.contains(m));
             let missing = line.right.split('|').find(|mark| !there(mark));
             if line.code.is_some_and(|code| said.code != code) || missing.is_some() {
+                // What went before the answer would push it out of a log's excerpt.
+                let told = all.lines().filter(|l| !l.trim().is_empty() && !progress(l));
+                let told: Vec<&str> = told.collect();
                 wrong.push(format!(
-                    "{}\n  code {}, lacks {missing:?}:\n{all}",
-                    line.line, said.code
+                    "{}\n  code {}, lacks {missing:?}:\n{}",
+                    line.line,
+                    said.code,
+                    told.join("\n")
                 ));
             }
         }
@@ -145,6 +150,10 @@ impl<'a> Stage<'a> {
         );
         (ran, pending)
     }
+}
+
+fn progress(line: &str) -> bool {
+    line.contains("\x1b[K") || line.starts_with("netshoot: access ")
 }
 
 /// Our pods at the places of the article: resident, beside the pod with the problem, on a node.

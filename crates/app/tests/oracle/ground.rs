@@ -345,6 +345,7 @@ impl Ground {
         } else {
             name
         };
+        let began = Instant::now();
         let mut child = Command::new("timeout")
             .arg(PATIENCE_S)
             .arg("nsenter")
@@ -367,7 +368,9 @@ impl Ground {
         let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
         let out = child.wait_with_output().unwrap();
-        // Two that could not even start would say the same.
+        // Two that both wait for ever would say the same, and so would two that could not even start.
+        let patience = Duration::from_secs(PATIENCE_S.parse().unwrap());
+        assert!(began.elapsed() < patience, "no end: {line}");
         let started = !out.stderr.starts_with(b"nsenter: ");
         assert!(started, "{}", String::from_utf8_lossy(&out.stderr));
         Said {

@@ -121,11 +121,14 @@ fn listen(address: &'static str, with: impl Fn(TcpStream) + Send + Sync + 'stati
     });
 }
 
-/// The head of a request, byte by byte: what follows is its body.
+/// The type of a TLS record of a handshake.
+const HANDSHAKE: u8 = 22;
+
+/// The head of a request, byte by byte: what follows is its body. Of a TLS handshake it is the first byte.
 fn head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(b"\r\n\r\n") && head != [HANDSHAKE] {
         if stream.read(&mut byte).ok()? == 0 {
             return None;
         }
@@ -143,6 +146,12 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 fn talk(mut stream: impl Read + Write) {
     while let Some(head) = head(&mut stream) {
+        if head.as_bytes() == [HANDSHAKE] {
+            // Read to its end: closed over unread bytes, the answer could be lost.
+            let _ = stream.write_all(&with_body("400 Bad Request", "Connection: close\r\n", b""));
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            return;
+        }
         if field(&head, "expect").is_some() {
             let _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
