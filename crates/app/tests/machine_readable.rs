@@ -45,6 +45,15 @@ const LINES: &[(&str, &str)] = &[
         "wget MACHINE EXPLAIN -q -t 1 -O /dev/null http://127.0.0.1:1/",
         "127.0.0.1:1/",
     ),
+    (
+        "http MACHINE EXPLAIN -I -h 127.0.0.1:8080/",
+        "\"status\":200",
+    ),
+    ("http MACHINE EXPLAIN -I 127.0.0.1:1/", "refused"),
+    (
+        "https MACHINE EXPLAIN -I --verify=no 127.0.0.1:8443/",
+        "https://127.0.0.1:8443/",
+    ),
     ("nc MACHINE EXPLAIN -zv 127.0.0.1 8080", "8080"),
     ("nc MACHINE EXPLAIN -zv 127.0.0.1 1", "refused"),
     ("telnet MACHINE EXPLAIN 127.0.0.1 1", "127.0.0.1"),
@@ -140,7 +149,13 @@ fn each_tool_is_read_by_machines_and_explains_itself_after_its_output() {
             let words = line.replace("MACHINE", machine).replace("EXPLAIN", explain);
             words.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        let asked = with("--json", "");
+        // Where HTTPie's own --json says what is sent.
+        let flag = if line.starts_with("http") {
+            "--as-json"
+        } else {
+            "--json"
+        };
+        let asked = with(flag, "");
         let out = place.run(&asked);
         let values = values(&asked, &out);
         let told = serde_json::to_string(&values).unwrap();

@@ -1,11 +1,13 @@
 //! `http` and `https`: requests written as people think of them, answers as people read them, as HTTPie 3.2.1 does.
 //!
 //! Reading order: [`words`] (the command line), [`plan`] (what it means), [`items`] and [`nested`] (what is sent),
-//! [`request`] (as a request), [`talk`] (asked, followed, logged in), [`hear`] (answered), [`output`] and [`show`] (printed), [`kept`] (sessions).
+//! [`request`] (as a request), [`talk`] (asked, followed, logged in), [`hear`] (answered), [`output`], [`show`] and [`machine`] (printed),
+//! [`kept`] (sessions).
 
 mod hear;
 mod items;
 mod kept;
+mod machine;
 mod nested;
 mod output;
 mod plan;

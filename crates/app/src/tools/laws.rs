@@ -84,17 +84,16 @@ const BY_THEMSELVES: &[(&str, &str)] = &[
     ("mtr", "-j"),
     ("curl", "%{json}"),
     ("grpcurl", "JSON"),
-    ("http", "--print"),
-    ("https", "--print"),
 ];
 
 #[test]
 fn each_tool_speaks_to_machines_and_explains_itself() {
     for t in ALL {
         let by_itself = BY_THEMSELVES.iter().any(|(name, _)| *name == t.name);
-        let json = t.page.contains("--json") || t.page.contains("`-json`");
-        assert!(by_itself || json, "{}: its page knows no --json", t.name);
         // The page of https says: those of http.
+        let flags = ["--json", "`-json`", "`--as-json`"];
+        let json = flags.iter().any(|f| t.page.contains(f)) || t.name == "https";
+        assert!(by_itself || json, "{}: its page knows no --json", t.name);
         let explains = t.page.contains("-explain") || t.name == "https";
         assert!(explains, "{}: its page knows no --explain", t.name);
     }

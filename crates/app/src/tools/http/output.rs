@@ -1,5 +1,6 @@
 //! Where things are printed, what stands between them, and a body as it comes: raw, for people, line by line, into a file.
 
+use super::machine::Record;
 use super::plan::{Plan, Pretty};
 use super::request::Request;
 use super::show;
@@ -61,6 +62,8 @@ pub struct Output<'p, 'i, 'b> {
     kind: String,
     headed: bool,
     pub download: Option<Download>,
+    /// What is told as one object, instead of all that is printed.
+    record: Option<Record>,
 }
 
 impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
@@ -91,6 +94,7 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
             kind: String::new(),
             headed: false,
             download: None,
+            record: plan.as_json.then(Record::default),
         })
     }
 
@@ -120,6 +124,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
 
     /// Shows a request.
     pub fn request(&mut self, request: &Request, lines: &[(String, String)]) -> io::Result<()> {
+        if let Some(record) = &mut self.record {
+            record.request(request, lines);
+            return Ok(());
+        }
         let (head, body) = (self.wants('H'), self.wants('B'));
         self.part(head || body)?;
         if head {
@@ -166,6 +174,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
 
     /// Shows the head of an answer and says what becomes of its body; `last` where no other answer follows.
     pub fn head(&mut self, first: &str, fields: &[(String, String)], last: bool) -> io::Result<()> {
+        if let Some(record) = &mut self.record {
+            record.head(first, fields);
+            return Ok(());
+        }
         self.body = Body::Unseen;
         if !last && !self.plan.all {
             return Ok(());
@@ -205,6 +217,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
 
     /// A piece of the body.
     pub fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(record) = &mut self.record {
+            record.piece(bytes);
+            return Ok(());
+        }
         match std::mem::replace(&mut self.body, Body::Unseen) {
             Body::Unseen => {}
             Body::Binary => self.body = Body::Binary,
@@ -262,6 +278,10 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
 
     /// The answer is through.
     pub fn ended(&mut self, seconds: f64, last: bool) -> io::Result<()> {
+        if let Some(record) = &mut self.record {
+            record.ended(seconds);
+            return Ok(());
+        }
         match std::mem::replace(&mut self.body, Body::Unseen) {
             Body::Held(held) => {
                 let kind = self.kind.clone();
@@ -289,6 +309,14 @@ impl<'p, 'i, 'b> Output<'p, 'i, 'b> {
         }
         self.bodied &= !last;
         Ok(())
+    }
+
+    /// The run is over: what was recorded is told, with what went wrong.
+    pub fn over(&mut self, error: Option<&str>, code: i32) -> io::Result<()> {
+        match self.record.take() {
+            Some(record) => self.write(record.written(error, code).as_bytes()),
+            None => Ok(()),
+        }
     }
 
     fn tell(&mut self, text: &str) -> io::Result<()> {

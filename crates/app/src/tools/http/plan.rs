@@ -103,6 +103,7 @@ pub struct Plan {
     pub stdin: bool,
     pub to_terminal: bool,
     pub explain: bool,
+    pub as_json: bool,
 }
 
 /// Options by name, the last one first.
@@ -152,7 +153,10 @@ impl Given {
 impl Plan {
     /// Reads the words behind the program's name.
     pub fn read(program: &'static str, args: &[String]) -> Result<Plan, Mistake> {
-        let found = words::read(args)?;
+        // Ours, as a whole word: among the original's it would make short forms ambiguous.
+        let (own, args): (Vec<String>, Vec<String>) =
+            args.iter().cloned().partition(|a| a == "--as-json");
+        let found = words::read(&args)?;
         let mut given = Given(found.options);
         for (name, what) in [("help", "help"), ("manual", "help"), ("version", "version")] {
             if given.flag(name) {
@@ -178,7 +182,13 @@ impl Plan {
             let said = format!("unrecognized arguments: {}", unknown.join(" "));
             return Err(usage("", &said));
         }
-        Plan::from(program, &given, (method, url, rest))
+        let mut plan = Plan::from(program, &given, (method, url, rest))?;
+        plan.as_json = !own.is_empty();
+        if plan.as_json && plan.download {
+            let said = "--as-json tells a body, --download stores it: one of them";
+            return Err(usage("", said));
+        }
+        Ok(plan)
     }
 
     fn from(
@@ -251,6 +261,7 @@ impl Plan {
             stdin: !given.flag("ignore-stdin") && !std::io::stdin().is_terminal(),
             to_terminal,
             explain: given.flag("explain"),
+            as_json: false,
         })
     }
 }

@@ -100,7 +100,7 @@ pub fn encoded(text: &str, kind: &str) -> Vec<u8> {
     }
 }
 
-fn is_latin(kind: &str) -> bool {
+pub fn is_latin(kind: &str) -> bool {
     let kind = kind.to_ascii_lowercase().replace('"', "");
     let latin = ["charset=latin1", "charset=iso-8859-1", "charset=latin-1"];
     latin.iter().any(|l| kind.contains(l))

@@ -59,6 +59,7 @@ struct Run<'p, 'i, 'b> {
     state: State,
     challenged: bool,
     resume: u64,
+    error: Option<String>,
 }
 
 /// Does all that the command line asks for; gives the exit code.
@@ -104,8 +105,16 @@ pub fn run(plan: &Plan, io: &mut Io<'_>) -> Result<i32, Stop> {
         login,
         challenged: false,
         resume: 0,
+        error: None,
     };
-    let code = run.go(request)?;
+    let done = run.go(request);
+    let (error, code) = match &done {
+        Ok(code) => (run.error.take(), *code),
+        Err(Stop::Mistake(mistake)) => (Some(mistake.to_string()), exit::ERROR),
+        Err(Stop::Output(_)) => return done,
+    };
+    run.output.over(error.as_deref(), code)?;
+    done?;
     if let (Some(path), Some(kept)) = (file, &plan.session)
         && !plan.offline
         && (!kept.read_only || !path.exists())
@@ -234,7 +243,7 @@ impl Run<'_, '_, '_> {
                     "Too many redirects (--max-redirects={}).",
                     plan.max_redirects
                 );
-                log(plan.program, "ERROR", &said, self.output.io)?;
+                self.wrong(&said)?;
                 return Ok(exit::TOO_MANY);
             }
             self.follow(&mut request, &told)?;
@@ -385,9 +394,19 @@ impl Run<'_, '_, '_> {
             got: told.received,
         };
         let (said, code) = failed.told();
-        log(self.plan.program, "ERROR", &said, self.output.io)?;
+        if self.plan.as_json {
+            // For people nothing is shown of an answer that broke off.
+            self.output.ended(told.seconds, true)?;
+        }
+        self.wrong(&said)?;
         self.explain(&told.info, Some(failure))?;
         Ok(code)
+    }
+
+    fn wrong(&mut self, said: &str) -> io::Result<()> {
+        log(self.plan.program, "ERROR", said, self.output.io)?;
+        self.error = Some(said.to_string());
+        Ok(())
     }
 
     fn explain(&mut self, info: &Info, failure: Option<&Failure>) -> io::Result<()> {
@@ -445,7 +464,7 @@ impl Run<'_, '_, '_> {
         }
         if let Some((size, got)) = self.output.downloaded()? {
             let said = format!("Incomplete download: size={size}; downloaded={got}");
-            log(plan.program, "ERROR", &said, self.output.io)?;
+            self.wrong(&said)?;
             code = exit::ERROR;
         }
         self.explain(&told.info, None)?;
