@@ -242,6 +242,14 @@ impl<'a> Topology<'a> {
         out
     }
 
+    /// Whether some address behind a Service is ready, whatever its port: a headless Service needs none.
+    pub fn any_ready(&self, service: &Object) -> bool {
+        let own = self.slices.get(&(service.namespace(), service.name()));
+        let all = own.into_iter().flatten();
+        all.flat_map(|slice| slice.list("endpoints"))
+            .any(|e| at(e, "conditions.ready").as_bool().unwrap_or(true))
+    }
+
     /// The Service of the cluster's DNS. The one by which the caches of nodes ask it bears its label too.
     pub fn dns(&self) -> Option<&'a Object> {
         self.all("Service").iter().copied().find(|s| {

@@ -25,6 +25,9 @@ pub fn no_endpoint_ready<'a>(view: &View<'a>) -> Option<&'a Object> {
     if !selects || !nobody {
         return None;
     }
+    if service.list("spec.ports").is_empty() && view.topology.any_ready(service) {
+        return None;
+    }
     if view.topology.unread("EndpointSlice", service.namespace()) {
         slices_unread(view, service);
         return None;

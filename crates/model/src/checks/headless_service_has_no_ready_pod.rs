@@ -209,6 +209,46 @@ headless-service-has-no-ready-pod shop/Service/queue
   because headless Service queue has no ready pod: its name loses its addresses as soon as the DNS forgets its last answer (pods there: 1)
 ```
 
+A headless Service may have no port, and then its EndpointSlices have none: the pod in them is ready.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/queue, port: 5672}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: queue, namespace: shop}, spec: {selector: {app: queue}, clusterIP: None}}
+---
+{kind: Pod, metadata: {name: queue-0, namespace: shop, labels: {app: queue}}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: queue-x, namespace: shop, labels: {kubernetes.io/service-name: queue}}, ports: null, endpoints: [{addresses: [10.244.1.3], conditions: {ready: true}, targetRef: {kind: Pod, name: queue-0, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: queue.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: queue.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NOERROR, answers: ["10.244.1.3"], truncated: false, authoritative: true, rtt_us: 200}], addresses: [10.244.1.3]}}}
+```
+```finding
+```
+
+Not ready, it is found without ports, too:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/queue, port: 5672}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: queue, namespace: shop}, spec: {selector: {app: queue}, clusterIP: None}}
+---
+{kind: Pod, metadata: {name: queue-0, namespace: shop, labels: {app: queue}}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: queue-x, namespace: shop, labels: {kubernetes.io/service-name: queue}}, ports: null, endpoints: [{addresses: [10.244.1.3], conditions: {ready: false}, targetRef: {kind: Pod, name: queue-0, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {lookup: {name: queue.shop.svc.cluster.local., timeout_ms: 700}}, answer: {lookup: {queries: [{name: queue.shop.svc.cluster.local, record: A, server: "10.96.0.10:53", outcome: answered, rcode: NXDOMAIN, answers: [], truncated: false, authoritative: true, rtt_us: 200}], addresses: []}}}
+```
+```finding
+headless-service-has-no-ready-pod shop/Service/queue
+  because headless Service queue has no ready pod: its name has no address (pods there: 1)
+```
+
 It publishes them ready or not, so something else keeps the name from the client:
 
 ```cluster
