@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ring5;
+mod standins;
 
 use ring5::{Cluster, Fresh, holds, shared, until};
 use std::collections::BTreeMap;
@@ -321,4 +322,15 @@ fn a_cluster_with_a_tunnel_and_two_families() {
     assert!(tunnel.contains("vxlan id 1"), "{tunnel}");
     let rules = cluster.on("node-a", &["nft", "list", "tables"]).ok();
     assert!(rules.contains("ip6 kube-proxy"), "{rules}");
+    // The worlds' stand-in of kube-proxy beside the real one, in the second family.
+    let space = cluster.namespace("kinds");
+    standins::town(&space);
+    for (node, mode) in [("node-a", "nftables"), ("node-b", "iptables")] {
+        let rules = standins::same_rules(&cluster, node, mode, true);
+        let ways = standins::same_ways(&space, node, mode, true);
+        println!(
+            "{mode}: {rules} rules of IPv6 as the real kube-proxy's, {ways} ways of packets too"
+        );
+        assert!(rules > 60 && ways > 60, "{rules} {ways}");
+    }
 }

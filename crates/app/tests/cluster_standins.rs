@@ -1,160 +1,23 @@
 //! The worlds' stand-ins meet the real thing: for the objects of this cluster, the worlds' kube-proxy writes the rules that the
-//! real one wrote, in both modes, and the worlds' DNS answers as the real CoreDNS does.
+//! real one wrote, in both modes, they do the same with real packets, and the worlds' DNS answers as the real CoreDNS does.
+//! IPv6: `cluster_machine`, whose cluster has both families.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod ring5;
+mod standins;
 
 use netshoot_host::netns::NetNs;
 use netshoot_lab::controllers::system::COREFILE;
 use netshoot_lab::dns::chain::{Chain, Kept, Over};
 use netshoot_lab::dns::{corefile, zone::Zone};
 use netshoot_wire::dns::{Message, rcode_word, type_number, type_word};
-use ring5::{Cluster, Space, shared, until};
+use ring5::{shared, until};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use standins::{objects, same_rules, same_ways, town};
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
-use std::process::Command;
 use std::time::Duration;
-
-/// Services of many kinds, and what stands behind them.
-fn town(space: &Space<'_>) {
-    space.apply(include_str!("ring5/shop.yaml"));
-    space.apply(include_str!("ring5/services.yaml"));
-    space
-        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])
-        .ok();
-    space
-        .kubectl(&["rollout", "status", "statefulset/db", "--timeout=60s"])
-        .ok();
-    space.ready(&["pod/client-a", "pod/client-b", "pod/on-host", "pod/lone"]);
-}
-
-fn objects(cluster: &Cluster, kinds: &str) -> Vec<Value> {
-    let text = cluster.kubectl(&["get", kinds, "-A", "-o", "json"]).ok();
-    let list: Value = serde_json::from_str(&text).unwrap();
-    list["items"].as_array().unwrap().clone()
-}
-
-fn shown(ns: &NetNs, tool: &str, words: &[&str]) -> String {
-    let output = ns.enter(|| Command::new(tool).args(words).output());
-    String::from_utf8_lossy(&output.unwrap().unwrap().stdout).into_owned()
-}
-
-/// Rules of a save by table and chain. Ours leave counting objects (nfacct) and kubelet's chains away; the order in the chains
-/// that list Services is by chance.
-fn chains(save: &str) -> BTreeMap<String, Vec<String>> {
-    let mut all = BTreeMap::<String, Vec<String>>::new();
-    let mut table = "";
-    for line in save.lines() {
-        if line.starts_with('*') {
-            table = line;
-        }
-        let Some((chain, rule)) = line.strip_prefix("-A ").and_then(|l| l.split_once(' ')) else {
-            continue;
-        };
-        let counted_only = rule.starts_with("-d 127.0.0.0/8 ") && rule.contains("nfacct");
-        if !line.contains("KUBE-") || line.contains("KUBE-FIREWALL") || counted_only {
-            continue;
-        }
-        let rule = rule.replace(
-            " -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts",
-            "",
-        );
-        all.entry(format!("{table} {chain}"))
-            .or_default()
-            .push(rule);
-    }
-    for (chain, rules) in &mut all {
-        if ["SERVICES", "NODEPORTS", "PROXY-FIREWALL"]
-            .iter()
-            .any(|c| chain.contains(c))
-        {
-            rules.sort();
-        }
-    }
-    // What nothing jumps to any more is deleted by and by.
-    let jumped: BTreeSet<String> = all
-        .values()
-        .flatten()
-        .filter_map(|r| Some(r.split(" -j ").nth(1)?.split(' ').next()?.to_string()))
-        .collect();
-    all.retain(|chain, _| {
-        let name = chain.split(' ').nth(1).unwrap_or_default();
-        !name.starts_with("KUBE-SEP-") && !name.starts_with("KUBE-SVC-") || jumped.contains(name)
-    });
-    all
-}
-
-/// A listing of one table as a set of lines, each with the chain or set it stands in: order differs by hashing.
-fn lines(listing: &str) -> BTreeSet<String> {
-    let joined = listing.replace(",\n", ", ");
-    let (mut block, mut all) = (String::new(), BTreeSet::new());
-    for line in joined
-        .lines()
-        .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
-    {
-        if ["chain ", "set ", "map "]
-            .iter()
-            .any(|b| line.starts_with(b))
-        {
-            block = line;
-        } else if let Some(elements) = line.strip_prefix("elements = {") {
-            for element in elements.trim_end_matches('}').split(", ") {
-                all.insert(format!("{block} {}", element.trim()));
-            }
-        } else if line.len() > 1 {
-            all.insert(format!("{block} {line}"));
-        }
-    }
-    all
-}
-
-fn differences<T: Ord + std::fmt::Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>) -> Vec<String> {
-    let missing = theirs.difference(ours).map(|l| format!("missing: {l:?}"));
-    let extra = ours.difference(theirs).map(|l| format!("extra: {l:?}"));
-    missing.chain(extra).collect()
-}
-
-/// Until other tests' namespaces are gone the real one writes on: both are read again.
-fn as_the_real_one(cluster: &Cluster, mode: &str) -> usize {
-    let node = if mode == "iptables" {
-        "node-a"
-    } else {
-        "node-b"
-    };
-    until(&format!("the same rules in {mode} mode"), 60, || {
-        let objects = objects(cluster, "nodes,servicecidrs,services,endpointslices");
-        let ns = NetNs::new().unwrap();
-        netshoot_lab::proxy::sync(&ns, node, mode, &objects).unwrap();
-        let (ours, theirs) = if mode == "iptables" {
-            let theirs = chains(&cluster.on(node, &["iptables-save"]).ok());
-            (chains(&shown(&ns, "iptables-save", &[])), theirs)
-        } else {
-            let words = ["list", "table", "ip", "kube-proxy"];
-            let theirs = cluster.on(node, &[&["nft"], &words[..]].concat()).ok();
-            let whole =
-                |text: &str| BTreeMap::from([(String::new(), lines(text).into_iter().collect())]);
-            (whole(&shown(&ns, "nft", &words)), whole(&theirs))
-        };
-        let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =
-            (ours.into_iter().collect(), theirs.into_iter().collect());
-        let found = if mode == "iptables" {
-            differences(&ours, &theirs)
-        } else {
-            let flat = |all: &BTreeSet<(String, Vec<String>)>| -> BTreeSet<String> {
-                all.iter().flat_map(|(_, lines)| lines.clone()).collect()
-            };
-            differences(&flat(&ours), &flat(&theirs))
-        };
-        let count = theirs.iter().map(|(_, rules)| rules.len()).sum();
-        if found.is_empty() {
-            Ok(count)
-        } else {
-            Err(format!("{found:#?}"))
-        }
-    })
-}
 
 /// What is asked about the Services and pods of a namespace.
 fn questions(namespace: &str, objects: &[Value]) -> BTreeSet<(String, &'static str)> {
@@ -290,10 +153,11 @@ fn stand_ins_do_as_the_real_ones() {
     let Some(cluster) = shared() else { return };
     let space = cluster.namespace("kinds");
     town(&space);
-    for mode in ["iptables", "nftables"] {
-        let rules = as_the_real_one(&cluster, mode);
-        println!("{mode}: {rules} rules as the real kube-proxy's");
-        assert!(rules > 60, "{rules}");
+    for (node, mode) in [("node-a", "iptables"), ("node-b", "nftables")] {
+        let rules = same_rules(&cluster, node, mode, false);
+        let ways = same_ways(&space, node, mode, false);
+        println!("{mode}: {rules} rules as the real kube-proxy's, {ways} ways of packets too");
+        assert!(rules > 60 && ways > 60, "{rules} {ways}");
     }
 
     let settings = std::fs::read_to_string(cluster.state().join("settings")).unwrap();
