@@ -228,6 +228,76 @@ fn the_two_rights_reach_a_user_who_is_not_root() {
     );
 }
 
+/// The archive of `scripts/image`, as `scripts/cluster load` brought it: its second tag in a pod that no chart has helped with.
+#[test]
+fn the_tag_without_root_starts_whatever_is_granted_and_captures_where_it_may() {
+    let Some(cluster) = cluster() else { return };
+    if !has_shell() {
+        return;
+    }
+    let image = format!("{NAME}:{}-nonroot", env!("CARGO_PKG_VERSION"));
+    let container = |name: &str, escalates: bool, add: &[&str]| {
+        json!({"name": name, "image": image, "imagePullPolicy": "Never", "command": ["sleep", "infinity"],
+            "securityContext": {"allowPrivilegeEscalation": escalates, "capabilities": {"drop": ["ALL"], "add": add}}})
+    };
+    let apply = |space: &Space<'_>, containers: Value| {
+        let spec = json!({"nodeName": "node-a", "terminationGracePeriodSeconds": 0, "containers": containers,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}});
+        let pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lone"}, "spec": spec});
+        space.apply(&pod.to_string());
+    };
+    let both = ["NET_ADMIN", "NET_RAW"];
+    let (tight, open) = (
+        secured(cluster, "tight", "restricted"),
+        secured(cluster, "open", "privileged"),
+    );
+    apply(&tight, json!([container("none", false, &[])]));
+    let kept = container("kept", false, &both);
+    apply(
+        &open,
+        json!([
+            container("both", true, &both),
+            container("raw", true, &both[1..]),
+            kept
+        ]),
+    );
+    let named = ["CAP_NET_ADMIN", "CAP_NET_RAW"];
+    for (space, name, has) in [
+        (&tight, "none", &named[2..]),
+        (&open, "both", &named[..]),
+        (&open, "raw", &named[1..]),
+        // What escalation forbids is to gain what the container has not: this it has.
+        (&open, "kept", &named[..]),
+    ] {
+        space.ready(&["pod/lone"]);
+        let exec =
+            |words: &[&str]| space.kubectl(&[&["exec", "lone", "-c", name, "--"], words].concat());
+        let seen: Value =
+            serde_json::from_str(&exec(&["netshoot", "here", "-o", "json"]).ok()).unwrap();
+        assert_eq!(
+            (&seen["user"], &seen["capabilities"]),
+            (&json!(65532), &json!(has)),
+            "{name}"
+        );
+        // It hears what comes in at the interface: a socket of packets.
+        let said = exec(&["arping", "-c", "1", "-w", "5", "10.244.1.1"]);
+        if has.contains(&"CAP_NET_RAW") {
+            assert!(
+                said.code == 0 && said.out.contains("from 10.244.1.1"),
+                "{name}: {}",
+                said.all()
+            );
+        } else {
+            assert!(
+                said.code != 0 && said.err.contains("not permitted"),
+                "{name}: {}",
+                said.all()
+            );
+        }
+    }
+}
+
 /// `kubectl exec deploy/netshoot -- netshoot diagnose`: its own ServiceAccount, and half the memory that it is given.
 #[test]
 fn a_diagnosis_inside_the_cluster_uses_the_pods_own_account_and_64_mib() {
