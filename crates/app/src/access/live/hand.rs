@@ -43,8 +43,8 @@ pub struct Hand {
     session: Option<Session>,
     next: u64,
     place: String,
-    /// It let a question pass.
-    silent: bool,
+    /// Why it is asked no more: it let a question pass, or ended.
+    over: Option<String>,
 }
 
 impl Hand {
@@ -63,8 +63,13 @@ impl Hand {
             stdin: true,
             tty: false,
         };
-        let mut session = cluster.start(namespace, pod, &program)?;
         let place = format!("container {container} of pod {namespace}/{pod}");
+        let mut session = match cluster.start(namespace, pod, &program) {
+            Err(e) if !exec && is_of_one_that_ended(&e) => {
+                bail!("the agent in {place} ended before it was asked anything")
+            }
+            other => other?,
+        };
         let (Some(mut stdin), Some(stdout)) = (session.stdin(), session.stdout()) else {
             bail!("start the agent in {place}: no streams");
         };
@@ -117,7 +122,7 @@ impl Hand {
             session: Some(session),
             next: 0,
             place,
-            silent: false,
+            over: None,
         })
     }
 
@@ -129,8 +134,9 @@ impl Hand {
     /// Puts all lines, then waits for all answers; they come in the order of the lines.
     pub fn ask(&mut self, lines: Vec<Asked>) -> Result<Vec<Said>> {
         let first = self.next;
-        if self.silent {
-            bail!("the agent in {} did not answer before", self.place);
+        // In the same words each time, so that a report says it once.
+        if let Some(why) = &self.over {
+            bail!("{why}");
         }
         let longest = lines.iter().flat_map(|l| &l.probes).map(longest).max();
         let patience = (longest.unwrap_or_default() + PATIENCE).min(MOST_PATIENCE);
@@ -152,12 +158,9 @@ impl Hand {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => {
                     // Nobody waits for it a second time.
-                    self.silent = true;
-                    bail!(
-                        "the agent in {} did not answer within {} s",
-                        self.place,
-                        patience.as_secs()
-                    )
+                    let (place, limit) = (&self.place, patience.as_secs());
+                    let why = format!("the agent in {place} did not answer within {limit} s");
+                    return Err(self.asked_no_more(why));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
             };
@@ -176,8 +179,23 @@ impl Hand {
             Some(Err(e)) => format!(": {e}"),
             _ => String::new(),
         };
-        anyhow!("the agent in {} ended while it was asked{why}", self.place)
+        let why = format!("the agent in {} ended while it was asked{why}", self.place);
+        self.asked_no_more(why)
     }
+
+    fn asked_no_more(&mut self, why: String) -> anyhow::Error {
+        let error = anyhow!("{why}");
+        self.over = Some(why);
+        error
+    }
+}
+
+/// Nobody attaches to a container, or a pod, that has ended meanwhile: what comes back of it are the words of kubelet or of the
+/// runtime, which call it not found, or not running.
+fn is_of_one_that_ended(error: &Error) -> bool {
+    let said = error.to_string();
+    let ended = ["not found", "404", "not running", "CONTAINER_EXITED"];
+    !error.is_forbidden() && ended.iter().any(|words| said.contains(words))
 }
 
 /// How long a question takes where nothing answers.
@@ -213,6 +231,34 @@ fn greeting(lines: &Receiver<String>, place: &str) -> Result<Hello> {
                 GREETING.as_secs()
             ),
             Err(RecvTimeoutError::Disconnected) => bail!("the agent in {place} ended at once"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_ended_is_told_from_one_that_may_not_be_reached() {
+        let error = |says: &str| Error::Refused {
+            tried: Box::default(),
+            code: 500,
+            says: says.into(),
+        };
+        // As kubelet and containerd say it.
+        for says in [
+            "unable to upgrade connection: container e not found in pod p_dead",
+            "error attaching to container: container is in CONTAINER_EXITED state",
+            "container netshoot-a is not running",
+        ] {
+            assert!(is_of_one_that_ended(&error(says)), "{says}");
+        }
+        for says in [
+            "dial tcp 10.90.0.11:10250: connect: connection refused",
+            "too many requests",
+        ] {
+            assert!(!is_of_one_that_ended(&error(says)), "{says}");
         }
     }
 }
