@@ -298,7 +298,9 @@ fn whatever_ends_an_agent_while_it_is_asked_is_told_and_nothing_is_left() {
         assert!(began.elapsed() < Duration::from_secs(30), "{}", said.all());
         assert_eq!(said.code, 2, "{}", said.all());
         let why = format!("of pod {}/{pod} ended while it was asked", space.name);
-        assert_eq!(said.out.matches(&why).count(), 1, "{}", said.out);
+        // As what could not be checked, and among the probes at the first that was not answered.
+        let times = said.out.matches(&why).count();
+        assert!(times == 1 || times == 2, "{times} times: {}", said.out);
         assert!(!said.err.contains("panicked"), "{}", said.err);
         nothing_of_ours_runs(&space);
         assert_eq!(agents(&space, &[]), "", "what was made is deleted");

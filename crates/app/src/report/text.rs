@@ -106,13 +106,18 @@ pub fn write(r: &Report, io: &mut Io<'_>) -> Result<()> {
     if !r.audit.is_empty() {
         heading(w.audit, &p, io)?;
     }
+    let mut before = "";
     for a in &r.audit {
         let at = a.when.get(11..23).unwrap_or(&a.when);
+        // What kept many questions from being asked is said of the first.
+        let again = a.outcome == before && a.outcome != "answered";
+        let outcome = if again { w.as_before } else { &a.outcome };
+        before = &a.outcome;
         let line = format!(
             "{at} {}: {}; {}",
             safe(&a.from),
             safe(&a.what),
-            safe(&a.outcome)
+            safe(outcome)
         );
         writeln!(io.out, "  {}", p.with("2", &line))?;
     }
