@@ -6,9 +6,8 @@
 mod ours;
 mod ring5;
 
-use ours::{IMAGE, PROGRAM, load, ready, text};
+use ours::{IMAGE, PROGRAM, load, ready, report, text};
 use ring5::{Cluster, Fresh, Said, Space, until};
-use serde_json::Value;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -18,12 +17,6 @@ fn diagnose(space: &Space<'_>, words: &[&str]) -> Said {
     let all = [&["diagnose", "-n", &space.name, "-o", "json"], words].concat();
     let mut c = space.cluster.command(PROGRAM);
     text(&c.args(all).env("NETSHOOT_IMAGE", IMAGE).output().unwrap())
-}
-
-#[track_caller]
-fn report(said: &Said, code: i32) -> Value {
-    assert_eq!(said.code, code, "{}", said.all());
-    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.all()))
 }
 
 /// The check and the object that are blamed.

@@ -6,7 +6,7 @@
 mod ours;
 mod ring5;
 
-use ours::{IMAGE, PROGRAM, ready, text};
+use ours::{IMAGE, PROGRAM, ready, report, text};
 use ring5::{Cluster, Said, Space, until};
 use serde_json::Value;
 
@@ -86,12 +86,6 @@ fn diagnose(space: &Space<'_>, from: &str, more: &[&str]) -> Said {
     let all = [&words[..], &["--to", "svc/web:80"], more].concat();
     let mut c = space.cluster.command(PROGRAM);
     text(&c.args(all).env("NETSHOOT_IMAGE", IMAGE).output().unwrap())
-}
-
-#[track_caller]
-fn report(said: &Said, code: i32) -> Value {
-    assert_eq!(said.code, code, "{}", said.all());
-    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.all()))
 }
 
 /// Check, kind of the blamed object and catalogue number.

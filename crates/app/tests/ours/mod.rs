@@ -14,6 +14,13 @@ pub const NAME: &str = "localhost/netshoot-under-test";
 pub const IMAGE: &str = concat!("localhost/netshoot-under-test:", env!("CARGO_PKG_VERSION"));
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_netshoot");
 
+/// What was said, as the report that it is, where the exit code is that one.
+#[track_caller]
+pub fn report(said: &Said, code: i32) -> serde_json::Value {
+    assert_eq!(said.code, code, "{}", said.all());
+    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.all()))
+}
+
 /// The cluster that all tests share, with the image of this build on every node.
 pub fn ready() -> Option<Cluster> {
     let cluster = shared()?;
