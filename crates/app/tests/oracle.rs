@@ -17,10 +17,14 @@ mod masks;
 mod names;
 #[path = "oracle/peers.rs"]
 mod peers;
+#[path = "screen/mod.rs"]
+mod screen;
 #[path = "oracle/served.rs"]
 mod served;
 #[path = "oracle/site.rs"]
 mod site;
+#[path = "oracle/watched.rs"]
+mod watched;
 #[path = "oracle/web.rs"]
 mod web;
 

@@ -35,6 +35,8 @@ pub struct Manner {
     pub no_routing: bool,
     /// `SO_MARK`.
     pub mark: Option<u32>,
+    /// Hear what routers tell of MPLS.
+    pub labels: bool,
 }
 
 /// A step that failed, in the original's words.
@@ -65,6 +67,7 @@ pub enum Answer {
 pub struct Probe {
     socket: OwnedFd,
     tcp: bool,
+    labels: bool,
 }
 
 impl AsRawFd for Probe {
@@ -107,7 +110,11 @@ pub fn send(
         step("setsockopt SO_LINGER", set)?;
     }
     let connected = sockets::connect(&socket, to);
-    let probe = Probe { socket, tcp };
+    let probe = Probe {
+        socket,
+        tcp,
+        labels: manner.labels,
+    };
     match connected {
         // A port that refuses at once, on this machine.
         Err(e) if tcp && e.raw_os_error() == Some(libc::ECONNREFUSED) => return Ok(probe),
@@ -139,6 +146,9 @@ fn prepare(socket: &OwnedFd, to: SocketAddr, manner: &Manner) -> Result<(), Fail
     }
     let errors = sockets::want_icmp_errors(socket, sockets::family(to.ip()));
     step("setsockopt IP_RECVERR", errors)?;
+    if manner.labels {
+        sockets::want_extensions(socket, sockets::family(to.ip()));
+    }
     if let Some(tos) = manner.tos {
         let option = if v6 { libc::IPV6_TCLASS } else { libc::IP_TOS };
         on("setsockopt IP_TOS", level, option, i32::from(tos))?;
@@ -189,8 +199,12 @@ impl Probe {
         let mut buffer = [0; 2048];
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         if let Ok(message) = message::receive(self, flags, &mut buffer)
-            && let Some(complaint) = message.complaint
+            && let Some(mut complaint) = message.complaint
         {
+            if self.labels {
+                let v6 = message.from.is_some_and(|f| f.is_ipv6());
+                complaint.look_behind(message.bytes, if v6 { 48 } else { 28 });
+            }
             return Some(Answer::Complaint(complaint));
         }
         if !self.tcp {
@@ -255,6 +269,7 @@ impl Echoes {
             fragments: manner.whole.then_some(pinging::Fragments::Forbid),
             no_routing: manner.no_routing,
             mark: manner.mark,
+            labels: manner.labels,
             ..pinging::Manner::default()
         };
         let opened = Pinging::open(to, &how)?;

@@ -1,11 +1,17 @@
 //! recvmsg(2): a datagram with what the kernel says beside it, and the error queue of a socket.
 
 use crate::sockets;
+use netshoot_wire::inet::Labels;
 use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+/// `SO_EE_RFC4884_FLAG_INVALID`.
+const EXTENSION_INVALID: u8 = 1;
+/// A packet with an extension behind it is filled up to this (RFC 4884).
+const LEAST_BEFORE: usize = 128;
 
 /// A datagram, or an entry of the error queue with the packet that it is about.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +45,10 @@ pub struct Complaint {
     pub info: u32,
     /// Who complains.
     pub from: Option<SocketAddr>,
+    /// The labels of MPLS that the packet had where it ended, where `IP_RECVERR_RFC4884` was asked for.
+    pub labels: Labels,
+    /// Where in the bytes the router's extension begins (RFC 4884); 0: it says nothing of one.
+    extension: usize,
 }
 
 /// The next datagram or, with `MSG_ERRQUEUE` among `flags`, the next complaint.
@@ -79,6 +89,11 @@ pub fn receive<'b>(fd: &impl AsRawFd, flags: i32, buffer: &'b mut [u8]) -> io::R
         }
     }
     message.bytes = buffer.get(..n).unwrap_or_default();
+    if let Some(complaint) = message.complaint.as_mut().filter(|c| c.extension > 0) {
+        let extension = message.bytes.get(complaint.extension..);
+        let labels = extension.and_then(|e| Labels::decode(e, true));
+        complaint.labels = labels.unwrap_or_default();
+    }
     Ok(message)
 }
 
@@ -128,10 +143,32 @@ fn complaint(data: &[u8]) -> Option<Complaint> {
         code: said.ee_code,
         info: said.ee_info,
         from,
+        labels: Labels::default(),
+        extension: extension(&said),
     })
 }
 
+/// `ee_rfc4884` (linux/errqueue.h), which lies where `ee_data` does: two bytes of length, one of flags.
+fn extension(said: &libc::sock_extended_err) -> usize {
+    let [low, high, flags, _] = said.ee_data.to_ne_bytes();
+    let icmp = [libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6].contains(&said.ee_origin);
+    match icmp && flags & EXTENSION_INVALID == 0 {
+        true => usize::from(u16::from_ne_bytes([low, high])),
+        false => 0,
+    }
+}
+
 impl Complaint {
+    /// Looks for labels where routers put them that do not say where they are: 128 bytes behind the beginning of the
+    /// packet complained of (RFC 4884, 5.5), whose first `stripped` bytes the kernel kept to itself.
+    pub fn look_behind(&mut self, bytes: &[u8], stripped: usize) {
+        if self.extension == 0 && !self.local {
+            let behind = bytes.get(LEAST_BEFORE.saturating_sub(stripped)..);
+            let labels = behind.and_then(|b| Labels::decode(b, false));
+            self.labels = labels.unwrap_or_default();
+        }
+    }
+
     /// Who complains, without a port.
     pub fn by(&self) -> Option<IpAddr> {
         self.from.map(|a| a.ip())

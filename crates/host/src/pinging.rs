@@ -47,6 +47,8 @@ pub struct Manner {
     pub send_buffer: Option<u32>,
     /// Identifier.
     pub id: Option<u16>,
+    /// Hear what routers tell of MPLS.
+    pub labels: bool,
 }
 
 /// A step that failed, in the words of the originals: `bind`, `SO_BINDTODEVICE eth9`.
@@ -100,6 +102,7 @@ pub struct Pinging {
     to: SocketAddr,
     raw: bool,
     id: u16,
+    labels: bool,
     buffer: Vec<u8>,
 }
 
@@ -147,6 +150,7 @@ impl Pinging {
             to: with_port(to, 0),
             raw,
             id: manner.id.unwrap_or_else(sockets::random_u16),
+            labels: manner.labels,
             buffer: vec![0; 1 << 17],
         };
         let prepared = pinging.prepare(manner);
@@ -181,6 +185,9 @@ impl Pinging {
         }
         let errors = sockets::want_icmp_errors(self, sockets::family(self.to.ip()));
         step("IP_RECVERR", errors)?;
+        if manner.labels {
+            sockets::want_extensions(self, sockets::family(self.to.ip()));
+        }
         on("SO_TIMESTAMP", libc::SOL_SOCKET, libc::SO_TIMESTAMP, 1)?;
         if manner.broadcast {
             on("broadcast pinging", libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
@@ -315,12 +322,16 @@ impl Pinging {
     /// The next complaint about a request of ours; does not wait.
     pub fn complaint(&mut self) -> Option<Arrival> {
         let (v6, raw, own, to) = (self.to.is_ipv6(), self.raw, self.id, self.to.ip());
+        let labels = self.labels;
         loop {
             let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
             let message = message::receive(&self.socket, flags, &mut self.buffer).ok()?;
-            let Some(complaint) = message.complaint else {
+            let Some(mut complaint) = message.complaint else {
                 continue;
             };
+            if labels {
+                complaint.look_behind(message.bytes, if v6 { 40 } else { 20 });
+            }
             if complaint.local {
                 return Some(Arrival::Refused {
                     seq: None,

@@ -226,6 +226,16 @@ pub fn want_icmp_errors(fd: &impl AsRawFd, family: i32) -> io::Result<()> {
     }
 }
 
+/// Has complaints of ICMP come with what routers tell behind them, where the kernel (5.9) can. linux/in.h, linux/in6.h.
+pub fn want_extensions(fd: &impl AsRawFd, family: i32) {
+    const IP_RECVERR_RFC4884: i32 = 26;
+    const IPV6_RECVERR_RFC4884: i32 = 31;
+    let _ = match family {
+        libc::AF_INET => set(fd, libc::IPPROTO_IP, IP_RECVERR_RFC4884, 1),
+        _ => set(fd, libc::IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 1),
+    };
+}
+
 /// Connects (for TCP: begins to). `EINPROGRESS` is no error.
 pub fn connect(fd: &impl AsRawFd, to: SocketAddr) -> io::Result<()> {
     let (storage, len) = to_storage(to);

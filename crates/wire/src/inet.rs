@@ -6,12 +6,14 @@
 
 mod icmp;
 mod ip;
+mod labels;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 pub use icmp::{Icmp, Message, build_echo};
 pub use ip::{Fragment, Ip, build_ip};
+pub use labels::{Label, Labels};
 pub use transport::{Tcp, Udp, build_tcp, build_udp};
 
 use crate::Malformed;

@@ -1,10 +1,13 @@
 //! `mtr`: the routers on the way to a host, asked again and again: loss and times of each, as a report or a screen.
 
+mod chart;
 mod course;
 mod figures;
+mod looked_up;
 mod plan;
 mod report;
 mod screen;
+mod table;
 
 use super::{Group, Tool};
 use crate::io::Io;
@@ -40,21 +43,28 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             return Ok(1);
         }
     };
+    ask(&plan, "mtr", 0, io)
+}
+
+/// Asks each host in turn, in the name of a tool; with `unknown` ends what knows no address of one.
+fn ask(plan: &Plan, own: &str, unknown: i32, io: &mut Io<'_>) -> Result<i32> {
+    let mut code = 0;
     for name in &plan.hosts {
-        let to = match resolve(&plan, name) {
+        let to = match resolve(plan, name) {
             Ok(to) => to,
             Err(why) => {
                 let name = crate::report::safe(name);
-                writeln!(io.err, "mtr: Failed to resolve host: {name}: {why}")?;
+                writeln!(io.err, "{own}: Failed to resolve host: {name}: {why}")?;
+                code = unknown;
                 continue;
             }
         };
-        if let Some(said) = one(&plan, name, to, io)? {
-            writeln!(io.err, "mtr: {said}")?;
+        if let Some(said) = one(plan, name, to, io)? {
+            writeln!(io.err, "{own}: {said}")?;
             return Ok(1);
         }
     }
-    Ok(0)
+    Ok(code)
 }
 
 /// Asks one host; gives the sentence why it cannot be asked.
@@ -64,7 +74,7 @@ fn one(plan: &Plan, name: &str, to: SocketAddr, io: &mut Io<'_>) -> Result<Optio
         Err(said) => return Ok(Some(said)),
     };
     if plan.style.is_none() && std::io::stdout().is_terminal() {
-        screen::watch(plan, name, &mut course, io)?;
+        screen::watch(name, &mut course, io)?;
         return Ok(None);
     }
     if plan.style.is_none_or(|s| s == plan::Style::Report) {

@@ -17,7 +17,7 @@ const PATIENCE_S: &str = "60";
 
 /// The place `routed`: loopback; `far` (10.9.2.2, fd09:2::2) behind `router` (10.9.1.1, fd09:1::1) and a link with an
 /// MTU of 1400; nobody has 10.9.1.99 and 10.9.2.99. What goes to net 3 the router drops, 4 it calls unreachable,
-/// 5 it prohibits; 6 and 7 this machine itself drops and calls unreachable. Nobody answers DNS.
+/// 5 it prohibits; 6 and 7 this machine itself drops and calls unreachable. Net 8 is behind a router of MPLS. Nobody answers DNS.
 const ROUTED: &str = r##"
 set -e
 ip link set lo up
@@ -241,10 +241,13 @@ impl Ground {
             "whois" => ground.inside(serve_whois),
             "routes" => ground.script(ROUTES),
             "names" => ground.names = Some(names::serve(&ground, tool)),
-            "routed" => ground.inside(peers::serve),
+            "routed" => {
+                ground.inside(peers::serve);
+                ground.stands("python3", "labels.py", "");
+            }
             "served" | "h2" => {}
-            "sockets" => ground.stands("standing"),
-            "passing" => ground.stands("passing"),
+            "sockets" => ground.stands("perl", "standing.pl", "standing"),
+            "passing" => ground.stands("perl", "standing.pl", "passing"),
             "web" => {
                 let dir = web::prepare(tool);
                 ground.web = Some(dir.clone());
@@ -256,11 +259,11 @@ impl Ground {
     }
 
     /// Has sockets held there by a process of their own, until the place goes.
-    fn stands(&mut self, which: &str) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/standing.pl");
+    fn stands(&mut self, language: &str, script: &str, which: &str) {
+        let script = format!("{}/tests/oracle/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new("nsenter")
             .arg(format!("--target={}", self.holder.id()))
-            .args(["--net", "--mount", "--", "perl", script, which])
+            .args(["--net", "--mount", "--", language, &script, which])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -272,7 +275,7 @@ impl Ground {
     }
 
     /// Runs a script of the original tools there.
-    fn script(&self, script: &str) {
+    pub fn script(&self, script: &str) {
         let done = Command::new("nsenter")
             .arg(format!("--target={}", self.holder.id()))
             .args(["--net", "--mount", "--", "sh", "-ec", script])
@@ -310,6 +313,18 @@ impl Ground {
     /// Ours.
     pub fn ours(&self, line: &str) -> Said {
         self.run(line, |_| env!("CARGO_BIN_EXE_netshoot").to_string())
+    }
+
+    /// What a shell runs so that a terminal shows the tool there.
+    pub fn at_a_terminal(&self, line: &str, ours: bool) -> String {
+        let (name, words) = line.split_once(' ').unwrap();
+        let program = match ours {
+            true => env!("CARGO_BIN_EXE_netshoot").to_string(),
+            false => original(name).unwrap(),
+        };
+        let holder = self.holder.id();
+        let call = format!("exec -a {name} {program} {words}");
+        format!("nsenter --target={holder} --net --mount -- bash -c '{call}'")
     }
 
     fn run(&self, line: &str, program: impl Fn(&str) -> String) -> Said {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // each test file uses its part
 
+pub mod grid;
+
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -104,6 +106,33 @@ impl Terminal {
 }
 
 impl Terminal {
+    /// Waits until the screen is as wanted, and for a moment until nothing more comes; gives its rows.
+    pub fn looks(
+        &mut self,
+        grid: &mut grid::Grid,
+        wanted: impl Fn(&[String]) -> bool,
+    ) -> Vec<String> {
+        const STILL: Duration = Duration::from_millis(80);
+        let until = Instant::now() + LIMIT;
+        grid.feed(&std::mem::take(&mut self.seen));
+        while !wanted(&grid.shown()) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => self.take(&piece),
+                Err(e) => panic!("not so in time ({e}):\n{}", grid.shown().join("\n")),
+            }
+            grid.feed(&std::mem::take(&mut self.seen));
+        }
+        for _ in 0..8 {
+            let Ok(piece) = self.pieces.recv_timeout(STILL) else {
+                break;
+            };
+            self.take(&piece);
+            grid.feed(&std::mem::take(&mut self.seen));
+        }
+        grid.shown()
+    }
+
     /// Waits for the end; its exit code, and what was on the screen until then.
     pub fn ends(mut self) -> (Option<i32>, String) {
         let until = Instant::now() + LIMIT;

@@ -1,11 +1,13 @@
 //! The probes of mtr: each cycle one to every hop, until the host answers or too many hops are silent.
 
 use super::figures::Hop;
+use super::looked_up::Names;
 use super::plan::{Plan, Style};
 use anyhow::Result;
 use netshoot_host::hops::{self, Answer, Echoes, Manner, Method, Probe};
 use netshoot_host::message::Complaint;
-use netshoot_host::{names, sockets};
+use netshoot_host::{pinging, sockets};
+use netshoot_wire::inet::Labels;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -19,6 +21,8 @@ const FIRST_SHARE: u32 = 10;
 const GLANCE: Duration = Duration::from_millis(100);
 /// `ICMP_TIME_EXCEEDED`, `ICMPV6_TIME_EXCEED`.
 const EXCEEDED: (u8, u8) = (11, 3);
+/// `ICMP_DEST_UNREACH` with `ICMP_PORT_UNREACH`, and those of ICMPv6: the host itself says that nobody listens.
+const NO_PORT: ((u8, u8), (u8, u8)) = ((3, 3), (1, 4));
 
 /// A probe on its way.
 struct Asked {
@@ -29,16 +33,19 @@ struct Asked {
 }
 
 /// A run.
-pub struct Course<'a> {
-    plan: &'a Plan,
-    to: SocketAddr,
+pub struct Course {
+    /// What was asked for; keys change it on the way.
+    pub plan: Plan,
+    pub to: SocketAddr,
+    /// Where the probes start from; none where there is no way.
+    pub own: Option<IpAddr>,
     manner: Manner,
     echoes: Option<Echoes>,
     /// By time to live, the first for 1.
     hops: Vec<Hop>,
     asked: BTreeMap<u32, Asked>,
     next: u32,
-    names: BTreeMap<IpAddr, Option<String>>,
+    names: Names,
     /// Cycles that are done.
     pub cycles: u32,
     next_ttl: u8,
@@ -46,46 +53,40 @@ pub struct Course<'a> {
     cycle_at: Instant,
 }
 
-impl<'a> Course<'a> {
+impl Course {
     /// Opens what is needed; the error is a sentence.
-    pub fn new(plan: &'a Plan, to: SocketAddr) -> Result<Course<'a>, String> {
-        let own_port = if plan.method == Method::Udp {
-            plan.local_port
-        } else {
-            0
-        };
-        let source = plan.source.map(|ip| SocketAddr::new(ip, own_port));
-        let manner = Manner {
-            interface: plan.interface.clone(),
-            source,
-            tos: (plan.tos > 0).then_some(plan.tos),
-            mark: plan.mark,
-            ..Manner::default()
-        };
-        let echoes = match plan.method {
-            Method::Icmp => {
-                let opened = Echoes::open(to, &manner)
-                    .map_err(|e| format!("Failure to open sockets: {e}"))?;
-                let failed = |e| format!("Failure to open sockets: {}", sockets::strerror(&e));
-                Some(opened.map_err(failed)?)
-            }
-            _ => None,
-        };
+    pub fn new(plan: &Plan, to: SocketAddr) -> Result<Course, String> {
+        let manner = manner(plan);
         let now = Instant::now();
+        let echoes = echoes(plan, to, &manner)?;
+        let asks = pinging::Manner {
+            interface: manner.interface.clone(),
+            source: manner.source,
+            ..pinging::Manner::default()
+        };
         Ok(Course {
-            plan,
+            plan: plan.clone(),
             to,
+            own: pinging::route(to, &asks).ok().map(|own| own.ip()),
             manner,
             echoes,
-            hops: vec![Hop::default(); usize::from(plan.most)],
+            hops: vec![Hop::default(); usize::from(u8::MAX)],
             asked: BTreeMap::new(),
             next: 0,
-            names: BTreeMap::new(),
+            names: Names::default(),
             cycles: 0,
             next_ttl: plan.first,
             next_at: now,
             cycle_at: now,
         })
+    }
+
+    /// Goes on in the manner that the plan has now; what is on its way is forgotten.
+    pub fn change(&mut self) -> Result<(), String> {
+        self.manner = manner(&self.plan);
+        self.echoes = echoes(&self.plan, self.to, &self.manner)?;
+        self.forget();
+        Ok(())
     }
 
     /// Does all cycles and waits for what is still on its way; `tell` gets what the raw style says.
@@ -99,9 +100,19 @@ impl<'a> Course<'a> {
             self.wait(ends)?;
             self.hear(&mut tell)?;
         }
+        self.forget();
+        // Names were asked for while probes went on: for those that are not there yet nobody waits any longer either.
+        let ends = Instant::now() + self.plan.grace;
+        while Instant::now() < ends && self.names.waits() {
+            self.names.wait(ends);
+            self.tell_names(&mut tell)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
         self.asked.clear();
         self.hops.iter_mut().for_each(|h| h.transit = 0);
-        Ok(())
     }
 
     /// Something is on its way to a hop that counts.
@@ -132,6 +143,12 @@ impl<'a> Course<'a> {
         }
         self.wait(self.next_at.min(now + GLANCE))?;
         self.hear(tell)
+    }
+
+    /// Reads without sending.
+    pub fn rest(&mut self) -> Result<()> {
+        self.wait(Instant::now() + GLANCE)?;
+        self.hear(&mut |_| Ok(()))
     }
 
     /// Every hop that counts was asked in this cycle.
@@ -172,7 +189,7 @@ impl<'a> Course<'a> {
         let Some(hop) = self.hops.get_mut(usize::from(ttl - 1)) else {
             return Ok(());
         };
-        hop.sent += 1;
+        hop.asked(number);
         // What was sent nowhere is not on its way: no answer will come.
         if let Ok(probe) = probe {
             hop.transit += 1;
@@ -233,6 +250,7 @@ impl<'a> Course<'a> {
                 self.answered(number, &asked, answer, tell)?;
             }
         }
+        self.tell_names(tell)?;
         let timeout = self.plan.timeout;
         let hops = &mut self.hops;
         self.asked.retain(|_, asked| {
@@ -254,9 +272,14 @@ impl<'a> Course<'a> {
     ) -> Result<()> {
         let micros = asked.at.elapsed().as_secs_f64() * 1e6;
         let micros = micros.round();
-        let (from, ends) = match answer {
-            Answer::There | Answer::Refused => (Some(self.to.ip()), true),
-            Answer::Complaint(c) => (c.by(), !self.exceeded(&c)),
+        let mut labels = Labels::default();
+        let (from, ends, refused) = match answer {
+            Answer::There | Answer::Refused => (Some(self.to.ip()), true, false),
+            Answer::Complaint(c) => {
+                let passed = self.exceeded(&c);
+                labels = c.labels;
+                (c.by(), !passed, !passed && !self.no_port(&c))
+            }
         };
         let at = usize::from(asked.ttl - 1);
         let Some(hop) = self.hops.get_mut(at) else {
@@ -270,20 +293,35 @@ impl<'a> Course<'a> {
         let new = hop.from != Some(from);
         hop.from = Some(from);
         hop.ends |= ends;
-        hop.answered(micros);
+        hop.refused = refused;
+        hop.labels = labels;
+        hop.answered(number, micros);
+        if new && !self.plan.numeric {
+            self.names.ask(from);
+        }
         if self.plan.style == Some(Style::Raw) {
             if new {
                 tell(format!("h {at} {from}"))?;
-                let name = if self.plan.numeric {
-                    None
-                } else {
-                    self.name(from)
-                };
-                if let Some(name) = name {
-                    tell(format!("d {at} {name}"))?;
-                }
+            }
+            for l in labels.all().filter(|_| self.plan.labels) {
+                let (label, class, bottom, ttl) = (l.label, l.class, u8::from(l.bottom), l.ttl);
+                tell(format!("m {at} {label} {class} {bottom} {ttl}"))?;
             }
             tell(format!("p {at} {micros} {}", 33_000 + number))?;
+        }
+        Ok(())
+    }
+
+    /// The raw style says names as they come.
+    fn tell_names(&mut self, tell: &mut impl FnMut(String) -> Result<()>) -> Result<()> {
+        for (of, name) in self.names.come() {
+            if self.plan.style != Some(Style::Raw) {
+                continue;
+            }
+            let hops = self.hops.iter().enumerate();
+            for (at, _) in hops.filter(|(_, hop)| hop.from == Some(of)) {
+                tell(format!("d {at} {name}"))?;
+            }
         }
         Ok(())
     }
@@ -295,33 +333,62 @@ impl<'a> Course<'a> {
         }
     }
 
+    fn no_port(&self, c: &Complaint) -> bool {
+        let (v4, v6) = NO_PORT;
+        (c.kind, c.code) == if self.to.is_ipv6() { v6 } else { v4 }
+    }
+
     /// What is shown: hops up to the end, or to the one behind the last that answers.
     pub fn shown(&self) -> Vec<(u8, Hop)> {
         let known = self.hops.iter().rposition(|h| h.from.is_some());
         let end = match (self.last(), known) {
-            (Some(last), _) => usize::from(last),
-            (None, Some(known)) => (known + 2).min(self.hops.len()),
+            (Some(last), _) => usize::from(last.min(self.plan.most)),
+            (None, Some(known)) => (known + 2).min(usize::from(self.plan.most)),
             (None, None) => 0,
         };
         let begin = usize::from(self.plan.first - 1);
         let numbered = self.hops.iter().enumerate().take(end).skip(begin);
-        let asked = numbered.filter(|(_, h)| h.sent > 0);
+        let asked = numbered.filter(|(_, h)| h.sent > 0 || h.from.is_some());
         asked
             .map(|(at, h)| (u8::try_from(at + 1).unwrap_or(u8::MAX), h.clone()))
             .collect()
     }
 
-    /// The name of an address, looked up once.
+    /// The name of an address, once it is there.
     pub fn name(&mut self, of: IpAddr) -> Option<String> {
-        let known = self.names.entry(of);
-        let found = known.or_insert_with(|| names::name_of(SocketAddr::new(of, 0)));
-        found.as_deref().map(crate::report::safe)
+        self.names.ask(of);
+        self.names.of(of)
     }
 
     /// Everything is counted anew.
     pub fn restart(&mut self) {
-        self.hops.iter_mut().for_each(|h| *h = Hop::default());
+        self.hops.iter_mut().for_each(Hop::restart);
         self.asked.clear();
         self.cycles = 0;
     }
+}
+
+fn manner(plan: &Plan) -> Manner {
+    let own_port = match plan.method {
+        Method::Udp => plan.local_port,
+        _ => 0,
+    };
+    Manner {
+        interface: plan.interface.clone(),
+        source: plan.source.map(|ip| SocketAddr::new(ip, own_port)),
+        tos: (plan.tos > 0).then_some(plan.tos),
+        mark: plan.mark,
+        // `e` may ask for them at any time.
+        labels: true,
+        ..Manner::default()
+    }
+}
+
+fn echoes(plan: &Plan, to: SocketAddr, manner: &Manner) -> Result<Option<Echoes>, String> {
+    if plan.method != Method::Icmp {
+        return Ok(None);
+    }
+    let opened = Echoes::open(to, manner).map_err(|e| format!("Failure to open sockets: {e}"))?;
+    let failed = |e| format!("Failure to open sockets: {}", sockets::strerror(&e));
+    opened.map(Some).map_err(failed)
 }

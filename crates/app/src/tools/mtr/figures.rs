@@ -1,6 +1,11 @@
 //! What is counted of a hop, and the columns it is shown in.
 
+use netshoot_wire::inet::Labels;
+use std::collections::VecDeque;
 use std::net::IpAddr;
+
+/// A chart goes no further back.
+const MOST_KEPT: usize = 512;
 
 /// A column, by its letter; a blank parts two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,29 @@ const FIELDS: &[(char, &str, usize)] = &[
     ('X', "Jmax", 5),
     ('I', "Jint", 5),
 ];
+
+/// What the letters of `-o` stand for, one a line.
+pub fn explained() -> Vec<String> {
+    const MEANS: &[(&str, &str)] = &[
+        ("<sp>", "Space between fields"),
+        ("L", "Loss Ratio"),
+        ("D", "Dropped Packets"),
+        ("R", "Received Packets"),
+        ("S", "Sent Packets"),
+        ("N", "Newest RTT(ms)"),
+        ("B", "Min/Best RTT(ms)"),
+        ("A", "Average RTT(ms)"),
+        ("W", "Max/Worst RTT(ms)"),
+        ("V", "Standard Deviation"),
+        ("G", "Geometric Mean"),
+        ("J", "Current Jitter"),
+        ("M", "Jitter Mean/Avg."),
+        ("X", "Worst Jitter"),
+        ("I", "Interarrival Jitter"),
+    ];
+    let line = |(letter, means): &(&str, &str)| format!("  {letter}: {means}");
+    MEANS.iter().map(line).collect()
+}
 
 impl Field {
     /// The columns of `-o`.
@@ -101,6 +129,12 @@ pub struct Hop {
     pub from: Option<IpAddr>,
     /// Nothing is behind it: the host itself, or somebody who says that it cannot be reached.
     pub ends: bool,
+    /// Who answers says that there is no way to the host.
+    pub refused: bool,
+    /// What a packet bore that ended here.
+    pub labels: Labels,
+    /// The last probes by their numbers, and how long each took, once it is answered.
+    pub pings: VecDeque<(u32, Option<f64>)>,
     pub sent: u32,
     pub received: u32,
     /// On their way.
@@ -118,8 +152,31 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// A probe of that number is due.
+    pub fn asked(&mut self, number: u32) {
+        self.sent += 1;
+        self.pings.push_back((number, None));
+        if self.pings.len() > MOST_KEPT {
+            self.pings.pop_front();
+        }
+    }
+
+    /// Nothing is counted yet; who answers is known.
+    pub fn restart(&mut self) {
+        *self = Hop {
+            from: self.from,
+            ends: self.ends,
+            refused: self.refused,
+            labels: self.labels,
+            ..Hop::default()
+        };
+    }
+
     /// An answer after so many microseconds.
-    pub fn answered(&mut self, micros: f64) {
+    pub fn answered(&mut self, number: u32, micros: f64) {
+        if let Some(ping) = self.pings.iter_mut().rfind(|p| p.0 == number) {
+            ping.1 = Some(micros);
+        }
         self.transit = self.transit.saturating_sub(1);
         self.received += 1;
         let n = f64::from(self.received);
@@ -147,6 +204,14 @@ impl Hop {
             0 | 1 => 0.0,
             n => (self.squares / f64::from(n - 1)).sqrt(),
         }
+    }
+
+    /// Its labels, a line for each.
+    pub fn labelled(&self) -> impl Iterator<Item = String> + '_ {
+        self.labels.all().map(|l| {
+            let (label, class, bottom, ttl) = (l.label, l.class, u8::from(l.bottom), l.ttl);
+            format!("[MPLS: Lbl {label} TC {class} S {bottom} TTL {ttl}]")
+        })
     }
 
     /// Given up, on their way not counted.
@@ -177,7 +242,7 @@ mod tests {
             ..Hop::default()
         };
         for us in [1000.0, 3000.0, 2000.0] {
-            hop.answered(us);
+            hop.answered(0, us);
         }
         hop.transit = 0;
         let cells = |letters: &str| -> String {

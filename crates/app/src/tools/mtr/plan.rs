@@ -78,6 +78,8 @@ Usage:
  -c, --report-cycles COUNT  so many cycles (10)
  -j, --json  -x, --xml  -C, --csv  -l, --raw
  -t, --curses               the screen
+     --displaymode MODE     what it shows: 0 figures, 1 answers, 2 answers with latency
+ -e, --mpls                 labels of MPLS that routers tell
  -n, --no-dns               no names
  -b, --show-ips             names and addresses
  -o, --order FIELDS         which figures: LDRSNBAWVGJMXI
@@ -95,6 +97,18 @@ pub enum Style {
     Csv,
     Json,
     Raw,
+}
+
+/// What the screen shows: figures, or a letter for each of the last probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Display {
+    Table,
+    Answers,
+    Latency,
+}
+
+impl Display {
+    pub const ALL: [Display; 3] = [Display::Table, Display::Answers, Display::Latency];
 }
 
 /// What was asked for.
@@ -125,6 +139,8 @@ pub struct Plan {
     pub port: Option<u16>,
     pub mark: Option<u32>,
     pub explain: bool,
+    pub labels: bool,
+    pub display: Display,
     pub hosts: Vec<String>,
 }
 
@@ -135,7 +151,7 @@ pub enum Read {
 }
 
 impl Plan {
-    fn usual() -> Plan {
+    pub fn usual() -> Plan {
         Plan {
             family: 0,
             method: Method::Icmp,
@@ -162,6 +178,8 @@ impl Plan {
             port: None,
             mark: None,
             explain: false,
+            labels: false,
+            display: Display::Table,
             hosts: Vec::new(),
         }
     }
@@ -186,13 +204,14 @@ impl Plan {
             'S' => return Err("Packet type unsupported: Operation not supported".into()),
             'p' => return Err("--split is not taken: --raw says the same as it happens".into()),
             'g' => return Err("--gtk is not taken: there is no window system in a pod".into()),
-            // -e: labels of MPLS are not shown.
+            'e' => self.labels = true,
             _ => {}
         }
         Ok(())
     }
 
-    fn take(&mut self, letter: char, value: &str) -> Result<(), String> {
+    /// A flag with its value.
+    pub fn take(&mut self, letter: char, value: &str) -> Result<(), String> {
         match letter {
             'F' => {
                 let failed = |e| format!("open {value}: {}", netshoot_host::sockets::strerror(&e));
@@ -201,6 +220,10 @@ impl Plan {
                 self.hosts.extend(names.map(str::to_string));
             }
             'o' => self.fields = Field::list(value)?,
+            '\u{1}' => {
+                let at = number(value, 0, 2)? as usize;
+                self.display = Display::ALL.get(at).copied().unwrap_or(Display::Table);
+            }
             'y' => {
                 number(value, 0, 4)?;
                 self.networks = true;

@@ -9,11 +9,11 @@ use std::net::IpAddr;
 /// Room for names in a report that is not wide.
 const ROOM: usize = 25;
 /// The column of `-z`: the number of a network is asked of nobody.
-const NETWORK: &str = "AS???    ";
+pub const NETWORK: &str = "AS???    ";
 
 /// The report on a host, in the style that was asked for.
-pub fn text(plan: &Plan, host: &str, course: &mut Course<'_>) -> String {
-    let hops: Vec<(u8, String, Hop)> = named(plan, course);
+pub fn text(plan: &Plan, host: &str, course: &mut Course) -> String {
+    let hops: Vec<(u8, String, Hop)> = named(course);
     match plan.style {
         Some(Style::Json) => json(plan, host, &hops),
         Some(Style::Xml) => xml(plan, host, &hops),
@@ -24,25 +24,24 @@ pub fn text(plan: &Plan, host: &str, course: &mut Course<'_>) -> String {
 }
 
 /// Hops with what they are called.
-pub fn named(plan: &Plan, course: &mut Course<'_>) -> Vec<(u8, String, Hop)> {
+pub fn named(course: &mut Course) -> Vec<(u8, String, Hop)> {
     let hops = course.shown().into_iter();
     hops.map(|(ttl, hop)| {
         let name = hop
             .from
-            .map_or_else(|| "???".into(), |from| called(plan, from, course));
+            .map_or_else(|| "???".into(), |from| called(from, course));
         (ttl, name, hop)
     })
     .collect()
 }
 
-fn called(plan: &Plan, from: IpAddr, course: &mut Course<'_>) -> String {
-    let name = if plan.numeric {
-        None
-    } else {
-        course.name(from)
+fn called(from: IpAddr, course: &mut Course) -> String {
+    let name = match course.plan.numeric {
+        true => None,
+        false => course.name(from),
     };
     match name {
-        Some(name) if plan.both => format!("{name} ({from})"),
+        Some(name) if course.plan.both => format!("{name} ({from})"),
         Some(name) => name,
         None => from.to_string(),
     }
@@ -82,6 +81,9 @@ fn report(plan: &Plan, hops: &[(u8, String, Hop)]) -> String {
         let cells: String = plan.fields.iter().map(|f| f.cell(hop)).collect();
         let mark = if plan.networks { ". " } else { ".|-- " };
         text += &format!("{ttl:3}{mark}{network}{}{cells}\n", cut(name, row));
+        for label in hop.labelled().filter(|_| plan.labels) {
+            text += &format!("       {label}\n");
+        }
     }
     text
 }
@@ -179,7 +181,7 @@ fn xml(plan: &Plan, host: &str, hops: &[(u8, String, Hop)]) -> String {
 }
 
 /// What it says in a cluster's terms.
-pub fn explained(course: &Course<'_>, lang: Lang) -> Vec<String> {
+pub fn explained(course: &Course, lang: Lang) -> Vec<String> {
     let hops = course.shown();
     let mut lines = Vec::new();
     let lost = |h: &Hop| h.lost() > 0;
