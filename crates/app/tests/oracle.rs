@@ -244,6 +244,11 @@ fn mtr() {
 }
 
 #[test]
+fn trip() {
+    keep("trip");
+}
+
+#[test]
 fn nc() {
     prove("nc");
 }

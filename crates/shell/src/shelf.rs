@@ -58,6 +58,7 @@ pub const NEIGHBOURS: &[&str] = &[
     "nc",
     "traceroute",
     "mtr",
+    "trip",
     "tracepath",
     "tcptraceroute",
     "arping",

@@ -138,6 +138,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ("wire/src/web/robots.rs", "parse", "wire/src/web/robots.rs"),
     ("app/src/tools/arping.rs", "read", "app/src/tools/arping.rs"),
     (
+        "app/src/tools/mtr/trip.rs",
+        "read",
+        "app/src/tools/mtr/trip.rs",
+    ),
+    (
         "wire/src/inet/labels.rs",
         "decode",
         "wire/src/inet/labels.rs",

@@ -82,6 +82,7 @@ fn each_tool_has_cases_enough_and_each_begins_with_its_name() {
 const BY_THEMSELVES: &[(&str, &str)] = &[
     ("ip", "-json"),
     ("mtr", "-j"),
+    ("trip", "json"),
     ("curl", "%{json}"),
     ("grpcurl", "JSON"),
 ];

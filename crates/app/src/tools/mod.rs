@@ -109,6 +109,7 @@ pub const ALL: &[&Tool] = &[
     &nc::TOOL,
     &traceroute::TOOL,
     &mtr::TOOL,
+    &mtr::trip::TOOL,
     &tracepath::TOOL,
     &tcptraceroute::TOOL,
     &arping::TOOL,

@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod screen;
 mod table;
+pub mod trip;
 
 use super::{Group, Tool};
 use crate::io::Io;

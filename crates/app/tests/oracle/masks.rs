@@ -16,6 +16,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "ss" => ss(text),
         "fping" => fping(text),
         "mtr" => mtr(text),
+        "trip" => trip(text),
         "tracepath" => tracepath(text),
         "tcptraceroute" => tcptraceroute(text),
         "arping" => without_times(text.split("\nUsage:").next().unwrap_or_default(), &[]),
@@ -301,6 +302,20 @@ fn mtr(text: &str) -> String {
         }
     };
     own.split_inclusive('\n').map(line).collect()
+}
+
+/// As mtr's, and what this machine is called.
+fn trip(text: &str) -> String {
+    let masked = mtr(text);
+    let lines = masked.lines().map(|l| {
+        let mut words: Vec<&str> = l.split_whitespace().collect();
+        match words.as_mut_slice() {
+            ["HOST:" | "\"src\":", own, ..] => *own = "NAME",
+            _ => return l.to_string() + "\n",
+        }
+        words.join(" ") + "\n"
+    });
+    lines.collect()
 }
 
 /// Times and the room in front of them, and the list of flags, which is ours.

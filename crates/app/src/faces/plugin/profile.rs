@@ -123,6 +123,7 @@ const NEEDS: &[(Profile, &[&str])] = &[
             "ping",
             "ping6",
             "tcpdump",
+            "trip",
             "tcptraceroute",
             "termshark",
             "traceroute",
