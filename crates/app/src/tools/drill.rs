@@ -1,6 +1,7 @@
 //! `drill`: ask a name server the way of ldns, with what DNSSEC needs.
 
 mod chase;
+mod descent;
 mod page;
 mod trace;
 
@@ -89,6 +90,15 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
 }
 
 fn tell(w: &Wish, io: &mut Io<'_>) -> Said<()> {
+    if w.trace && w.chase {
+        return stop(io, "-T and -S cannot be used at the same time.");
+    }
+    if w.trace && w.dnssec {
+        return match chase::trusted(w, io)? {
+            Ok(keys) => descent::run(w, &keys, io),
+            Err(e) => Ok(Err(e)),
+        };
+    }
     if w.trace {
         return trace::run(w, io);
     }

@@ -192,7 +192,16 @@ pub fn masked(tool: &str, said: &Said) -> Said {
     ];
     let kept = tool == "delv" || kept.iter().any(|k| said.out.contains(k));
     let lines = |text: &str| -> String {
-        let lines = text.lines().map(|l| line(l, kept));
+        // Each key that it compares while it goes down (-T -D) is said by the original alone.
+        const COMPARED: [&str; 4] = [
+            "Checking if signing key is trusted:",
+            "New key: ",
+            "\tTrusted key: ",
+            "Key is now trusted!",
+        ];
+        let said = text.lines();
+        let said = said.filter(|l| tool != "drill" || !COMPARED.iter().any(|c| l.starts_with(c)));
+        let lines = said.map(|l| line(l, kept));
         let mut all: String = lines.map(|l| l + "\n").collect();
         if !text.ends_with('\n') {
             all.pop();

@@ -97,7 +97,8 @@ struct Node {
     below: Vec<Node>,
 }
 
-fn words(fault: Fault) -> (i32, &'static str) {
+/// A status of ldns, and its words.
+pub fn words(fault: Fault) -> (i32, &'static str) {
     match fault {
         Fault::Expired => (36, "DNSSEC signature has expired"),
         Fault::Early => (37, "DNSSEC signature has future inception date"),

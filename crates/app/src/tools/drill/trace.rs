@@ -25,23 +25,31 @@ fn hints(file: &str, port: u16) -> std::io::Result<Vec<Server>> {
     Ok(words.map(server).collect())
 }
 
-/// Asks on.
-pub fn run(w: &Wish, io: &mut Io<'_>) -> Said<()> {
+/// The root's servers, of the file of `-r`.
+pub fn root(w: &Wish, io: &mut Io<'_>) -> Said<Vec<Server>> {
     let Some(file) = &w.hints else {
         writeln!(io.err, "Warning: No root server information received")?;
         return stop(io, "Error: cannot use local resolver");
     };
-    let mut next = match hints(file, w.port) {
-        Ok(found) => found,
+    match hints(file, w.port) {
+        Ok(found) => Ok(Ok(found)),
         Err(e) => {
             let why = e.to_string();
             let why = why.split(" (os error").next().unwrap_or_default();
             writeln!(io.err, "Unable to open {file} for reading: {why}")?;
-            return stop(
+            stop(
                 io,
                 &format!("Unable to read root hints file {file}, aborting"),
-            );
+            )
         }
+    }
+}
+
+/// Asks on.
+pub fn run(w: &Wish, io: &mut Io<'_>) -> Said<()> {
+    let mut next = match root(w, io)? {
+        Ok(servers) => servers,
+        Err(e) => return Ok(Err(e)),
     };
     let kind = w.kind.unwrap_or(rtype::A);
     let below = |name: &str, kind| {
