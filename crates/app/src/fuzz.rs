@@ -21,6 +21,24 @@ fn quiet<T>(work: impl FnOnce(&mut Io<'_>) -> T) -> (T, String) {
     (done, out)
 }
 
+/// Damaged command lines of a tool: each is read, or refused with a word.
+#[cfg(feature = "node")]
+pub fn command_lines<T, E>(
+    seeds: &[&str],
+    rounds: u32,
+    read: impl Fn(&[String], &mut Io<'_>) -> anyhow::Result<Result<T, E>>,
+) {
+    fuzz::texts(seeds, rounds, |text| {
+        let words: Vec<String> = text.split_whitespace().map(String::from).collect();
+        let (read, out, err) = crate::io::heard(|io| read(&words, io));
+        let refused = read.unwrap().is_err();
+        assert!(
+            !(refused && out.is_empty() && err.is_empty()),
+            "{text:?}: refused without a word"
+        );
+    });
+}
+
 fn held(file: &str) -> String {
     std::fs::read_to_string(root().join("crates/app/tests").join(file)).unwrap()
 }

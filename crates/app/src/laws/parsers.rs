@@ -70,6 +70,12 @@ const TARGETS: &[(&str, &str, &str)] = &[
     ),
     ("app/src/tools/host.rs", "read", "app/src/tools/host.rs"),
     (
+        "app/src/tools/nslookup.rs",
+        "read",
+        "app/src/tools/nslookup.rs",
+    ),
+    ("app/src/tools/whois.rs", "read", "app/src/tools/whois.rs"),
+    (
         "app/src/tools/echo_server/plan.rs",
         "read",
         "app/src/tools/echo_server/plan.rs",

@@ -539,14 +539,6 @@ mod tests {
             "-v -t mx -W 1 -R 2 shop.test 127.0.0.1",
             "-C -l -a -N 3 -c ch x",
         ];
-        netshoot_wire::fuzz::texts(&seeds, 3_000, |text| {
-            let words: Vec<String> = text.split_whitespace().map(String::from).collect();
-            let (read, out, err) = crate::io::heard(|io| read(&words, io));
-            let refused = read.unwrap().is_err();
-            assert!(
-                !(refused && out.is_empty() && err.is_empty()),
-                "{text:?}: refused without a word"
-            );
-        });
+        crate::fuzz::command_lines(&seeds, 3_000, read);
     }
 }

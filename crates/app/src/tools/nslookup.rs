@@ -95,11 +95,11 @@ impl State {
 /// A mistake after which the original goes no further: said already.
 struct GivenUp;
 
-fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
-    let mut words: Vec<String> = args
-        .iter()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+/// What was set, and what is neither; else the exit code.
+type Wanted = Result<std::result::Result<(State, Vec<String>), i32>>;
+
+fn read(words: &[String], io: &mut Io<'_>) -> Wanted {
+    let mut words = words.to_vec();
     let mut state = State::new();
     for (flag, on) in [
         ("--json", &mut state.json),
@@ -110,19 +110,33 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         *on = words.len() != before;
     }
     super::take_lang(&mut words, io);
-    let mut plain: Vec<&str> = Vec::new();
-    for word in &words {
+    let mut plain: Vec<String> = Vec::new();
+    for word in words {
         match word.strip_prefix('-') {
             Some(option) if !option.is_empty() && plain.is_empty() => {
                 if option.eq_ignore_ascii_case("version") || option == "-version" {
                     writeln!(io.err, "nslookup {}", names::VERSION)?;
-                    return Ok(0);
+                    return Ok(Err(0));
                 }
                 set(&mut state, option, io)?;
             }
             _ => plain.push(word),
         }
     }
+    if plain.len() > 2 {
+        io.err.write_all(USAGE.as_bytes())?;
+        return Ok(Err(1));
+    }
+    Ok(Ok((state, plain)))
+}
+
+fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
+    let words = args.iter().map(|a| a.to_string_lossy().into_owned());
+    let (mut state, plain) = match read(&words.collect::<Vec<String>>(), io)? {
+        Ok(read) => read,
+        Err(code) => return Ok(code),
+    };
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
     let ended = match plain.as_slice() {
         [] => converse(&mut state, io)?,
         ["-"] => converse(&mut state, io)?,
@@ -135,10 +149,8 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             Ok(()) => look_up(&mut state, name, io)?,
             Err(GivenUp) => return Ok(1),
         },
-        _ => {
-            io.err.write_all(USAGE.as_bytes())?;
-            return Ok(1);
-        }
+        // Said already.
+        _ => return Ok(1),
     };
     if ended.is_err() {
         return Ok(1);
@@ -477,4 +489,18 @@ fn second(
         show::further(state, &answer, typed, nothing, io)?;
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_command_lines_are_refused_or_read() {
+        let seeds = [
+            "-type=mx -port=53 -timeout=1 -retry=2 -nodebug web.shop.test 127.0.0.1",
+            "-class=ch -domain=shop.test -srchlist=a/b/c -novc -norecurse -q=any - ::1",
+        ];
+        crate::fuzz::command_lines(&seeds, 1_000, read);
+    }
 }

@@ -56,7 +56,10 @@ Flags that go to the server in front of the object: -a -b -B -c -d -G -K -l -L -
 and with a value -g -i -q -s -t -T -v
 ";
 
-fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
+/// What is asked, and whether for JSON and with an explanation; else the exit code.
+type Wanted = Result<std::result::Result<(Question, bool, bool), i32>>;
+
+fn read(args: &[OsString], io: &mut Io<'_>) -> Wanted {
     let letters: String = RIPE_VALUED.chars().flat_map(|c| [c, ':']).collect();
     let letters = format!("h:p:HIV:{RIPE}{letters}");
     let (mut host, mut port, mut verbose) = (None, PORT.to_string(), false);
@@ -66,7 +69,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         match word {
             Err(mistake) => {
                 write!(io.err, "whois: {mistake}\n{HELP}")?;
-                return Ok(2);
+                return Ok(Err(2));
             }
             Ok(Word::Operand(o)) => objects.push(o.to_string_lossy().into_owned()),
             Ok(Word::Option(letter, value)) => {
@@ -79,11 +82,11 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
                     ('\u{2}', _) => explain = true,
                     ('?', _) => {
                         write!(io.out, "{HELP}")?;
-                        return Ok(0);
+                        return Ok(Err(0));
                     }
                     ('=', _) => {
                         writeln!(io.out, "Version {} (netshoot).", crate::version::SHORT)?;
-                        return Ok(0);
+                        return Ok(Err(0));
                     }
                     ('H' | 'I' | '+' | 'V', _) => {}
                     (flag, None) => flags.push(format!("-{flag} ")),
@@ -98,7 +101,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         .any(|f| ["-t ", "-v ", "-q "].iter().any(|a| f.starts_with(a)));
     if objects.is_empty() && !alone {
         write!(io.err, "{HELP}")?;
-        return Ok(1);
+        return Ok(Err(1));
     }
     // HOST:PORT is one word too; an address of IPv6 has more colons.
     if let Some((name, number)) = host.as_deref().and_then(|h| h.split_once(':'))
@@ -112,7 +115,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             "whois: no server given and none is guessed: whois -h HOST {}",
             objects.join(" ")
         )?;
-        return Ok(2);
+        return Ok(Err(2));
     };
     let question = Question {
         host,
@@ -120,6 +123,14 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         flags,
         object: objects.join(" "),
         verbose,
+    };
+    Ok(Ok((question, json, explain)))
+}
+
+fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
+    let (question, json, explain) = match read(args, io)? {
+        Ok(read) => read,
+        Err(code) => return Ok(code),
     };
     let code = match json {
         true => as_json(&question, io)?,
@@ -299,4 +310,21 @@ fn talk(mut stream: TcpStream, query: &str, io: &mut Io<'_>) -> Result<(), Broke
         io.out.write_all(b"\n").map_err(Broken::Output)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_command_lines_are_refused_or_read() {
+        let seeds = [
+            "-h 127.0.0.1:4343 -p 43 --verbose -T domain -r example.com",
+            "--host ::1 -H --json --explain -q version -i mnt-by x y",
+        ];
+        crate::fuzz::command_lines(&seeds, 3_000, |words, io| {
+            let args: Vec<OsString> = words.iter().map(OsString::from).collect();
+            read(&args, io)
+        });
+    }
 }

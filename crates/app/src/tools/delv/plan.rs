@@ -334,15 +334,7 @@ mod tests {
             "@127.0.0.1 www.signed.test aaaa +multiline +root=test -a keys +noall",
             "-x 192.0.2.1 -p 53 -b 127.0.0.1#0 +split=16 -c ch -d 3 -q name -t mx",
         ];
-        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
-            let words: Vec<String> = text.split_whitespace().map(String::from).collect();
-            let (read, out, err) = crate::io::heard(|io| read(&words, io));
-            let refused = read.unwrap().is_err();
-            assert!(
-                !(refused && out.is_empty() && err.is_empty()),
-                "{text:?}: refused without a word"
-            );
-        });
+        crate::fuzz::command_lines(&seeds, 5_000, read);
     }
 
     #[test]

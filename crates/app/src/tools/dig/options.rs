@@ -429,21 +429,17 @@ mod tests {
             "+noall +answer web.shop.test A -x 192.0.2.1 +ndots=3 +subnet=192.0.2.0/24",
             "-4 -p 53 -t ixfr=7 -c ch -q name +cookie=0102 +ednsopt=65001:ab +split=16 +time=1",
         ];
-        netshoot_wire::fuzz::texts(&seeds, 5_000, |text| {
-            // Servers would be looked up.
-            if text.contains('@') {
-                return;
-            }
-            let words: Vec<String> = text.split_whitespace().map(String::from).collect();
+        crate::fuzz::command_lines(&seeds, 5_000, |words, io| {
             let (mut default, mut run) = (Lookup::default(), Run::new());
-            let (read, _, _) =
-                crate::io::heard(|io| read(&words, &mut default, &mut run, io, true));
-            let read = read.unwrap();
-            if let Ok(parsed) = read {
+            // Servers would be looked up.
+            let here: Vec<String> = words.iter().filter(|w| !w.contains('@')).cloned().collect();
+            let read = read(&here, &mut default, &mut run, io, true)?;
+            if let Ok(parsed) = &read {
                 for l in &parsed.lookups {
                     let _ = super::super::query(l, &l.name, &run).encode();
                 }
             }
+            Ok(read)
         });
     }
 
