@@ -5,12 +5,14 @@
 
 mod ring5;
 
+use netshoot_host::diag::conntrack;
 use netshoot_host::netns::NetNs;
 use ring5::{Cluster, shared, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 /// How many steps of the table are played: a third of them.
@@ -40,6 +42,7 @@ struct Town<'a> {
     cluster: &'a Cluster,
     suffix: String,
     pods: Vec<Pod>,
+    nodes: [NetNs; 2],
 }
 
 impl Drop for Town<'_> {
@@ -89,6 +92,7 @@ impl<'a> Town<'a> {
             cluster,
             suffix,
             pods: Vec::new(),
+            nodes: ["node-a", "node-b"].map(|n| cluster.node(n)),
         };
         let text = manifests(&table["worlds"][0], &table["ports"], &town.suffix);
         until("pods may be made", 20, || {
@@ -242,32 +246,32 @@ impl<'a> Town<'a> {
 
     /// Forgets the connections of our pods on each node, since an established one passes; gives the drops counted for them.
     fn forget(&self) -> u64 {
+        let ours: Vec<IpAddr> = self.pods.iter().map(|p| p.address.into()).collect();
+        let at_node = || {
+            for entry in conntrack::conntrack(None, 100_000).unwrap().entries {
+                if ours.contains(&entry.source.ip()) {
+                    match conntrack::delete(&entry) {
+                        // It ended by itself meanwhile.
+                        Err(e) if e.errno() == Some(libc::ENOENT) => {}
+                        other => other.unwrap(),
+                    }
+                }
+            }
+            let list = ["list", "table", "inet", "netpol"];
+            Command::new("nft").args(list).output().unwrap().stdout
+        };
         let mut drops = 0;
-        for node in ["node-a", "node-b"] {
-            let own = self
-                .pods
-                .iter()
-                .map(|p| format!("conntrack -D -s {} 2>/dev/null;", p.address));
-            let line = format!(
-                "nft list table inet netpol; {} true",
-                own.collect::<String>()
-            );
-            let said = self.cluster.on(node, &["sh", "-c", &line]).ok();
+        for node in &self.nodes {
+            let said = node.enter(at_node).unwrap();
+            let said = String::from_utf8(said).unwrap();
             let counted = said
                 .lines()
                 .filter(|l| l.contains("drop comment") && l.contains(&format!("{}/", self.suffix)));
-            drops += counted
-                .map(|l| {
-                    l.split("packets ")
-                        .nth(1)
-                        .unwrap()
-                        .split(' ')
-                        .next()
-                        .unwrap()
-                        .parse::<u64>()
-                        .unwrap()
-                })
-                .sum::<u64>();
+            let packets = counted.map(|l| {
+                let (_, behind) = l.split_once("packets ").unwrap();
+                behind.split(' ').next().unwrap().parse::<u64>().unwrap()
+            });
+            drops += packets.sum::<u64>();
         }
         drops
     }

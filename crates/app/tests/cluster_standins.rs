@@ -7,7 +7,6 @@
 mod ring5;
 mod standins;
 
-use netshoot_host::netns::NetNs;
 use netshoot_lab::controllers::system::COREFILE;
 use netshoot_lab::dns::chain::{Chain, Kept, Over};
 use netshoot_lab::dns::{corefile, zone::Zone};
@@ -160,12 +159,7 @@ fn stand_ins_do_as_the_real_ones() {
         assert!(rules > 60 && ways > 60, "{rules} {ways}");
     }
 
-    let settings = std::fs::read_to_string(cluster.state().join("settings")).unwrap();
-    let name = settings
-        .lines()
-        .find_map(|l| l.strip_prefix("CLUSTER_NAME="))
-        .unwrap();
-    let node = NetNs::open(&format!("/run/netns/{name}-node-a")).unwrap();
+    let node = cluster.node("node-a");
     let compared = until("the same answers", 30, || {
         let objects = objects(&cluster, "namespaces,services,endpointslices,pods");
         let text = COREFILE.replace("/etc/resolv.conf", "198.51.100.53");

@@ -238,14 +238,22 @@ impl Cluster {
         }
     }
 
+    fn name(&self) -> String {
+        let settings = std::fs::read_to_string(self.state.join("settings")).unwrap();
+        let mut lines = settings.lines();
+        let name = lines.find_map(|l| l.strip_prefix("CLUSTER_NAME="));
+        name.unwrap().to_string()
+    }
+
+    /// The network of a node.
+    pub fn node(&self, node: &str) -> NetNs {
+        NetNs::open(&format!("/run/netns/{}-{node}", self.name())).unwrap()
+    }
+
     /// The network of a pod, for packets sent by the test itself. Where the node's processes are is told by the cgroup that
     /// kubelet names after the pod.
     pub fn network(&self, node: &str, uid: &str) -> NetNs {
-        let settings = std::fs::read_to_string(self.state.join("settings")).unwrap();
-        let name = settings
-            .lines()
-            .find_map(|l| l.strip_prefix("CLUSTER_NAME="))
-            .unwrap();
+        let name = self.name();
         let folder = format!("/sys/fs/cgroup/memory/{name}/{node}/kubepods");
         let process = until("the pod's processes", 10, || {
             let found = first_process(Path::new(&folder), &format!("pod{uid}"), false);
