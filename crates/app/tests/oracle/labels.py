@@ -1,6 +1,6 @@
 # A router of MPLS, 10.9.8.1 and fd09:8::1, that tells the labels of a packet which ended at it (RFC 4884, RFC 4950), and
 # the hosts behind it. One towards 10.9.8.9 and fd09:8::9 does not say where its labels begin, as old ones do not.
-import fcntl, os, struct, subprocess
+import fcntl, os, signal, struct, subprocess, sys
 
 STACK = struct.pack("!II", 16012 << 12 | 3 << 9 | 1, 24015 << 12 | 1 << 8 | 2)
 
@@ -52,7 +52,13 @@ def answer6(packet):
     return struct.pack("!IHBB", 6 << 28, len(said), 58, 64) + ends + said
 
 
-tun = os.open("/dev/net/tun", os.O_RDWR)
+try:
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+except OSError as why:
+    # Whatever else is in the place needs no such device.
+    print(f"no router of MPLS: {why}", file=sys.stderr)
+    print("stands", flush=True)
+    signal.pause()
 fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH", b"mpls", 0x1001))
 for words in ["link set mpls up", "addr add 10.9.8.2/32 dev mpls", "route add 10.9.8.0/24 dev mpls",
               "-6 addr add fd09:8::2/128 dev mpls nodad", "-6 route add fd09:8::/64 dev mpls"]:
