@@ -442,16 +442,24 @@ fn the_policy_agent_agrees_with_the_truth_table() {
         // No agent tells when it has followed a label: the step is played until it has.
         let seconds = if relabels { 10 } else { 0 };
         relabelled += usize::from(relabels);
-        let (open, closed) = until("the step is as the table has it", seconds, || {
-            town.forget();
-            let (open, closed, wrong) = played_by_all(&town, step);
-            if wrong.is_empty() {
-                return Ok((open, closed));
-            }
-            let (text, policies) = (&step["description"], &step["policies"]);
-            Err(format!("step {number} ({text}): {wrong:#?}\n{policies}"))
-        });
-        let drops = town.forget();
+        let playing = || {
+            until("the step is as the table has it", seconds, || {
+                town.forget();
+                let (open, closed, wrong) = played_by_all(&town, step);
+                if wrong.is_empty() {
+                    return Ok((open, closed));
+                }
+                let (text, policies) = (&step["description"], &step["policies"]);
+                Err(format!("step {number} ({text}): {wrong:#?}\n{policies}"))
+            })
+        };
+        let (mut open, mut closed) = playing();
+        let mut drops = town.forget();
+        if drops < closed {
+            // A pod of another test came or went: the agent wrote its rules anew, and what they had counted was gone.
+            (open, closed) = playing();
+            drops = town.forget();
+        }
         assert!(
             drops >= closed,
             "step {number}: {closed} were not answered, and {drops} packets dropped by a policy"

@@ -221,7 +221,14 @@ fn mtr_goes_on_while_names_are_looked_up() {
         return;
     }
     let ground = Ground::of("routed", "mtr");
+    // So long a program that waits for a name stands still.
+    let resolver = |server: &str| {
+        let lines = format!("nameserver {server}\\noptions timeout:20 attempts:1\\n");
+        ground.script(&format!("printf '{lines}' >/etc/resolv.conf"));
+    };
+    let standstill = Duration::from_secs(20);
     ground.script("mount --bind /dev/null /etc/hosts");
+    resolver("127.0.0.1");
     let answer = slow_names(&ground);
     let command = ground.at_a_terminal("mtr -i 0.2 10.9.2.2", true);
     let Some(mut terminal) = Terminal::start(&command, &Command::new("mtr")) else {
@@ -230,9 +237,7 @@ fn mtr_goes_on_while_names_are_looked_up() {
     let mut grid = Grid::new(80, 24);
     let began = Instant::now();
     let rows = terminal.looks(&mut grid, |rows| sent(rows) >= 10);
-    // The C library gives up a question after five seconds, and asks again.
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(began.elapsed() < standstill, "{rows:?}");
     assert!(
         rows.iter().any(|r| r.starts_with(" 1. 10.9.1.1 ")),
         "{rows:?}"
@@ -245,14 +250,10 @@ fn mtr_goes_on_while_names_are_looked_up() {
     terminal.types("q");
     assert_eq!(terminal.ends().0, Some(0));
     // Nor does a report wait longer than for what was sent.
-    ground.script("echo nameserver 127.0.0.9 >/etc/resolv.conf");
+    resolver("127.0.0.9");
     ground.inside(|| std::mem::forget(UdpSocket::bind("127.0.0.9:53").unwrap()));
     let began = Instant::now();
     let said = ground.ours("mtr -r -c 1 -G 1 10.9.2.2");
     assert!(said.out.contains(" 2.|-- 10.9.2.2 "), "{said:?}");
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < standstill, "{said:?}");
 }
