@@ -32,18 +32,14 @@ pub fn rewritten(text: &str, options: &brush_parser::ParserOptions) -> Option<St
         if start < at || end > chars.len() || start >= end {
             continue;
         }
-        let Some(sign) = (end..chars.len()).find(|i| !matches!(chars.get(*i), Some(' ' | '\t')))
-        else {
+        let Some(sign) = sign_behind(&chars, end) else {
             continue;
         };
-        if chars.get(sign) != Some(&'&') || chars.get(sign + 1) == Some(&'&') {
-            continue;
-        }
         out.extend(chars.get(at..start)?);
-        let source: String = chars.get(start..end)?.iter().collect();
+        let source: String = chars.get(start..sign)?.iter().collect();
         out.push_str(BACKGROUND);
         out.push(' ');
-        out.push_str(&quoted(&source));
+        out.push_str(&quoted(source.trim_end_matches([' ', '\t'])));
         out.push(';');
         at = sign + 1;
         // `a & ; b` is no shell, and `a &` before a closing word needs its separator only once.
@@ -51,6 +47,35 @@ pub fn rewritten(text: &str, options: &brush_parser::ParserOptions) -> Option<St
     out.extend(chars.get(at..)?);
     let out = parameter(&out, '!', &format!("${{{LAST}}}"));
     (out != text).then_some(out)
+}
+
+/// The `&` of a list. The parser's end of a list lies before its last redirections: they belong to it.
+fn sign_behind(chars: &[char], end: usize) -> Option<usize> {
+    let (mut single, mut double, mut depth) = (false, false, 0usize);
+    let mut i = end;
+    while let Some(c) = chars.get(i) {
+        let before = i.checked_sub(1).and_then(|b| chars.get(b));
+        let redirects = matches!(before, Some('<' | '>'));
+        match c {
+            '\'' if !double => single = !single,
+            _ if single => {}
+            '\\' => i += 1,
+            '"' => double = !double,
+            _ if double => {}
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1)?,
+            _ if depth > 0 || redirects => {}
+            '&' => match chars.get(i + 1) {
+                Some('&') => return None,
+                Some('>') => {}
+                _ => return Some(i),
+            },
+            ';' | '\n' | '|' => return None,
+            _ => {}
+        }
+        i += 1;
+    }
+    None
 }
 
 /// In single quotes.
@@ -177,6 +202,28 @@ mod tests {
         check("if a; then b & fi", Some("if a; then __background 'b'; fi"));
         check("a && b & c", Some("__background 'a && b'; c"));
         // An inner one is found when the outer one runs.
+        check(
+            "a </dev/null >x 2>&1 & exit 0",
+            Some("__background 'a </dev/null >x 2>&1'; exit 0"),
+        );
+        check("a &>x & b", Some("__background 'a &>x'; b"));
+        check("a >|x 2>&1&b", Some("__background 'a >|x 2>&1';b"));
+        check(
+            "(a; b) >\"x & y\" &",
+            Some("__background '(a; b) >\"x & y\"';"),
+        );
+        check("a > >(b & c) & d", Some("__background 'a > >(b & c)'; d"));
+        check("a >$(b; c) & d", Some("__background 'a >$(b; c)'; d"));
+        check(
+            "while a; do b; done <x >>y & c",
+            Some("__background 'while a; do b; done <x >>y'; c"),
+        );
+        check(
+            "a | b 2>/dev/null & c",
+            Some("__background 'a | b 2>/dev/null'; c"),
+        );
+        check("a >x && b; c & d", Some("a >x && b; __background 'c'; d"));
+        check("a >x; b", None);
         check("( a & ) & b", Some("__background '( a & )'; b"));
         check("echo '$!' \"&\"", None);
         check("echo a >&2", None);
