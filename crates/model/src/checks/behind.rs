@@ -60,6 +60,20 @@ pub fn pods<'a>(view: &View<'a>, service: &Object) -> Vec<&'a Object> {
         .selected(service.namespace(), service.get("spec.selector"))
 }
 
+/// A process of the pod is not running, or was started within the last minute: a missing listener says nothing then about
+/// what the application is told to do, nor a node's rules about whether they follow the endpoints.
+pub fn came_and_went(view: &View<'_>, pod: &Object) -> bool {
+    let now = view.topology.snapshot().taken_at_ms as i64;
+    pod.list("status.containerStatuses").iter().any(|s| {
+        let ended = at(s, "lastState.terminated.finishedAt")
+            .as_str()
+            .and_then(time::parse);
+        !at(s, "state.terminated").is_null()
+            || !at(s, "state.waiting").is_null()
+            || ended.is_some_and(|t| now - t < 60_000)
+    })
+}
+
 /// Workloads whose pods the Service would select, and the ReplicaSets of such Deployments.
 pub fn workloads<'a>(view: &View<'a>, service: &Object) -> Vec<&'a Object> {
     let selector = string_map(service.get("spec.selector"));

@@ -1,6 +1,7 @@
 //! What the three listener checks share: an endpoint refuses; what listens there instead?
 
 use crate::check::View;
+use crate::checks::behind::came_and_went;
 use crate::checks::places::{settings, template_patch};
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
@@ -106,20 +107,6 @@ pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
         });
     }
     out
-}
-
-/// A process of the pod is not running, or was started within the last minute: then a missing listener
-/// says nothing about what the application is told to do.
-fn came_and_went(view: &View<'_>, pod: &Object) -> bool {
-    let now = view.topology.snapshot().taken_at_ms as i64;
-    pod.list("status.containerStatuses").iter().any(|s| {
-        let ended = at(s, "lastState.terminated.finishedAt")
-            .as_str()
-            .and_then(crate::time::parse);
-        !at(s, "state.terminated").is_null()
-            || !at(s, "state.waiting").is_null()
-            || ended.is_some_and(|t| now - t < 60_000)
-    })
 }
 
 /// An entry of a container's environment that says where it listens, and what it should be.

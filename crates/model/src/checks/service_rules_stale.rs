@@ -1,6 +1,7 @@
 //! A node's Service rules do not follow the endpoints (F43).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::behind::came_and_went;
 use crate::checks::no_local_endpoint::local_only;
 use crate::checks::places::node;
 use crate::object::ObjectRef;
@@ -68,6 +69,11 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .filter(|b| b.address.is_ipv4() == front.is_ipv4())
             // Where only the node's own endpoints count, no rule leads to the others: rightly.
             .filter(|b| !local_only(service) || b.node == name)
+            // One that comes and goes may have gone since it was read.
+            .filter(|b| {
+                let pod = b.pod.as_ref().and_then(|p| view.topology.get(p));
+                !pod.is_some_and(|p| came_and_went(view, p))
+            })
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
         let gone: Vec<SocketAddr> = targets
@@ -219,7 +225,8 @@ endpoints in the EndpointSlices.
 
 The Service's address fails from the client while an endpoint itself answers, and the node's rules send the
 address to somewhere that no EndpointSlice names (or nowhere). Where no rule of the node rewrites any destination, its
-Service rules are missing altogether (F44): kube-proxy is dead, or something flushed them.
+Service rules are missing altogether (F44): kube-proxy is dead, or something flushed them. That no rule leads to an endpoint
+says nothing where its pod was started again within the last minute: it may have gone since it was read.
 
 ## What to do
 
@@ -261,6 +268,27 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 81}
 ```finding
 ```
 
+The only pod was killed half a minute ago, and may be down again by the time the rules are read:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: cart}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: cart, restartCount: 1, state: {running: {startedAt: "2026-01-07T23:59:31Z"}}, lastState: {terminated: {reason: Error, exitCode: 1, finishedAt: "2026-01-07T23:59:30Z"}}}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+- {from: {node: {name: a}}, question: rules, answer: {rules: [{family: ip, name: nat, chains: [{name: PREROUTING, hook: {kind: nat, point: prerouting, priority: -100, policy_drop: false}}], sets: []}]}}
+```
+```finding
+```
+
 The node has a NAT chain and not one rule in it, while the endpoint answers:
 
 ```cluster
@@ -291,7 +319,7 @@ const PAGE_ZH: &str = r#"
 ## 凭什么证实
 
 从客户端访问 Service 的地址失败，而直接访问某个端点有应答，并且该节点的规则把这个地址转发到 EndpointSlice 未列出的去处（或不转发到任何去处）。若该节点没有任何规则改写目的地址，
-则 Service 规则整体缺失（F44）：kube-proxy 已停止，或规则被清空。
+则 Service 规则整体缺失（F44）：kube-proxy 已停止，或规则被清空。若端点的 Pod 在最近一分钟内重启过，没有规则通向它并不说明问题：读取之后它可能又已消失。
 
 ## 怎么办
 
