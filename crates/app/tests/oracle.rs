@@ -32,6 +32,10 @@ use ground::Ground;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Tools whose originals wait a few times as long as the answer before took, or as long as the line lasts: on a busy machine
+/// they miss answers that came. A difference must show three times.
+const HASTY: [&str; 2] = ["traceroute", "telnet"];
+
 /// Of one case: place, line.
 type Case = (String, String);
 
@@ -68,8 +72,16 @@ fn prove(tool: &str) {
             if tool == "delv" {
                 ground.original(&line);
             }
-            let theirs = masks::masked(tool, &ground.original(&line));
-            let ours = masks::masked(tool, &ground.ours(&line));
+            let both = || {
+                let theirs = masks::masked(tool, &ground.original(&line));
+                (theirs, masks::masked(tool, &ground.ours(&line)))
+            };
+            let (mut theirs, mut ours) = both();
+            for _ in 0..2 {
+                if theirs != ours && HASTY.contains(&tool) {
+                    (theirs, ours) = both();
+                }
+            }
             if theirs == ours {
                 proved += 1;
             } else {
