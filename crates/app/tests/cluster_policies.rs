@@ -455,10 +455,12 @@ fn the_policy_agent_agrees_with_the_truth_table() {
         };
         let (mut open, mut closed) = playing();
         let mut drops = town.forget();
-        if drops < closed {
-            // A pod of another test came or went: the agent wrote its rules anew, and what they had counted was gone.
-            (open, closed) = playing();
-            drops = town.forget();
+        for _ in 0..5 {
+            if drops < closed {
+                // A pod of another test came or went: the agent wrote its rules anew, and what they had counted was gone.
+                (open, closed) = playing();
+                drops = town.forget();
+            }
         }
         assert!(
             drops >= closed,
