@@ -18,6 +18,7 @@ use super::session::{Connection, Kind};
 use crate::sockets;
 use frames::Socket;
 use pace::Pace;
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,11 @@ use std::time::{Duration, Instant};
 pub(super) const BUFFER: usize = 100 * 1024;
 /// Sent at once at most.
 const PIECE: usize = 64 * 1024;
+
+thread_local! {
+    /// The buffer of the exchange before: made anew for each, it would be filled with zeros each time.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What becomes of a body.
 pub enum Fate {
@@ -219,22 +225,33 @@ impl<'e, 'u> Exchange<'e, 'u> {
 
     /// Does it.
     pub fn run(mut self) -> Result<Answer, Failure> {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = SPARE.take();
+        if buffer.is_empty() {
+            // Of this size it comes from the kernel, zeros already, and only pages that are used cost memory.
+            buffer = vec![0; 2 * BUFFER];
+        }
+        let done = self.exchanged(buffer.get_mut(..BUFFER).unwrap_or_default());
+        SPARE.set(buffer);
+        done?;
+        self.answer.sent_all = self.sent_all && self.out_at >= self.out.len();
+        self.answer.close |= !self.answer.sent_all && self.stream.is_none();
+        self.answer.head = std::mem::take(&mut self.head);
+        Ok(self.answer)
+    }
+
+    fn exchanged(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         // What is small goes with the head.
         if self.quiet_upload && !self.sent_all {
             self.fill()?;
         }
         while self.state != State::Done {
             self.checks()?;
-            let moved = self.send()? | self.receive(&mut buffer)?;
+            let moved = self.send()? | self.receive(buffer)?;
             if !moved && self.state != State::Done {
                 self.wait()?;
             }
         }
-        self.answer.sent_all = self.sent_all && self.out_at >= self.out.len();
-        self.answer.close |= !self.answer.sent_all && self.stream.is_none();
-        self.answer.head = std::mem::take(&mut self.head);
-        Ok(self.answer)
+        Ok(())
     }
 
     fn checks(&mut self) -> Result<(), Failure> {
