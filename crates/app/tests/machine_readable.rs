@@ -62,6 +62,16 @@ const LINES: &[(&str, &str)] = &[
         "openssl s_client MACHINE EXPLAIN -connect 127.0.0.1:8443",
         "TLSv1.3",
     ),
+    (
+        "openssl s_client MACHINE EXPLAIN -connect 127.0.0.1:1",
+        "Connection refused",
+    ),
+    ("arping MACHINE EXPLAIN -c 1 -I lo 127.0.0.1", "ARPable"),
+    (
+        "whois MACHINE EXPLAIN -h 127.0.0.1 -p 1 shop.example",
+        "refused",
+    ),
+    ("websocat MACHINE EXPLAIN ws://127.0.0.1:1/", "refused"),
 ];
 
 /// A network with our servers; it ends with this.

@@ -105,13 +105,23 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             };
             course.travel(io)
         }
-        // The original says this one on its output.
-        Err((said, code)) if said.starts_with("Interface ") => {
-            writeln!(io.out, "{said}")?;
-            Ok(code)
-        }
         Err((said, code)) => {
-            writeln!(io.err, "{said}")?;
+            if plan.json {
+                let all = json!({ "target": plan.target, "interface": plan.interface, "sent": 0, "replies": [], "error": said });
+                writeln!(io.out, "{all}")?;
+            }
+            // The original says this one on its output.
+            match said.starts_with("Interface ") && !plan.json {
+                true => writeln!(io.out, "{said}")?,
+                false => writeln!(io.err, "{said}")?,
+            }
+            if plan.explain {
+                let text = io.lang.pick(
+                    "Nothing was sent: ARP asks on one link of Ethernet (-I NAME), with CAP_NET_RAW, for an address of that link; lo and tunnels have none",
+                    "未发送任何报文：ARP 只在一条以太网链路上查询（-I 名称），需要 CAP_NET_RAW，且地址须属于该链路；lo 与隧道接口没有 ARP",
+                );
+                writeln!(io.out, "{text}")?;
+            }
             Ok(code)
         }
     }

@@ -46,6 +46,13 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             Ok(code)
         }
         Err(why) => {
+            if plan.json {
+                writeln!(
+                    io.out,
+                    "{}",
+                    serde_json::json!({"kind": "error", "error": why})
+                )?;
+            }
             writeln!(io.err, "websocat: {}", crate::report::safe(&why))?;
             explain(&plan, false, io)?;
             Ok(1)

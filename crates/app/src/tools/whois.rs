@@ -165,25 +165,27 @@ struct Question {
 const KEPT: usize = 4 << 20;
 
 fn as_json(question: &Question, io: &mut Io<'_>) -> Result<i32> {
-    let mut answer = Kept(Vec::new());
+    let (mut answer, mut wrong) = (Kept(Vec::new()), Kept(Vec::new()));
     let quiet = &mut Io {
         out: &mut answer,
-        err: io.err,
+        err: &mut wrong,
         color: false,
         progress: false,
         lang: io.lang,
     };
     let code = ask(question, quiet)?;
-    let said = String::from_utf8_lossy(&answer.0).into_owned();
-    let all = serde_json::json!({
+    let text = |kept: &Kept| String::from_utf8_lossy(&kept.0).into_owned();
+    let mut all = serde_json::json!({
         "server": question.host,
         "port": question.port,
         "object": question.object,
-        "answer": said,
+        "answer": text(&answer),
     });
-    if code == 0 {
-        writeln!(io.out, "{all}")?;
+    if code != 0 {
+        all["error"] = text(&wrong).trim_end().into();
     }
+    writeln!(io.out, "{all}")?;
+    io.err.write_all(&wrong.0)?;
     Ok(code)
 }
 

@@ -248,6 +248,10 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]
         let digits = rest.split_once(" s: ")?.0;
         digits.parse::<u64>().ok()
     });
-    assert!(waited.is_some_and(|s| (10..=15).contains(&s)), "{}", said.err);
+    assert!(
+        waited.is_some_and(|s| (10..=15).contains(&s)),
+        "{}",
+        said.err
+    );
     assert!((10..30).contains(&took.as_secs()), "took {took:?}");
 }

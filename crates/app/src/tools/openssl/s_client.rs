@@ -143,6 +143,9 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
     match done {
         Ok(code) => Ok(code),
         Err(why) => {
+            if plan.has("json") {
+                writeln!(io.out, "{:#}", json!({ "error": why }))?;
+            }
             writeln!(io.err, "{why}")?;
             Ok(1)
         }
