@@ -14,6 +14,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "nc" => nc(text),
         "httpd" => httpd(text),
         "ss" => ss(text),
+        "ip" => ip(text),
         "fping" => fping(text),
         "mtr" => mtr(text),
         "trip" => trip(text),
@@ -71,6 +72,16 @@ fn ping(text: &str) -> String {
     lines
         .map(|l| without_times(l, &["time=", "time ", "ident=", "["]))
         .collect()
+}
+
+/// Seconds since a neighbour was used, confirmed and updated.
+fn ip(text: &str) -> String {
+    let ages = |word: &str| word.matches('/').count() == 2 && word.ends_with("probes");
+    let words = text.split_inclusive(' ').map(|w| match ages(w.trim_end()) {
+        true => w.replace(|c: char| c.is_ascii_digit(), "N"),
+        false => w.to_string(),
+    });
+    words.collect()
 }
 
 /// The list of flags, dates of now, and the port that a peer comes from.
