@@ -39,8 +39,12 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 fn signal(name: &str, pid: u32) {
+    to(name, &pid.to_string());
+}
+
+fn to(name: &str, whom: &str) {
     let done = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
+        .args([&format!("-{name}"), "--", whom])
         .status();
     assert!(done.unwrap().success());
 }
@@ -68,15 +72,15 @@ fn running(child: &Child) -> u32 {
 
 #[test]
 fn the_articles_loop_stops_at_once() {
-    for name in ["TERM", "INT", "HUP"] {
+    for name in ["TERM", "INT", "HUP", "INT", "INT", "INT"] {
         let mut child = bash("while true; do sleep 3600; done").spawn().unwrap();
         let sleeps = running(&child);
         let asked = Instant::now();
-        // Ctrl-C reaches the child too.
-        if name == "INT" {
-            signal(name, sleeps);
+        match name {
+            // Ctrl-C reaches the child too, and at once: else the loop has begun another.
+            "INT" => to(name, &format!("-{}", child.id())),
+            _ => signal(name, child.id()),
         }
-        signal(name, child.id());
         let status = until("the end", || child.try_wait().unwrap());
         assert!(
             asked.elapsed() < Duration::from_secs(2),
@@ -84,6 +88,15 @@ fn the_articles_loop_stops_at_once() {
             asked.elapsed()
         );
         assert!(status.signal().is_some(), "{name}: {status:?}");
+        if name == "INT" {
+            until("the end of all that the loop began", || {
+                let alive = Command::new("kill")
+                    .args(["-0", "--", &format!("-{}", child.id())])
+                    .stderr(Stdio::null())
+                    .status();
+                (!alive.unwrap().success()).then_some(())
+            });
+        }
         if name != "INT" {
             signal("KILL", sleeps);
         }

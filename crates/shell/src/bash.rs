@@ -192,6 +192,7 @@ async fn until_ended<T>(work: impl Future<Output = T>, events: &mut Events) -> R
             }
             return Err(event);
         }
+        signals::pass_to_young();
         // The script stands still while its child decides.
         let decided = loop {
             match signals::verdict() {

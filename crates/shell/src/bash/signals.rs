@@ -234,6 +234,30 @@ pub fn pass_to_front() -> bool {
     }
 }
 
+/// How long ago a child was begun at most that may not have heard what its shell just heard.
+const YOUNG: f64 = 0.3;
+
+/// Passes Ctrl-C on to what a script began in the moment that it came: the child before it died of it, and this one,
+/// which nobody interrupted, would be waited for.
+pub fn pass_to_young() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    for pid in children() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let (_, rest) = stat.rsplit_once(") ").unwrap_or_default();
+        // proc_pid_stat(5): the third field stands first here, the 22nd is the start in ticks since boot.
+        let begun = rest.split(' ').nth(19).and_then(|t| t.parse::<f64>().ok());
+        let young = begun.is_some_and(|b| now - b / ticks < YOUNG);
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+            && young
+        {
+            let _ = kill_process(pid, Signal::INT);
+        }
+    }
+}
+
 /// brush begins to listen for SIGCHLD when it waits, and a program that Ctrl-Z has stopped before that would be waited
 /// for to no end: the shell tells itself once more.
 pub fn tell_of_stopped() {
