@@ -52,6 +52,9 @@ fn machine(own: &str) -> BTreeMap<&'static str, Vec<String>> {
     let cgroups = cgroups
         .map(|c| names(&c.path().display().to_string()))
         .collect();
+    let in_run = names("/run");
+    let signatures = in_run.lines().filter(|l| l.ends_with(".cluster"));
+    let signatures = signatures.map(|l| format!("{l}\n")).collect();
     let sysctls = [
         "net/ipv4/ip_forward",
         "net/netfilter/nf_conntrack_max",
@@ -85,6 +88,7 @@ fn machine(own: &str) -> BTreeMap<&'static str, Vec<String>> {
         ("mounts", lines(mounts)),
         ("cgroups", lines(cgroups)),
         ("networks", lines(names("/run/netns"))),
+        ("signatures", lines(signatures)),
         ("sysctls", lines(sysctls.concat())),
     ])
 }
@@ -160,7 +164,11 @@ fn the_machine_is_as_before_whatever_ends_the_cluster() {
     // While it runs there are namespaces and cgroups, and nothing else.
     let during = machine(&name);
     assert_eq!(
-        changed(&before, &during, &["networks", "cgroups", "mounts"]),
+        changed(
+            &before,
+            &during,
+            &["networks", "cgroups", "mounts", "signatures"]
+        ),
         [""; 0]
     );
     let folders = |part: &str| during[part].iter().filter(|l| l.contains(&name)).count();
@@ -168,7 +176,7 @@ fn the_machine_is_as_before_whatever_ends_the_cluster() {
         folders("networks") == 4 && folders("cgroups") >= 4,
         "{during:#?}"
     );
-    let added = changed(&before, &during, &["networks", "cgroups"]);
+    let added = changed(&before, &during, &["networks", "cgroups", "signatures"]);
     assert!(added.iter().all(|l| l.contains("/run/netns")), "{added:#?}");
 
     // One process ends a node: daemons, shims, containers.
@@ -218,43 +226,113 @@ fn the_machine_is_as_before_whatever_ends_the_cluster() {
     first.kubectl(&["get", "nodes"]).ok();
 }
 
+/// `up` with this state folder, killed when it has come this far; the name it gave.
+fn killed_start(scripts: &Path, state: &Path, point: &str) -> String {
+    let mut up = script(scripts, state, "up").spawn().unwrap();
+    until("it is on its way", 60, || {
+        if state.join(point).exists() {
+            Ok(())
+        } else {
+            Err(format!("no {point}"))
+        }
+    });
+    up.kill().unwrap();
+    up.wait().unwrap();
+    let settings = std::fs::read_to_string(state.join("settings")).unwrap();
+    let mut lines = settings.lines();
+    let name = lines.find_map(|l| l.strip_prefix("CLUSTER_NAME="));
+    name.unwrap().to_string()
+}
+
+fn script(scripts: &Path, state: &Path, word: &str) -> Command {
+    let mut command = Command::new(scripts);
+    command
+        .arg(word)
+        .env("CLUSTER_STATE", state)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    if word == "up" {
+        command.stdout(Stdio::null());
+    }
+    command
+}
+
+/// What `down` says it removed.
+fn down(scripts: &Path, state: &Path) -> String {
+    let said = script(scripts, state, "down").output().unwrap();
+    assert!(said.status.success());
+    String::from_utf8(said.stdout).unwrap()
+}
+
+/// The scripts' own processes: they are in no cgroup of the cluster.
+fn scripts_of(state: &Path) -> Vec<String> {
+    let wanted = format!("CLUSTER_STATE={}\0", state.display());
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let texts = entries.filter_map(|e| {
+        let around = std::fs::read(e.path().join("environ")).ok()?;
+        let line = std::fs::read(e.path().join("cmdline")).ok()?;
+        String::from_utf8_lossy(&around)
+            .contains(&wanted)
+            .then(|| String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    texts.collect()
+}
+
 #[test]
 fn an_interrupted_start_leaves_nothing_after_down() {
     let Some(first) = shared() else { return };
     let state = first.state().with_file_name("cluster-interrupted");
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/cluster");
-    let script = |word: &str| {
-        let mut command = Command::new(&scripts);
-        command
-            .arg(word)
-            .env("CLUSTER_STATE", &state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    };
     let before = machine("lab-none");
-    for point in ["nodes", "control/node.log", "address", "api-ready"] {
-        let mut up = script("up").spawn().unwrap();
-        until("it is on its way", 60, || {
-            let there = state.join(point).exists();
-            if there {
-                Ok(())
-            } else {
-                Err(format!("no {point}"))
-            }
+    for (point, lost) in [
+        ("nodes", ""),
+        ("control/node.log", ""),
+        ("control/node.log", "nodes"),
+        ("address", ""),
+        ("address", "settings"),
+        ("api-ready", ""),
+        ("api-ready", "everything"),
+    ] {
+        let name = killed_start(&scripts, &state, point);
+        match lost {
+            "" => {}
+            "everything" => std::fs::remove_dir_all(&state).unwrap(),
+            file => std::fs::remove_file(state.join(file)).unwrap(),
+        }
+        let said = down(&scripts, &state);
+        let at = format!("at {point}, without {lost:?}: {said}");
+        assert!(said.starts_with(&format!("removed {name}, ")), "{at}");
+        assert_eq!(said.lines().count(), 1, "{at}");
+        assert_eq!(changed(&before, &machine(&name), &[]), [""; 0], "{at}");
+        assert!(processes(&name, "").is_empty(), "{at}");
+        until("the scripts have ended", 5, || match scripts_of(&state) {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("{at}{left:?}")),
         });
-        up.kill().unwrap();
-        up.wait().unwrap();
-        let name = std::fs::read_to_string(state.join("settings")).unwrap();
-        let name = name
-            .lines()
-            .find_map(|l| l.strip_prefix("CLUSTER_NAME="))
-            .unwrap();
-        assert!(script("down").status().unwrap().success(), "at {point}");
-        assert_eq!(changed(&before, &machine(name), &[]), [""; 0], "at {point}");
-        assert!(processes(name, "").is_empty(), "at {point}");
     }
+
+    // Of another checkout: kept as long as that one is there, even without its folder; removed when it is gone.
+    let project = scripts.parent().unwrap().parent().unwrap();
+    let other = first.state().with_file_name("other-checkout");
+    for folder in ["lab", "scripts"] {
+        std::fs::create_dir_all(other.join(folder)).unwrap();
+    }
+    for part in ["lab/cluster", "scripts/cluster"] {
+        let (from, to) = (project.join(part), other.join(part));
+        let copied = Command::new("cp").arg("-r").args([&from, &to]).status();
+        assert!(copied.unwrap().success());
+    }
+    let others = other.join("target/cluster");
+    let name = killed_start(&other.join("scripts/cluster"), &others, "api-ready");
+    assert!(!down(&scripts, &state).contains(&name));
+    std::fs::remove_dir_all(&others).unwrap();
+    assert!(!down(&scripts, &state).contains(&name));
+    assert!(!processes(&name, "").is_empty());
+    std::fs::remove_dir_all(&other).unwrap();
+    assert!(down(&scripts, &state).contains(&name));
+    assert_eq!(changed(&before, &machine(&name), &[]), [""; 0]);
+    assert!(processes(&name, "").is_empty());
+    first.kubectl(&["get", "nodes"]).ok();
 }
 
 const PAIR: &str = "
