@@ -411,4 +411,7 @@ fn a_cluster_with_a_tunnel_and_two_families() {
         );
         assert!(rules > 60 && ways > 60, "{rules} {ways}");
     }
+    let compared = standins::same_answers(&cluster, &space);
+    println!("{compared} questions answered as the real CoreDNS does, in both families");
+    assert!(compared > 300, "{compared}");
 }

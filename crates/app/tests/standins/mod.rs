@@ -2,7 +2,10 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+mod answers;
 mod packets;
+
+pub use answers::same_answers;
 
 use crate::ring5::{Cluster, Space, until};
 use netshoot_host::netns::NetNs;
