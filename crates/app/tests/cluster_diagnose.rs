@@ -165,6 +165,105 @@ fn a_report_is_planned_printed_kept_and_read_again() {
     nothing_of_ours_runs(&space);
 }
 
+/// A server that serves and whose probe fails, saying what no page may take for its own.
+const SHY: &str = r#"apiVersion: v1
+kind: Pod
+metadata: {name: shy, labels: {app: shy}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: shy
+    image: localhost/agnhost:lab
+    imagePullPolicy: Never
+    args: [netexec, --http-port=8080, --udp-port=-1]
+    readinessProbe: {exec: {command: [sh, -c, 'echo "</code><script>alert(1)</script> | \`shy\` &amp; \"lru"; exit 1']}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shy}
+spec: {selector: {app: shy}, ports: [{port: 80, targetPort: 8080}]}
+"#;
+
+/// What of a page does not fit: an element that ends where none began, or never.
+fn misfit(page: &str) -> Option<String> {
+    // Those that never have an end, and those whose end the next one is.
+    const ENDLESS: [&str; 5] = ["meta", "br", "tr", "td", "th"];
+    let mut open = Vec::new();
+    let mut rest = page;
+    while let Some(at) = rest.find('<') {
+        let Some((tag, after)) = rest[at + 1..].split_once('>') else {
+            return Some(format!("{} does not end", &rest[at..]));
+        };
+        rest = after;
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '/'])
+            .next()
+            .unwrap();
+        if tag.starts_with('!') || tag.ends_with('/') || ENDLESS.contains(&name) {
+            continue;
+        }
+        if tag.starts_with('/') {
+            let last = open.pop();
+            if last != Some(name) {
+                return Some(format!("</{name}> in {last:?}"));
+            }
+            continue;
+        }
+        if ["style", "script"].contains(&name) {
+            let end = format!("</{name}>");
+            let Some((_, after)) = rest.split_once(&end) else {
+                return Some(format!("{name} does not end"));
+            };
+            rest = after;
+            continue;
+        }
+        open.push(name);
+    }
+    (!open.is_empty()).then(|| format!("{open:?} do not end"))
+}
+
+#[test]
+fn a_page_of_a_live_cluster_holds_together_whatever_objects_say() {
+    for wrong in ["<p><b></p>", "<p>", "</p>", "<p", "<script>"] {
+        assert!(misfit(wrong).is_some(), "{wrong}");
+    }
+    let Some(cluster) = ready() else { return };
+    let space = shop(&cluster);
+    space.apply(SHY);
+    until("the probe has failed", 30, || {
+        let told = space.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]);
+        holds(told.out, "<script>alert(1)</script>")
+    });
+    let page = |format: &str| {
+        let words = ["diagnose", "--from", "pod/client-a", "--to", "svc/shy:80"];
+        let more = ["--access", "ephemeral", "-o", format];
+        let said = say(&space, &[&words[..], &more].concat());
+        assert_eq!(said.code, 1, "{}", said.all());
+        for word in ["readiness-probe-fails", "Pod/shy", "svc/shy", "alert(1)"] {
+            assert!(said.out.contains(word), "{word} in {}", said.out);
+        }
+        said.out
+    };
+    let html = page("html");
+    assert!(html.starts_with("<!doctype html>"), "{html}");
+    assert!(html.ends_with("</html>\n"), "{html}");
+    assert_eq!(misfit(&html), None, "{html}");
+    assert_eq!(html.matches("<script>").count(), 1, "its own: {html}");
+    assert!(html.contains("&lt;script&gt;alert(1)"), "{html}");
+    assert!(html.contains("&amp;amp; &quot;lru"), "{html}");
+    let markdown = page("md");
+    assert!(markdown.starts_with("# "), "{markdown}");
+    let mut block = false;
+    for line in markdown.lines() {
+        block ^= line.starts_with("```");
+        assert!(block || !line.contains("<script"), "{line}");
+        assert!(block || !line.contains(" `shy` "), "{line}");
+    }
+    assert!(!block, "a code block does not end: {markdown}");
+    nothing_of_ours_runs(&space);
+}
+
 #[test]
 fn two_who_ask_from_one_pod_do_not_disturb_each_other_and_one_that_dies_ends_its_own() {
     let Some(cluster) = ready() else { return };
