@@ -9,6 +9,7 @@ mod options;
 mod plan;
 mod prepare;
 mod shows;
+mod together;
 mod transfer;
 mod writeout;
 
@@ -20,10 +21,13 @@ use netshoot_host::web::{Failure, Info, Order, Session};
 use plan::{Config, Global, Mistake, Reading, Trace, USAGE};
 use prepare::Job;
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use together::Board;
 use transfer::{Side, Streams, Transfer};
 
 /// The tool.
@@ -313,7 +317,7 @@ impl Run<'_, '_, '_> {
                 last = match job {
                     Ok(job) => {
                         number += 1;
-                        self.one(session, part, &job, number - 1)
+                        self.one(session, part, &job, number - 1, None)
                     }
                     Err(failure) => self.failed_early(&failure),
                 };
@@ -339,30 +343,48 @@ impl Run<'_, '_, '_> {
 
     fn at_once(&self, session: &Session) -> i32 {
         let mut jobs = Vec::new();
-        let mut last = 0;
         for part in self.parts {
             for job in prepare::jobs(part) {
                 match job {
                     Ok(job) => jobs.push((part, job)),
-                    Err(failure) => last = self.failed_early(&failure),
+                    // Nothing is begun where one cannot be; the original says so for each that was ready.
+                    Err(failure) => {
+                        let code = self.failed_early(&failure);
+                        for _ in 0..jobs.len() {
+                            self.told(&Err(Failure::plain(code)));
+                        }
+                        return code;
+                    }
                 }
             }
         }
-        let (next, failed, stop) = (
-            AtomicUsize::new(0),
-            Mutex::new(last),
-            AtomicBool::new(false),
-        );
+        let most = self.global.parallel_max.min(jobs.len());
+        // Content that a terminal shows leaves no room for a meter.
+        let shown = |job: &Job| job.out.output.is_none() && !job.out.remote_name;
+        let shown = io::stdout().is_terminal() && jobs.iter().any(|(_, job)| shown(job));
+        let board = (self.global.meter && !shown).then(|| Board::new(jobs.len(), most));
+        if let Some(board) = &board {
+            self.say(&board.first());
+        }
+        let (next, failed, stop) = (AtomicUsize::new(0), Mutex::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            for _ in 0..self.global.parallel_max.min(jobs.len()) {
-                scope.spawn(|| {
+            let (working, all_done) = mpsc::channel::<()>();
+            for _ in 0..most {
+                let working = working.clone();
+                let (next, failed, stop, jobs) = (&next, &failed, &stop, &jobs);
+                let board = board.as_ref();
+                scope.spawn(move || {
+                    let _working = working;
                     let mut own = session.beside();
                     while !stop.load(Ordering::Relaxed) {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some((part, job)) = jobs.get(at) else {
                             return;
                         };
-                        let code = self.one(&mut own, part, job, at as u64);
+                        let code = self.one(&mut own, part, job, at as u64, board);
+                        if let Some(board) = board {
+                            board.over(at);
+                        }
                         if code != 0 {
                             if let Ok(mut failed) = failed.lock() {
                                 *failed = code;
@@ -372,18 +394,37 @@ impl Run<'_, '_, '_> {
                     }
                 });
             }
+            drop(working);
+            while let (Some(board), Err(RecvTimeoutError::Timeout)) =
+                (&board, all_done.recv_timeout(together::EVERY))
+            {
+                self.say(&board.line(false));
+            }
         });
+        if let Some(board) = &board {
+            self.say(&board.line(true));
+        }
         failed.into_inner().unwrap_or(0)
     }
 
     /// One transfer with its tries; gives the exit code.
-    fn one(&self, session: &mut Session, part: &Config, job: &Job, number: u64) -> i32 {
+    fn one(
+        &self,
+        session: &mut Session,
+        part: &Config,
+        job: &Job,
+        number: u64,
+        board: Option<&Board>,
+    ) -> i32 {
         let (mut order, file) = match job.order(part, self.global) {
             Ok(prepared) => prepared,
             Err(early) => return self.failed_early(&early),
         };
         let sides = (self.trace.as_ref(), &self.errors);
         let mut transfer = Transfer::new(self.streams, part, self.global, sides, &job.out, file);
+        if let Some(board) = board {
+            transfer.one_of(board, usize::try_from(number).unwrap_or(usize::MAX));
+        }
         if let Err(early) = job.arrange(part, &mut order, &mut transfer) {
             return self.failed_early(&early);
         }

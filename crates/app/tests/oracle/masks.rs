@@ -352,6 +352,7 @@ fn tcptraceroute(text: &str) -> String {
 /// Milliseconds, own ports and places in memory; of TLS the sizes of records and what rustls keeps to itself.
 fn curl(text: &str) -> String {
     let tls = text.contains(" TLS handshake, ");
+    let text = &together(text);
     let own = |l: &&str| {
         let sizes = tls && l.ends_with(" bytes data]");
         let kept = [
@@ -401,6 +402,26 @@ fn clock(line: &str) -> Option<&str> {
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
     (shape == "00:00:00.000000 ").then_some(rest)
+}
+
+/// Of the meter of `-Z` the last line, without times and speed: how often it is drawn varies.
+fn together(text: &str) -> String {
+    const WIDTH: usize = 71;
+    let mut out = String::new();
+    for (at, piece) in text.split('\r').enumerate() {
+        let of_meter = |l: &str| l.get(35..36) == Some(":") && l.get(38..39) == Some(":");
+        match piece.split_at_checked(WIDTH).filter(|p| of_meter(p.0)) {
+            Some((line, behind)) => {
+                if line.ends_with('\n') {
+                    out += &format!("TOGETHER {}\n", &line[..31]);
+                }
+                out += behind;
+            }
+            None if at == 0 => out += piece,
+            None => out += &format!("\r{piece}"),
+        }
+    }
+    out
 }
 
 fn meter(line: &str) -> String {

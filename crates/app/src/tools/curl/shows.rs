@@ -144,7 +144,8 @@ pub struct Meter {
     through: bool,
 }
 
-fn five(n: u64) -> String {
+/// A number of bytes in five characters.
+pub fn five(n: u64) -> String {
     const K: u64 = 1024;
     match n {
         0..100_000 => format!("{n:5}"),
@@ -160,7 +161,8 @@ fn five(n: u64) -> String {
     }
 }
 
-fn hours(seconds: u64) -> String {
+/// Seconds in eight characters.
+pub fn hours(seconds: u64) -> String {
     match seconds {
         0 => "--:--:--".into(),
         s if s / 3600 < 100 => format!("{:2}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60),

@@ -3,6 +3,7 @@
 use super::data::Piece;
 use super::plan::{Config, Global, Out, Trace};
 use super::shows::{Meter, Shower};
+use super::together::Board;
 use crate::io::Io;
 use netshoot_host::web::failure::code;
 use netshoot_host::web::{Failure, Info, Kind, Watch};
@@ -81,6 +82,7 @@ pub struct Transfer<'t, 'a, 'b> {
     source: Source,
     shower: Shower,
     meter: Option<Meter>,
+    board: Option<(&'t Board, usize)>,
     headers: Option<Side>,
     written: u64,
     append: bool,
@@ -119,12 +121,24 @@ impl<'t, 'a, 'b> Transfer<'t, 'a, 'b> {
             source: Source::Nothing,
             shower: Shower::default(),
             meter: metered.then(|| Meter::new(global.bar)),
+            board: None,
             headers: None,
             written: 0,
             append: false,
             disposition: None,
             etag: None,
             silent_output: false,
+        }
+    }
+
+    /// It is one of several that run at once, and its number among them.
+    pub fn one_of(&mut self, board: &'t Board, number: usize) {
+        self.board = Some((board, number));
+    }
+
+    fn note(&self, info: &Info) {
+        if let Some((board, number)) = self.board {
+            board.note(number, info);
         }
     }
 
@@ -183,6 +197,7 @@ impl<'t, 'a, 'b> Transfer<'t, 'a, 'b> {
 
     /// The end: an empty file where nothing came, times, tags.
     pub fn end(&mut self, info: &Info, done: &Result<(), Failure>) -> Result<(), Failure> {
+        self.note(info);
         if self.meter.as_ref().is_some_and(|m| m.is_open()) {
             self.tick(info, true);
         }
@@ -334,6 +349,7 @@ impl Watch for Transfer<'_, '_, '_> {
     }
 
     fn head(&mut self, line: &[u8], info: &Info) -> Result<(), Failure> {
+        let unwritten = |_| Failure::new(code::WRITE, "Failed writing header");
         let text = String::from_utf8_lossy(line);
         let (name, value) = text.split_once(':').unwrap_or((&text, ""));
         if name.eq_ignore_ascii_case("etag") && self.config.etag_save.is_some() {
@@ -350,8 +366,7 @@ impl Watch for Transfer<'_, '_, '_> {
                 Some(dir) => Path::new(dir).join(given),
                 None => PathBuf::from(given),
             });
-            self.open()
-                .map_err(|_| Failure::new(code::WRITE, "Failed writing header"))?;
+            self.open().map_err(unwritten)?;
         }
         if let Some(side) = &self.headers {
             side.write(self.streams, line)
@@ -364,9 +379,9 @@ impl Watch for Transfer<'_, '_, '_> {
                 && io::stdout().is_terminal();
             if styled && text.contains(':') {
                 let bold = format!("\x1b[1m{name}\x1b[0m:{value}");
-                return self.write(bold.as_bytes());
+                return self.write(bold.as_bytes()).map_err(unwritten);
             }
-            self.write(line)?;
+            self.write(line).map_err(unwritten)?;
         }
         Ok(())
     }
@@ -449,6 +464,7 @@ impl Watch for Transfer<'_, '_, '_> {
     }
 
     fn progress(&mut self, info: &Info) -> bool {
+        self.note(info);
         if self.meter.is_some() {
             self.tick(info, false);
         }
@@ -467,7 +483,7 @@ fn rewind_stdin() -> bool {
 impl Transfer<'_, '_, '_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if matches!(self.sink, Sink::Later) {
-            self.open()?;
+            self.open().map_err(|_| self.failed_write(0))?;
         }
         self.written += bytes.len() as u64;
         let done = match &mut self.sink {

@@ -163,6 +163,7 @@ impl Exchange<'_, '_> {
         match fate {
             // Said already, and the end of the head is not shown any more.
             Fate::Fail(failure) if failure.code == code::HTTP => {
+                self.under.info.wanted = self.head.length();
                 self.under.info.head_bytes += line.len() as u64;
                 self.under.watch.head(line, self.under.info)?;
                 return Err(failure);
