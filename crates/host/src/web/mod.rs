@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod quic;
 pub mod request;
 pub mod response;
+pub mod resume;
 pub mod secure;
 pub mod session;
 pub mod telnet;

@@ -88,6 +88,8 @@ pub struct Tls {
     pub pinned: Option<String>,
     /// ALPN is used.
     pub alpn: bool,
+    /// Sessions are taken up again.
+    pub resume: bool,
 }
 
 impl Default for Tls {
@@ -104,6 +106,7 @@ impl Default for Tls {
             ciphers13: None,
             pinned: None,
             alpn: true,
+            resume: false,
         }
     }
 }

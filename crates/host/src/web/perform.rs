@@ -62,6 +62,7 @@ impl Session {
             connecting: Instant::now(),
             rival: None,
             alternative: None,
+            secured: self.secured.clone(),
         };
         let result = self.transfer(&mut under);
         under.info.times.total = under.info.began.elapsed();

@@ -74,6 +74,43 @@ impl Verifier {
         }
     }
 
+    /// What a handshake that is done presented. One that takes up a session presents what the first one did: it is not
+    /// judged by itself.
+    pub fn seen_of(&self, name: &ServerName<'_>, chain: &[CertificateDer<'_>]) -> Seen {
+        let Some((leaf, others)) = chain.split_first() else {
+            return Seen::default();
+        };
+        let same = |seen: &Seen| {
+            seen.chain
+                .iter()
+                .map(Vec::as_slice)
+                .eq(chain.iter().map(|c| &c[..]))
+        };
+        let last = self.seen();
+        if same(&last) {
+            return last;
+        }
+        self.look(leaf, others, name, UnixTime::now())
+    }
+
+    fn look(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Seen {
+        let named = ParsedCertificate::try_from(leaf).and_then(|c| verify_server_name(&c, name));
+        Seen {
+            chain: std::iter::once(leaf)
+                .chain(others)
+                .map(|c| c.to_vec())
+                .collect(),
+            chain_fault: self.judge(leaf, others, name, now),
+            name_fault: named.is_err(),
+        }
+    }
+
     /// What the last handshake presented.
     pub fn seen(&self) -> Seen {
         self.seen.lock().map(|s| s.clone()).unwrap_or_default()
@@ -130,15 +167,10 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let chain_fault = self.judge(leaf, others, name, now);
-        let named = ParsedCertificate::try_from(leaf).and_then(|c| verify_server_name(&c, name));
+        let looked = self.look(leaf, others, name, now);
+        let chain_fault = looked.chain_fault;
         if let Ok(mut seen) = self.seen.lock() {
-            let chain = std::iter::once(leaf).chain(others);
-            *seen = Seen {
-                chain: chain.map(|c| c.to_vec()).collect(),
-                chain_fault,
-                name_fault: named.is_err(),
-            };
+            *seen = looked;
         }
         match chain_fault {
             Some(_) if self.strict => Err(CertificateError::UnknownIssuer.into()),
@@ -174,6 +206,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// A configuration, and who looks at what is presented.
+#[derive(Clone)]
 pub struct Prepared {
     /// For the handshake.
     pub config: Arc<ClientConfig>,

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::many::Shared;
 use super::pipe::Pipe;
 use super::pool::Pool;
+use super::resume::Sessions;
 use netshoot_wire::web::cookie::Jar;
 use std::collections::HashMap;
 use std::io;
@@ -186,6 +187,7 @@ pub struct Session {
     /// Cookies.
     pub jar: Arc<Mutex<Jar>>,
     pub(super) names: Arc<Mutex<Names>>,
+    pub(super) secured: Arc<Sessions>,
     /// Others run at the same time: a connection is begun when those before it have shown what the server can do.
     pub together: bool,
 }
@@ -197,6 +199,7 @@ impl Session {
             pool: self.pool.clone(),
             jar: self.jar.clone(),
             names: self.names.clone(),
+            secured: self.secured.clone(),
             together: self.together,
         }
     }

@@ -6,8 +6,8 @@ mod values;
 mod way;
 
 use super::data;
-use netshoot_host::web::Body;
 use netshoot_host::web::order::{Order, Since, Verb, Version};
+use netshoot_host::web::{Body, Tls};
 use netshoot_wire::web::date;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -533,10 +533,16 @@ const REFUSED: [&str; 26] = [
 ];
 
 fn fresh() -> Config {
+    let tls = || Tls {
+        resume: true,
+        ..Tls::default()
+    };
     Config {
         order: Order {
             user_agent: Some("curl/7.88.1".into()),
             version: Version::Any,
+            tls: tls(),
+            proxy_tls: tls(),
             ..Order::default()
         },
         ..Config::default()

@@ -8,6 +8,7 @@ use crate::web::failure::{Failure, code};
 use crate::web::order::Version;
 use crate::web::pipe::{Pipe, Secured};
 use crate::web::{local, secure};
+use netshoot_wire::web::alternatives::Offer;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -46,8 +47,12 @@ pub fn secured(
         }
         _ => &["http/1.1"],
     };
-    let prepared = match secure::prepare(tls, protocols) {
-        Ok(prepared) => prepared,
+    // Who answers for a host is another place.
+    let instead = under.alternative.as_ref().map(Offer::authority);
+    let place = format!("{role:?} {host}:{port} {instead:?} {:?}", order.connect_to);
+    let sessions = under.secured.clone();
+    let (prepared, offering) = match sessions.prepare(tls, protocols, &place) {
+        Ok(both) => both,
         Err(e) => {
             under.say(&e.said);
             return Err(e);
@@ -64,8 +69,11 @@ pub fn secured(
             Err(_) => ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into()),
         },
     };
-    let tls_connection = ClientConnection::new(prepared.config.clone(), name)
+    let tls_connection = ClientConnection::new(prepared.config.clone(), name.clone())
         .map_err(|e| under.fail(code::TLS, format!("TLS: {e}")))?;
+    if offering.is_some_and(|o| o.offered()) {
+        under.say("SSL re-using session ID");
+    }
     let newest = if tls.most >= 13 { "TLSv1.3" } else { "TLSv1.2" };
     under.say(&format!("{newest} (OUT), TLS handshake, Client hello (1):"));
     for line in &prepared.shown {
@@ -76,7 +84,8 @@ pub fn secured(
         under: pipe,
     };
     shake(under, &mut secured, &prepared.verifier, host, port)?;
-    let seen = prepared.verifier.seen();
+    let chain = secured.tls.peer_certificates().unwrap_or_default();
+    let seen = prepared.verifier.seen_of(&name, chain);
     let alpn = show_session(under, &secured, &seen, tls.verify, host, proxy)?;
     if let Some(pinned) = &tls.pinned {
         local::pinned(pinned, seen.chain.first().map_or(&[], Vec::as_slice))
@@ -158,6 +167,36 @@ fn handshake_failed(
     under.fail(code::TLS, said)
 }
 
+/// What follows the server's first word.
+const WHOLE: [&str; 6] = [
+    "(IN), TLS handshake, Encrypted Extensions (8)",
+    "(IN), TLS handshake, Certificate (11)",
+    "(IN), TLS handshake, CERT verify (15)",
+    "(IN), TLS handshake, Finished (20)",
+    "(OUT), TLS change cipher, Change cipher spec (1)",
+    "(OUT), TLS handshake, Finished (20)",
+];
+const RESUMED: [&str; 4] = [
+    "(IN), TLS handshake, Encrypted Extensions (8)",
+    "(IN), TLS handshake, Finished (20)",
+    "(OUT), TLS change cipher, Change cipher spec (1)",
+    "(OUT), TLS handshake, Finished (20)",
+];
+const WHOLE_12: [&str; 7] = [
+    "(IN), TLS handshake, Certificate (11)",
+    "(IN), TLS handshake, Server key exchange (12)",
+    "(IN), TLS handshake, Server finished (14)",
+    "(OUT), TLS handshake, Client key exchange (16)",
+    "(OUT), TLS change cipher, Change cipher spec (1)",
+    "(OUT), TLS handshake, Finished (20)",
+    "(IN), TLS handshake, Finished (20)",
+];
+const RESUMED_12: [&str; 3] = [
+    "(IN), TLS handshake, Finished (20)",
+    "(OUT), TLS change cipher, Change cipher spec (1)",
+    "(OUT), TLS handshake, Finished (20)",
+];
+
 /// Tells what was agreed and presented; gives the protocol.
 fn show_session(
     under: &mut Under<'_>,
@@ -168,33 +207,20 @@ fn show_session(
     proxy: bool,
 ) -> Result<Option<String>, Failure> {
     let new = secured.tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
-    let (version, steps): (_, &[&str]) = match new {
-        true => (
-            "TLSv1.3",
-            &[
-                "(IN), TLS handshake, Server hello (2)",
-                "(IN), TLS handshake, Encrypted Extensions (8)",
-                "(IN), TLS handshake, Certificate (11)",
-                "(IN), TLS handshake, CERT verify (15)",
-                "(IN), TLS handshake, Finished (20)",
-                "(OUT), TLS change cipher, Change cipher spec (1)",
-                "(OUT), TLS handshake, Finished (20)",
-            ],
-        ),
-        false => (
-            "TLSv1.2",
-            &[
-                "(IN), TLS handshake, Server hello (2)",
-                "(IN), TLS handshake, Certificate (11)",
-                "(IN), TLS handshake, Server key exchange (12)",
-                "(IN), TLS handshake, Server finished (14)",
-                "(OUT), TLS handshake, Client key exchange (16)",
-                "(OUT), TLS change cipher, Change cipher spec (1)",
-                "(OUT), TLS handshake, Finished (20)",
-                "(IN), TLS handshake, Finished (20)",
-            ],
-        ),
+    let resumed = secured.tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    let (version, steps): (_, &[&str]) = match (new, resumed) {
+        (true, true) => ("TLSv1.3", &RESUMED),
+        (true, false) => ("TLSv1.3", &WHOLE),
+        (false, true) => ("TLSv1.2", &RESUMED_12),
+        (false, false) => ("TLSv1.2", &WHOLE_12),
     };
+    let tls = match proxy {
+        true => &under.order.proxy_tls,
+        false => &under.order.tls,
+    };
+    // What version it will be stands in it: it is told by the newest that was offered.
+    let first = if tls.most >= 13 { "TLSv1.3" } else { "TLSv1.2" };
+    under.say(&format!("{first} (IN), TLS handshake, Server hello (2):"));
     for step in steps {
         under.say(&format!("{version} {step}:"));
     }

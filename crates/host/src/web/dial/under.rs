@@ -3,9 +3,11 @@
 use super::three::Rival;
 use crate::web::failure::Failure;
 use crate::web::order::Order;
+use crate::web::resume::Sessions;
 use crate::web::session::{Info, Kind, Watch};
 use netshoot_wire::web::alternatives::Offer;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Patience of connecting where none is given.
@@ -25,6 +27,8 @@ pub struct Under<'a> {
     pub rival: Option<Rival>,
     /// Who answers for the origin of the request that is under way.
     pub alternative: Option<Offer>,
+    /// Sessions of TLS that others began.
+    pub secured: Arc<Sessions>,
 }
 
 impl Under<'_> {

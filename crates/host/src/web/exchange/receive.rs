@@ -81,6 +81,9 @@ impl Exchange<'_, '_> {
                     _ => "1.1",
                 };
                 info.headers.clear();
+                if self.head.many.is_none() && self.head.minor == 0 {
+                    self.under.say("HTTP 1.0, assume close after body");
+                }
             }
             Line::Field => {
                 // The last one is new, or goes on: copying all of them each time would cost their square.

@@ -49,12 +49,12 @@ impl Reading<'_> {
                 };
             }
             "alpn" => tls.alpn = on,
+            "sessionid" => (c.order.tls.resume, c.order.proxy_tls.resume) = (on, on),
             "cert-type"
             | "key-type"
             | "ssl-allow-beast"
             | "ssl-auto-client-cert"
             | "npn"
-            | "sessionid"
             | "false-start"
             | "ssl-no-revoke"
             | "ssl-revoke-best-effort"
