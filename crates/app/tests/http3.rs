@@ -109,8 +109,16 @@ t taken --alt-svc alt $S/small -w '%{http_version}'
 t taken_by_six --alt-svc alt -6 $S/small -w '%{http_version} %{remote_ip}'
 t not_by_an_older_one --alt-svc alt --http1.1 $S/small -w '%{http_version}'
 t offered_on_the_way --alt-svc '' -L $S/moved -w '%{http_version} %{num_connects}'
-echo 'h2 localhost 8443 h3 localhost 8447 "20991231 00:00:00" 0 0' >lost
-t promised_in_vain --alt-svc lost $S/small
+echo 'h2 localhost 8445 h3 localhost 8447 "20991231 00:00:00" 0 0' >lost
+t promised_in_vain --alt-svc lost https://localhost:8445/small https://localhost:8445/small -w '%{http_version} %{num_connects} %{remote_port}\n'
+echo 'h2 localhost 8443 h3 localhost 8444 "20991231 00:00:00" 0 0' >mute
+t promised_and_silent --alt-svc mute $S/small -w '%{http_version} %{remote_port}'
+echo "== fallen"; "$CURL" curl --cacert cert -sv --alt-svc lost https://localhost:8445/small 2>&1 >/dev/null; echo "-> 0"
+echo 'h2 localhost 8443 h3 nosuch.invalid 8444 "20991231 00:00:00" 0 0' >unnamed
+t promised_by_nobody --alt-svc unnamed $S/small -w '%{http_version} %{remote_port}'
+echo 'h2 localhost 8446 h3 localhost 8447 "20991231 00:00:00" 0 0' >neither
+t promised_for_nobody --alt-svc neither https://localhost:8446/small
+three promised_only --alt-svc lost https://localhost:8445/small
 echo 'h2 other.example 443 h3 localhost 8443 "20991231 00:00:00" 0 0' >other
 t of_another --alt-svc other --connect-timeout 5 https://other.example/small
 echo "== offer"; sed 's/"2[^"]*"/WHEN/' alt; echo "-> 0"
@@ -187,7 +195,12 @@ fn a_server_of_other_hands() {
         ("taken_by_six", "hello\n3 ::1", "0"),
         ("not_by_an_older_one", "hello\n1.1", "0"),
         ("offered_on_the_way", "hello\n3 2", "0"),
-        ("promised_in_vain", "", "7"),
+        // The second request takes the connection of the first.
+        ("promised_in_vain", "hello\n2 1 8445\nhello\n2 0 8445", "0"),
+        ("promised_and_silent", "hello\n2 8443", "0"),
+        ("promised_by_nobody", "hello\n2 8443", "0"),
+        ("promised_for_nobody", "", "7"),
+        ("promised_only", "", "7"),
         // As caddy tells those who ask its port for TLS without TLS.
         ("plain_too", "1.0", "0"),
     ];
@@ -197,8 +210,16 @@ fn a_server_of_other_hands() {
     // The name is sent and looked for in the certificate, not that of the place that was connected to: this server has no
     // certificate for it, and says so before one could be seen.
     assert_eq!(came["name"].1, "96", "{came:?}");
-    // So is that of an alternative's origin.
-    assert_eq!(came["of_another"].1, "96", "{came:?}");
+    // So is that of an alternative's origin; the origin, asked in its place, has no address.
+    assert_eq!(came["of_another"].1, "6", "{came:?}");
+    let (fallen, _) = came["fallen"];
+    let told = |line: &str| fallen.matches(line).count();
+    assert_eq!(
+        told("* HTTP/3 is not to be had, trying older versions"),
+        1,
+        "{fallen}"
+    );
+    assert_eq!(told("alt-used"), 0, "{fallen}");
     // Offered anew to the one who asked by HTTP/1.1.
     let offer = came["offer"].0;
     assert!(

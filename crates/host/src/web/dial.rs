@@ -374,10 +374,32 @@ fn open_numbered(
         }
     }
     let mut redirected = other.as_ref().is_some_and(|o| o.0.is_some());
+    let origin = (host.clone(), port, redirected);
     if let Some(alternative) = &under.alternative {
         (host, port) = (alternative.to_host.clone(), alternative.to_port);
         redirected = !host.eq_ignore_ascii_case(&url.host);
     }
+    let place = place(under, url, (&host, port, redirected), number, &key);
+    if let Some(connection) = three::first(session, under, &place, via)? {
+        return Ok(connection);
+    }
+    if !three::promised(under) {
+        let result = plain(session, under, &place, via, redirected);
+        return three::after(under, &place, result);
+    }
+    let own = self::place(under, url, (&origin.0, origin.1, origin.2), number, &key);
+    let result = plain(session, under, &own, via, origin.2);
+    // What still may come is the alternative.
+    three::after(under, &place, result)
+}
+
+fn place<'p>(
+    under: &mut Under<'_>,
+    url: &'p Url,
+    (host, port, redirected): (&'p str, u16, bool),
+    number: i64,
+    key: &'p str,
+) -> three::Place<'p> {
     // The zone belongs to the address that it stands with.
     let stays = host == url.host;
     let of_host = host.split_once('%').map(|h| h.1);
@@ -385,20 +407,15 @@ fn open_numbered(
         Some(zone) => names::zone(under, Some(zone)),
         None => names::zone(under, of_host),
     };
-    let place = three::Place {
+    three::Place {
         url,
-        host: &host,
+        host,
         port,
         zone,
         number,
-        key: &key,
+        key,
         named: if redirected { "(nil)" } else { &url.host },
-    };
-    if let Some(connection) = three::first(session, under, &place, via)? {
-        return Ok(connection);
     }
-    let result = plain(session, under, &place, via, redirected);
-    three::after(under, &place, result)
 }
 
 /// A connection by TCP or on a UNIX socket.

@@ -14,7 +14,6 @@ use super::proxy::{self, Way};
 use super::request::Hop;
 use super::response::{Head, now};
 use super::session::{Connection, Info, Session, Watch};
-use netshoot_wire::web::alternatives::Offer;
 use netshoot_wire::web::cookie::{Done, Jar, Origin};
 use netshoot_wire::web::url::{self, Bad, Manner, Url};
 use netshoot_wire::web::{date, unpercent};
@@ -208,7 +207,7 @@ impl Session {
             cookies,
             no_expect: run.no_expect,
             old: connection.minor0,
-            instead: under.alternative.as_ref().map(Offer::authority),
+            instead: alternative::used(under, connection),
             by: connection.many.as_ref().map_or(1, |many| many.major()),
         };
         let unknown = matches!(order.body, super::order::Body::Given(None));

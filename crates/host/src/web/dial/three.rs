@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// TCP is given up: QUIC was there first.
 pub const OUTRUN: i32 = -5;
+const OLDER: &str = "HTTP/3 is not to be had, trying older versions";
+const SILENT: &str = "HTTP/3 has not answered yet, an older version was quicker";
 /// How long QUIC's thread sleeps at most before it looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -161,8 +163,8 @@ fn tried(under: &mut Under<'_>, url: &Url, via: &proxy::Way) -> Result<bool, Fai
     }
 }
 
-/// The origin said that HTTP/3 is spoken there: nothing else is.
-fn promised(under: &Under<'_>) -> bool {
+/// The origin said that HTTP/3 is spoken there: nothing else is, and where it does not answer the origin itself is asked.
+pub fn promised(under: &Under<'_>) -> bool {
     let instead = under.alternative.as_ref();
     instead.is_some_and(|o| o.to == Protocol::Three)
 }
@@ -177,9 +179,16 @@ pub fn first(
     if !tried(under, place.url, via)? {
         return Ok(None);
     }
-    let only = under.order.version == Version::V3Only || promised(under);
+    let only = under.order.version == Version::V3Only;
     under.connecting = Instant::now();
-    let mut rival = begin(session, under, place)?;
+    let mut rival = match begin(session, under, place) {
+        Err(e) if only || !promised(under) || e.code == code::ABORTED => return Err(e),
+        Err(_) => {
+            under.say(OLDER);
+            return Ok(None);
+        }
+        Ok(rival) => rival,
+    };
     rival.wait(under, (!only).then_some(under.order.second_family))?;
     match rival.outcome.take() {
         Some(Ok((quic, to))) => made(under, place, &rival.verifier, *quic, to).map(Some),
@@ -188,7 +197,7 @@ pub fn first(
             Err(under.not_connected(code::TIMEOUT, place.host, place.port, "Timeout was reached"))
         }
         Some(Err(_)) => {
-            under.say("HTTP/3 is not to be had, trying older versions");
+            under.say(OLDER);
             Ok(None)
         }
         None => {
@@ -208,7 +217,10 @@ pub fn after(
         return result;
     };
     match result {
-        Ok(connection) => Ok(connection),
+        Ok(connection) => {
+            under.say(SILENT);
+            Ok(connection)
+        }
         Err(e) if e.code == code::ABORTED => Err(e),
         Err(e) => {
             rival.wait(under, None)?;

@@ -39,6 +39,14 @@ pub fn choose(under: &mut Under<'_>, url: &Url, way: &Way) {
     under.alternative = found;
 }
 
+/// Who answers for the origin on a connection: one promised HTTP/3 that did not answer does not.
+pub fn used(under: &Under<'_>, connection: &Connection) -> Option<String> {
+    let three = connection.many.as_ref().map(|many| many.major()) == Some(3);
+    let offer = under.alternative.as_ref();
+    let offer = offer.filter(|o| three || o.to != Protocol::Three);
+    offer.map(Offer::authority)
+}
+
 /// HTTP/3 can be spoken: nobody asked for an older version alone, and nothing is in its way.
 fn quic(order: &Order, way: &Way) -> bool {
     let older = matches!(order.version, Version::V10 | Version::V11 | Version::V2);
