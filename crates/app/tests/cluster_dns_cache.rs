@@ -209,8 +209,9 @@ fn forgotten_by_a_policy(cluster: &Cluster, space: &Space<'_>) {
 
 /// It is halted, and keeps its address: nobody else answers there, and Kubernetes takes it for a pod in order.
 fn silent_on_one_node(cluster: &Cluster, cache: &Cache<'_>, space: &Space<'_>) {
-    let halt = "kill -STOP $(pgrep -f '^/coredns -conf /etc/[n]ode-local')";
-    cluster.on("node-a", &["bash", "-c", halt]).ok();
+    let pids = "pgrep -f '^/coredns -conf /etc/[n]ode-local'";
+    let halt = format!("kill -STOP $({pids})");
+    cluster.on("node-a", &["bash", "-c", &halt]).ok();
     let right = "dns-cache-down Pod F12";
     let said = diagnose(space, "pod/link-a", &NODE);
     assert_eq!(cause(&said), right, "{}", said.all());
@@ -218,6 +219,17 @@ fn silent_on_one_node(cluster: &Cluster, cache: &Cache<'_>, space: &Space<'_>) {
     // The cache of the other node is none of theirs.
     report(&diagnose(space, "pod/link-b", &EPHEMERAL), 0);
     remedied(cluster, &said);
+    // Its grace is none: the kubelet takes a second to kill it, in which the new one shares the address with it, and the
+    // kernel gives each of them a part of the queries.
+    until("the halted cache is gone", 20, || {
+        let gone = format!("! {pids} -r T");
+        let said = cluster.on("node-a", &["bash", "-c", &gone]);
+        if said.code == 0 {
+            Ok(())
+        } else {
+            Err(said.all())
+        }
+    });
     cache.ready();
     resolves(space, "link-a");
     report(&diagnose(space, "pod/link-a", &EPHEMERAL), 0);
