@@ -92,14 +92,14 @@ fn run(view: &View<'_>, out: &mut Findings) {
             )
         });
         let owner = view.topology.owner_of(pod);
-        let (asks, how) = (
-            probe.describe(),
-            wrong.unwrap_or_else(|| text!("fails", "失败")),
+        let (does, how) = (
+            probe.does(),
+            wrong.unwrap_or_else(|| text!("it fails", "失败")),
         );
         let served = endpoint.port;
         let says = text!(
-            "the readiness probe of {owner} asks {asks}: {how}, while the application serves port {served}",
-            "{owner} 的就绪探针探测 {asks:#}：{how:#}，而应用在端口 {served} 上提供服务"
+            "the readiness probe of {owner} {does}: {how}, while the application serves port {served}",
+            "{owner} 的就绪探针{does:#}：{how:#}，而应用在端口 {served} 上提供服务"
         );
         let f = out.broken(owner, HopKind::Service, says, first);
         if let Some(seen) = said {
@@ -120,30 +120,38 @@ fn run(view: &View<'_>, out: &mut Findings) {
             "EndpointSlices",
             ready_of_all(view),
         ));
-        f.then(text!(
-            "the readiness probe asks {asks}",
-            "就绪探针探测 {asks:#}"
-        ))
-        .then(text!("the pod never becomes ready", "Pod 一直不就绪"))
-        .then(text!(
-            "the Service has no ready endpoint and refuses",
-            "Service 没有就绪的端点，拒绝连接"
-        ));
+        f.then(text!("the readiness probe {does}", "就绪探针{does:#}"))
+            .then(text!("the pod never becomes ready", "Pod 一直不就绪"))
+            .then(text!(
+                "the Service has no ready endpoint and refuses",
+                "Service 没有就绪的端点，拒绝连接"
+            ));
         f.remedy(remedy(view, pod, &probe, served));
         return;
     }
 }
 
 impl Readiness<'_> {
-    fn describe(&self) -> Text {
-        match (self.kind, self.port) {
-            ("httpGet", Some(port)) => {
+    /// What it does, as a verb.
+    fn does(&self) -> Text {
+        if self.kind == "exec" {
+            return text!("runs a command in the container", "在容器内运行命令");
+        }
+        let asks = self.asks();
+        text!("asks {asks}", "探测 {asks:#}")
+    }
+
+    fn asks(&self) -> Text {
+        // A name that no port of the container has stays a name.
+        let named = at(self.body, "port").as_str().unwrap_or("?");
+        let port = self.port.map_or(named.to_string(), |p| p.to_string());
+        match self.kind {
+            "httpGet" => {
                 let path = at(self.body, "path").as_str().unwrap_or("/");
                 Text::same(format!("HTTP {path} :{port}"))
             }
-            ("tcpSocket", Some(port)) => text!("TCP port {port}", "TCP 端口 {port}"),
-            ("grpc", Some(port)) => text!("gRPC port {port}", "gRPC 端口 {port}"),
-            _ => text!("a command in the container", "容器内的命令"),
+            "grpc" => text!("gRPC port {port}", "gRPC 端口 {port}"),
+            _ => text!("TCP port {port}", "TCP 端口 {port}"),
         }
     }
 }
@@ -224,7 +232,7 @@ fn ask<'a>(view: &View<'a>, pod: &Object, probe: &Readiness<'_>) -> Option<(&'a 
     };
     let answered = view.ask(view.path.vantage(), question)?;
     let how = misses(answered).unwrap_or_else(|| text!("not refused", "未被拒绝"));
-    let asks = probe.describe();
+    let asks = probe.asks();
     let seen = view.saw(
         HopKind::Listener,
         answered,
@@ -282,7 +290,7 @@ fn remedy(view: &View<'_>, pod: &Object, probe: &Readiness<'_>, served: u16) -> 
             }],
         };
     }
-    let (asks, container) = (probe.describe(), probe.container);
+    let (does, container) = (probe.does(), probe.container);
     Remedy {
         safe: false,
         because: text!(
@@ -291,8 +299,8 @@ fn remedy(view: &View<'_>, pod: &Object, probe: &Readiness<'_>, served: u16) -> 
         ),
         steps: vec![Step::Ask {
             question: text!(
-                "what should the readiness probe of container {container} in {owner} ask instead of {asks}?",
-                "{owner} 中容器 {container} 的就绪探针应探测什么，而不是 {asks:#}？"
+                "by what should the readiness probe of container {container} in {owner} tell that the application is ready? Now it {does}",
+                "{owner} 中容器 {container} 的就绪探针应以什么判断应用已就绪？它现在{does:#}"
             ),
         }],
     }
@@ -356,6 +364,30 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
 ```
 ```finding
+```
+
+The probe is a command, and the kubelet says what became of it:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {containers: [{name: c, ports: [{containerPort: 8080}], readinessProbe: {exec: {command: [/ready]}}}]}, status: {phase: Running, podIP: 10.244.1.3, conditions: [{type: Ready, status: "False"}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], conditions: {ready: false}, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: Event, metadata: {name: e1, namespace: shop}, involvedObject: {kind: Pod, namespace: shop, name: cart-1}, reason: Unhealthy, message: "Readiness probe failed: /ready: no such file"}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 90}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+```
+```finding
+readiness-probe-fails shop/Pod/cart-1
+  because the readiness probe of shop/Pod/cart-1 runs a command in the container: it fails, while the application serves port 8080
 ```
 
 It serves, and neither an event nor an answer to the probe's question was had:
