@@ -35,6 +35,7 @@ pub mod probes;
 pub mod pty;
 pub mod requests;
 pub mod resolv;
+pub mod secret;
 pub mod secure;
 pub mod sockets;
 pub mod streams;

@@ -99,7 +99,34 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
             Err(mistake) => return mistaken(mistake, io),
         }
     }
+    ask_passwords(&mut parts, io)?;
     operate(&parts, &global, io)
+}
+
+/// A user without a password is asked for it.
+fn ask_passwords(parts: &mut [Config], io: &mut Io<'_>) -> Result<()> {
+    let many = parts.len() > 1;
+    for (i, part) in parts.iter_mut().enumerate() {
+        let on = match many {
+            true => format!(" on URL #{}", i + 1),
+            false => String::new(),
+        };
+        let order = &mut part.order;
+        let [of_host, of_proxy] = part.asks;
+        let of_host = of_host && order.login.bearer.is_none();
+        for (asks, whose, login) in [
+            (of_host, "host", &mut order.login),
+            (of_proxy, "proxy", &mut order.proxy_login),
+        ] {
+            if let Some((user, password)) = &mut login.user
+                && asks
+            {
+                let question = format!("Enter {whose} password for user '{user}'{on}:");
+                *password = netshoot_host::secret::asked(&question, io.err)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn words(args: &[String], reading: &mut Reading<'_>) -> Result<(), Mistake> {
@@ -138,6 +165,10 @@ fn mistaken(mistake: Mistake, io: &mut Io<'_>) -> Result<i32> {
             if code == USAGE || code == code::READ {
                 io.err.write_all(HINT.as_bytes())?;
             }
+            code
+        }
+        Mistake::Refused(code, said) => {
+            write!(io.err, "curl: {said}\n{HINT}")?;
             code
         }
         Mistake::Warned(said) => {
@@ -311,9 +342,13 @@ impl Run<'_, '_, '_> {
     fn in_turn(&self, session: &mut Session) -> i32 {
         let mut last = 0;
         let mut number = 0;
+        let mut began: Option<Instant> = None;
         for part in self.parts {
             for job in prepare::jobs(part) {
-                let began = Instant::now();
+                if let (Some(began), Some(pause)) = (began, part.rate) {
+                    std::thread::sleep(pause.saturating_sub(began.elapsed()));
+                }
+                began = Some(Instant::now());
                 last = match job {
                     Ok(job) => {
                         number += 1;
@@ -323,9 +358,6 @@ impl Run<'_, '_, '_> {
                 };
                 if last != 0 && self.global.fail_early {
                     return last;
-                }
-                if let Some(pause) = part.rate {
-                    std::thread::sleep(pause.saturating_sub(began.elapsed()));
                 }
             }
         }
@@ -337,6 +369,10 @@ impl Run<'_, '_, '_> {
             && (!self.global.silent || self.global.show_error || failure.always)
         {
             self.say(&failure.said);
+        }
+        // Not to be read is told twice: by the reader of the command line, and by the transfer that does not begin.
+        if failure.code == code::READ && (!self.global.silent || self.global.show_error) {
+            self.say("curl: (26) Failed to open/read local data from file/application\n");
         }
         failure.code
     }

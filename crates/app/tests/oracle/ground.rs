@@ -361,8 +361,9 @@ impl Ground {
             name
         };
         let began = Instant::now();
-        let mut child = Command::new("timeout")
-            .arg(PATIENCE_S)
+        // A session of its own: who asks for a password would ask at the terminal of whoever runs the tests.
+        let mut child = Command::new("setsid")
+            .args(["timeout", PATIENCE_S])
             .arg("nsenter")
             .arg(format!("--target={}", self.holder.id()))
             .arg(format!("--wd={}", self.dir().display()))

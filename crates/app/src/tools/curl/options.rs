@@ -111,7 +111,7 @@ fn named(name: &str) -> Result<(&'static str, Kind, bool), &'static str> {
         let found = exact(rest).or_else(|| near.first().copied().filter(|_| near.len() == 1));
         return match found {
             Some((name, _, Flag)) => Ok((*name, Flag, false)),
-            Some(_) => Err("the given option cannot be reversed with a --no- prefix"),
+            Some(_) => Err("used '--no-' for option that isn't a boolean"),
             None => Err("is unknown"),
         };
     }
@@ -128,8 +128,10 @@ pub fn read(args: &[String], into: &mut Reading<'_>) -> Result<(), Mistake> {
     let mut words: VecDeque<&String> = args.iter().collect();
     let mut only_urls = false;
     while let Some(word) = words.pop_front() {
-        if only_urls || !word.starts_with('-') || word == "-" {
+        if only_urls || !word.starts_with('-') {
             into.url(word);
+        } else if word == "-" {
+            return Err(Mistake::option(word, "is unknown"));
         } else if word == "--" {
             only_urls = true;
         } else if let Some(name) = word.strip_prefix("--") {
@@ -146,24 +148,24 @@ pub fn read(args: &[String], into: &mut Reading<'_>) -> Result<(), Mistake> {
                 _ => into.apply(name, None, on, word)?,
             }
         } else {
-            letters(word.get(1..).unwrap_or_default(), &mut words, into)?;
+            letters(word, &mut words, into)?;
         }
     }
     Ok(())
 }
 
 fn letters(
-    mut text: &str,
+    word: &str,
     words: &mut VecDeque<&String>,
     into: &mut Reading<'_>,
 ) -> Result<(), Mistake> {
+    let wrong = |why: &str| Mistake::option(word, why);
+    let mut text = word.get(1..).unwrap_or_default();
     while let Some(c) = text.chars().next() {
         text = text.get(c.len_utf8()..).unwrap_or_default();
-        let shown = format!("-{c}");
-        let wrong = |why: &str| Mistake::option(&shown, why);
         let (name, kind, on) = letter(c).ok_or_else(|| wrong("is unknown"))?;
         if kind != Takes {
-            into.apply(name, None, on, &shown)?;
+            into.apply(name, None, on, word)?;
             continue;
         }
         let value = match text {
@@ -174,9 +176,9 @@ fn letters(
             own => own.to_string(),
         };
         if text.is_empty() {
-            into.remark_dash(&shown, &value);
+            into.remark_dash(&format!("-{c}"), &value);
         }
-        return into.apply(name, Some(&value), on, &shown);
+        return into.apply(name, Some(&value), on, word);
     }
     Ok(())
 }
@@ -226,6 +228,17 @@ mod tests {
             ("-sSo out http://a --next http://b", "2 parts"),
             ("--nosuch", "option --nosuch: is unknown"),
             ("-m", "option -m: requires parameter"),
+            ("-sSm", "option -sSm: requires parameter"),
+            ("-s%", "option -s%: is unknown"),
+            ("-", "option -: is unknown"),
+            ("--rate 0/s a", "option --rate: is badly used here"),
+            ("--rate 1/x a", "option --rate: is badly used here"),
+            ("--rate 3/min a", "1 parts"),
+            (
+                "--local-port 5-1 a",
+                "option --local-port: is badly used here",
+            ),
+            ("--local-port 5-6 a", "1 parts"),
             (
                 "--max-t x a",
                 "option --max-t: expected a proper numerical parameter",

@@ -11,7 +11,7 @@ use netshoot_host::web::{Body, Tls};
 use netshoot_wire::web::date;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{login, natural, number, schemes, seconds, size};
+use values::{login, natural, number, rate, schemes, seconds, size};
 
 /// The exit code for a bad command line.
 pub const USAGE: i32 = 2;
@@ -23,6 +23,8 @@ pub enum Mistake {
     Option(String),
     /// A code, and perhaps a sentence.
     Said(i32, String),
+    /// A sentence about an option, how to get help, and a code of its own.
+    Refused(i32, String),
     /// A warning, and nothing more.
     Warned(String),
     /// Help or the version was asked for.
@@ -89,6 +91,8 @@ pub struct Config {
     pub any_auth: bool,
     pub compressed: bool,
     pub rate: Option<Duration>,
+    /// A user was named without a password: for the server, for the proxy.
+    pub asks: [bool; 2],
 }
 
 /// What holds for all parts.
@@ -353,6 +357,7 @@ impl Reading<'_> {
         let ways = &mut o.login.ways;
         match name {
             "url" => self.url(v),
+            "output" if v.is_empty() => return Err(Mistake::option(shown, "is badly used here")),
             "output" => self.output(Some(v)),
             "remote-name" => {
                 if on {
@@ -370,7 +375,11 @@ impl Reading<'_> {
                 o.auto_referer = auto;
                 o.referer = Some(own.to_string()).filter(|r| !r.is_empty());
             }
-            "user" => o.login.user = Some(login(v)),
+            "user" => {
+                let (user, password) = login(v);
+                c.asks[0] = password.is_none();
+                o.login.user = Some((user, password.unwrap_or_default()));
+            }
             "basic" => ways.basic = on,
             "digest" => ways.digest = on,
             "anyauth" => {
@@ -397,7 +406,13 @@ impl Reading<'_> {
             "junk-session-cookies" => c.junk_cookies = on,
             "location" => o.follow = on,
             "location-trusted" => (o.follow, o.trusted) = (on, on),
-            "max-redirs" => o.most_redirects = number(v, shown)?,
+            "max-redirs" => match number(v, shown)? {
+                n @ -1.. => o.most_redirects = n,
+                _ => {
+                    let why = "expected a proper numerical parameter";
+                    return Err(Mistake::option(shown, why));
+                }
+            },
             "post301" => o.keep_post[0] = on,
             "post302" => o.keep_post[1] = on,
             "post303" => o.keep_post[2] = on,
@@ -465,30 +480,40 @@ impl Reading<'_> {
             "netrc" => c.netrc = on,
             "netrc-optional" => c.netrc_optional = on,
             "netrc-file" => c.netrc_file = text(),
-            "proto-default" => c.order.default_scheme = text(),
+            "proto-default" => {
+                let unknown = |_: &str| {};
+                if v.is_empty() || v == "all" || schemes(&format!("={v}"), &[], unknown).is_empty()
+                {
+                    let why = "a specified protocol is unsupported by libcurl";
+                    return Err(Mistake::Refused(1, format!("option {shown}: {why}")));
+                }
+                c.order.default_scheme = text();
+            }
             "proto" | "proto-redir" => {
                 let known = match name {
                     "proto" => &mut c.order.schemes,
                     _ => &mut c.order.redirect_schemes,
                 };
-                match schemes(v, known) {
-                    Ok(set) => *known = set,
-                    Err(word) => self.warn(&format!("unrecognized protocol '{word}'")),
+                let mut unknown = Vec::new();
+                *known = schemes(v, known, |word| unknown.push(word.to_string()));
+                for word in unknown {
+                    self.warn(&format!("unrecognized protocol '{word}'"));
                 }
             }
-            "rate" => {
-                let (n, unit) = v.split_once('/').unwrap_or((v, "h"));
-                let per = match unit.chars().last() {
-                    Some('s') => 1,
-                    Some('m') => 60,
-                    Some('d') => 86_400,
-                    _ => 3600,
-                };
-                let n = natural(n, shown)?.max(1);
-                c.rate = Some(Duration::from_millis(per * 1000 / n));
+            "rate" => c.rate = Some(rate(v, shown)?),
+            "create-file-mode" => match u32::from_str_radix(v, 8) {
+                Ok(0..=0o777) => {}
+                Ok(_) => return Err(Mistake::option(shown, "too large number")),
+                Err(_) => {
+                    let why = "expected a proper numerical parameter";
+                    return Err(Mistake::option(shown, why));
+                }
+            },
+            "tftp-blksize" => {
+                natural(v, shown)?;
             }
-            "buffer" | "use-ascii" | "list-only" | "create-file-mode" | "login-options"
-            | "service-name" | "proxy-service-name" | "sasl-authzid" | "sasl-ir" => {}
+            "buffer" | "use-ascii" | "list-only" | "login-options" | "service-name"
+            | "proxy-service-name" | "sasl-authzid" | "sasl-ir" => {}
             _ if REFUSED.contains(&name) => {
                 return Err(Mistake::option(
                     shown,

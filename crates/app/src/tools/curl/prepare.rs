@@ -298,7 +298,7 @@ impl Job {
     ) -> Result<(), Early> {
         let failed = || Early {
             code: code::READ,
-            said: format!("curl: cannot open '{file}'\n{}", super::HINT).replace("cannot", "Can't"),
+            said: format!("curl: Can't open '{file}'!\n{}", super::HINT),
             always: true,
         };
         let mut open = File::open(file).map_err(|_| failed())?;

@@ -78,7 +78,7 @@ pub fn run(plan: &Plan, io: &mut Io<'_>) -> Result<i32, Stop> {
         _ => kept::Session::default(),
     };
     let mut request = Request::build(plan, &held.headers)?;
-    let login = login(plan, &request.url, &mut held)?;
+    let login = login(plan, &request.url, &mut held, io.err)?;
     (request.url.user, request.url.password) = (None, None);
     if let Verify::By(path) = &plan.verify
         && !path.exists()
@@ -136,13 +136,18 @@ pub fn run(plan: &Plan, io: &mut Io<'_>) -> Result<i32, Stop> {
 }
 
 /// Who logs in: the command line, the URL, the session, a netrc file.
-fn login(plan: &Plan, url: &Url, held: &mut kept::Session) -> Result<Login, Mistake> {
+fn login(
+    plan: &Plan,
+    url: &Url,
+    held: &mut kept::Session,
+    err: &mut dyn std::io::Write,
+) -> Result<Login, Mistake> {
     let of_url = url.user.as_deref().map(|user| {
         let password = url.password.as_deref().unwrap_or_default();
         format!("{user}:{password}")
     });
     let kind = plan.auth_type.clone().unwrap_or_else(|| "basic".into());
-    let given = match (plan.auth.clone().or(of_url), held.auth.clone()) {
+    let mut given = match (plan.auth.clone().or(of_url), held.auth.clone()) {
         (Some(raw), _) => Some((kind, raw)),
         (None, held) => held,
     };
@@ -150,18 +155,22 @@ fn login(plan: &Plan, url: &Url, held: &mut kept::Session) -> Result<Login, Mist
         return Err(usage("", "--auth required"));
     }
     let mut login = Login::default();
-    if let Some((kind, raw)) = &given {
+    if let Some((kind, raw)) = &mut given {
+        if kind != "bearer" && !raw.contains(':') {
+            if !plan.stdin {
+                let said = "Unable to prompt for passwords because --ignore-stdin is set.";
+                return Err(usage("", said));
+            }
+            let question = format!("http: password for {raw}@{}:: ", url.authority());
+            let password = netshoot_host::secret::asked(&question, err);
+            let password = password.map_err(|e| Mistake::Said(format!("OSError: {e}")))?;
+            *raw = format!("{raw}:{password}");
+        }
         if kind == "bearer" {
             login.bearer = Some(raw.clone());
             login.ways.bearer = true;
         } else {
-            let Some((user, password)) = raw.split_once(':') else {
-                let said = match plan.stdin {
-                    false => "Unable to prompt for passwords because --ignore-stdin is set.",
-                    true => "No password is asked for here: give USER:PASSWORD.",
-                };
-                return Err(usage("", said));
-            };
+            let (user, password) = raw.split_once(':').unwrap_or((raw, ""));
             login.user = Some((user.into(), password.into()));
             login.ways = Ways {
                 basic: kind != "digest",

@@ -41,7 +41,7 @@ impl Reading<'_> {
                 let field = data::field(v, name == "form-string");
                 let field = field.map_err(|why| {
                     self.warn(&why);
-                    Mistake::Said(USAGE, String::new())
+                    Mistake::option(shown, "is badly used here")
                 })?;
                 self.config().form.push(field);
             }

@@ -22,7 +22,7 @@ pub fn seconds(value: &str, name: &str) -> Result<Duration, Mistake> {
     if n < 0.0 {
         return Err(wrong("expected a positive numerical parameter"));
     }
-    Duration::try_from_secs_f64(n).map_err(|_| wrong("the given value is too large for a time"))
+    Duration::try_from_secs_f64(n).map_err(|_| wrong("too large number"))
 }
 
 /// `100K`, `2M`: with the letters of 1024.
@@ -45,13 +45,32 @@ pub fn size(value: &str, name: &str) -> Result<u64, Mistake> {
         .ok_or_else(|| Mistake::option(name, "expected a proper numerical parameter"))
 }
 
-pub fn login(value: &str) -> (String, String) {
-    let (user, password) = value.split_once(':').unwrap_or((value, ""));
-    (user.to_string(), password.to_string())
+/// User and password; no password where one is still to be asked for.
+pub fn login(value: &str) -> (String, Option<String>) {
+    match value.split_once(':') {
+        Some((user, password)) => (user.into(), Some(password.into())),
+        None => (value.into(), None),
+    }
+}
+
+/// `3`, `2/s`, `5/min`: the time for each transfer.
+pub fn rate(value: &str, name: &str) -> Result<Duration, Mistake> {
+    let (n, unit) = value.split_once('/').unwrap_or((value, "h"));
+    let per = match unit.chars().next() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        _ => 0,
+    };
+    match natural(n, name)? {
+        n if n > 0 && per > 0 => Ok(Duration::from_millis(per * 1000 / n)),
+        _ => Err(Mistake::option(name, "is badly used here")),
+    }
 }
 
 /// The names of protocols that an option adds, takes away or sets.
-pub fn schemes(list: &str, known: &[String]) -> Result<Vec<String>, String> {
+pub fn schemes(list: &str, known: &[String], mut unknown: impl FnMut(&str)) -> Vec<String> {
     let mut set: Vec<String> = known.to_vec();
     for word in list.split(',').filter(|w| !w.is_empty()) {
         let (mark, name) = match word.as_bytes().first() {
@@ -68,7 +87,7 @@ pub fn schemes(list: &str, known: &[String]) -> Result<Vec<String>, String> {
                 .collect(),
         };
         if named.is_empty() && mark != "-" {
-            return Err(name.to_string());
+            unknown(name);
         }
         match mark {
             "-" => set.retain(|s| !named.contains(s)),
@@ -76,5 +95,5 @@ pub fn schemes(list: &str, known: &[String]) -> Result<Vec<String>, String> {
             _ => set.extend(named),
         }
     }
-    Ok(set)
+    set
 }

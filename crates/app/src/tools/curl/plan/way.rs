@@ -94,7 +94,12 @@ impl Reading<'_> {
             "socks5-hostname" => o.proxy = Some(format!("socks5h://{bare}")),
             "noproxy" => o.no_proxy = Some(v.into()),
             "proxytunnel" => o.tunnel = on,
-            "proxy-user" => o.proxy_login.user = Some(login(v)),
+            "proxy-user" => {
+                let (user, password) = login(v);
+                let asks = password.is_none();
+                o.proxy_login.user = Some((user, password.unwrap_or_default()));
+                self.config().asks[1] = asks;
+            }
             "proxy-basic" => o.proxy_login.ways.basic = on,
             "proxy-digest" => o.proxy_login.ways.digest = on,
             "proxy-anyauth" => {
@@ -105,7 +110,7 @@ impl Reading<'_> {
             "suppress-connect-headers" => o.hide_connect = on,
             "resolve" => o.resolve.push(v.into()),
             "connect-to" => o.connect_to.push(v.into()),
-            "interface" => o.interface = Some(v.into()),
+            "interface" => o.interface = Some(v.to_string()).filter(|i| !i.is_empty()),
             "unix-socket" => o.unix = Some(v.into()),
             "abstract-unix-socket" => o.unix = Some(format!("@{v}")),
             "ipv4" => o.family = 4,
@@ -134,17 +139,11 @@ impl Reading<'_> {
             "haproxy-protocol" => o.haproxy = on,
             "local-port" => {
                 let (first, last) = v.split_once('-').unwrap_or((v, v));
-                let port = |t: &str| {
-                    t.trim()
-                        .parse::<u16>()
-                        .map_err(|_| Mistake::option(shown, "is badly used here"))
+                let ports = (first.parse::<u16>(), last.trim().parse::<u16>());
+                o.local_ports = match ports {
+                    (Ok(first), Ok(last)) if first <= last => Some((first, last)),
+                    _ => return Err(Mistake::option(shown, "is badly used here")),
                 };
-                let last_port = if last.trim().is_empty() {
-                    port(first)?
-                } else {
-                    port(last)?
-                };
-                o.local_ports = Some((port(first)?, last_port));
             }
             "telnet-option" => o.telnet.push(v.into()),
             _ => return Ok(false),
