@@ -22,6 +22,17 @@ fn main() {
     } else if target.contains("linux") {
         emit("rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    if target == "x86_64-unknown-linux-gnu" && profile() != "debug" {
+        // What the usual tools run lies together, on few pages (bench/order).
+        let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        emit(&format!("rustc-link-arg-bins=-Wl,-T,{folder}/order.ld"));
+        emit("rerun-if-changed=order.ld");
+        // What bench/order reads: which part of which file the linker put where.
+        emit("rerun-if-env-changed=NETSHOOT_MAP");
+        if let Ok(map) = std::env::var("NETSHOOT_MAP") {
+            emit(&format!("rustc-link-arg-bins=-Wl,-Map={map}"));
+        }
+    }
     emit("rerun-if-changed=build.rs");
     // HEAD names a branch; its log changes with every commit.
     for file in ["HEAD", "logs/HEAD"] {
