@@ -244,3 +244,46 @@ fn a_terminal_that_answers_nothing_can_be_typed_into_all_the_same() {
     terminal.types("\x04");
     assert_eq!(terminal.ends(), Some(5));
 }
+
+#[test]
+fn a_password_is_asked_for_and_not_shown() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 4096];
+            let n = stream.read(&mut bytes).unwrap();
+            said.push(String::from_utf8_lossy(&bytes[..n]).into_owned());
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        said
+    });
+    let url = format!("127.0.0.1:{port}/");
+    let line = format!(
+        "'{PROGRAM}' curl -s -u me http://{url}; '{PROGRAM}' http -b -a you {url}; read -r line; echo \"end=$line\""
+    );
+    let Some(mut terminal) = Terminal::start(&line) else {
+        // Whoever waits for a client ends with the process.
+        return;
+    };
+    terminal.shows("Enter host password for user 'me':");
+    terminal.types("pa55word\n");
+    let shown = terminal.shows("served");
+    assert!(!shown.contains("pa55"), "{shown}");
+    terminal.shows(&format!("http: password for you@127.0.0.1:{port}:: "));
+    terminal.types("s3cret\n");
+    let shown = terminal.shows("served");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    // Afterwards the terminal shows what is typed, as before.
+    terminal.types("seen\n");
+    terminal.shows("seen\r\n");
+    terminal.shows("end=seen");
+    assert_eq!(terminal.ends(), Some(0));
+    let said = server.join().unwrap();
+    // me:pa55word and you:s3cret
+    assert!(said[0].contains("Basic bWU6cGE1NXdvcmQ="), "{}", said[0]);
+    assert!(said[1].contains("Basic eW91OnMzY3JldA=="), "{}", said[1]);
+}

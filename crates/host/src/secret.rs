@@ -10,29 +10,27 @@ const MOST: usize = 4096;
 /// Asks at the terminal, where there is one, without showing what is typed; else the next line of standard input is the answer.
 /// The question goes to `err`.
 pub fn asked(question: &str, err: &mut dyn Write) -> io::Result<String> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    // Before the question: what is typed at once is an answer, too.
+    let quiet = terminal.as_ref().ok().and_then(Quiet::new);
     err.write_all(question.as_bytes())?;
     err.flush()?;
-    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let said = match &terminal {
-        Ok(terminal) => {
-            let _quiet = Quiet::new(terminal);
-            line(terminal)
-        }
+        Ok(terminal) => line(terminal),
         // No more than the line is taken: what follows is another's.
         Err(_) => line(io::stdin().lock()),
     };
+    drop(quiet);
     err.write_all(b"\n")?;
     said
 }
 
-/// Up to the end of the line or of the input, a byte at a time.
-fn line(from: impl Read) -> io::Result<String> {
+/// Up to the end of the line or of the input, a byte at a time: what is behind it is left.
+fn line(mut from: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
-    for byte in from.bytes().take(MOST) {
-        match byte? {
-            b'\n' => break,
-            byte => bytes.push(byte),
-        }
+    let mut byte = [0];
+    while bytes.len() < MOST && from.read(&mut byte)? > 0 && byte != *b"\n" {
+        bytes.extend(byte);
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -101,6 +101,8 @@ pub struct Plan {
     pub cert: Option<PathBuf>,
     pub cert_key: Option<PathBuf>,
     pub stdin: bool,
+    /// A password may be asked for.
+    pub asks: bool,
     pub to_terminal: bool,
     pub explain: bool,
     pub as_json: bool,
@@ -259,6 +261,7 @@ impl Plan {
             cert: given.path("cert")?,
             cert_key: given.path("cert-key")?,
             stdin: !given.flag("ignore-stdin") && !std::io::stdin().is_terminal(),
+            asks: !given.flag("ignore-stdin"),
             to_terminal,
             explain: given.flag("explain"),
             as_json: false,

@@ -157,7 +157,7 @@ fn login(
     let mut login = Login::default();
     if let Some((kind, raw)) = &mut given {
         if kind != "bearer" && !raw.contains(':') {
-            if !plan.stdin {
+            if !plan.asks {
                 let said = "Unable to prompt for passwords because --ignore-stdin is set.";
                 return Err(usage("", said));
             }
