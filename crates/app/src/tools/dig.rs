@@ -59,6 +59,8 @@ pub struct Run {
     explain: bool,
     /// Some lookup asks for short answers: then all are.
     short: bool,
+    /// A `-t` or `-c` stood on the command line: bare words behind it are names.
+    bare_names: bool,
     code: i32,
     signing: key::Signing,
 }
@@ -81,6 +83,7 @@ impl Run {
             json: false,
             explain: false,
             short: false,
+            bare_names: false,
             code: 0,
             signing: key::Signing::Not,
         }
@@ -104,10 +107,7 @@ impl Run {
 pub struct Stop(i32);
 
 fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
-    let mut words: Vec<String> = args
-        .iter()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let mut words: Vec<String> = args.iter().map(|a| names::text(a)).collect();
     super::take_lang(&mut words, io);
     let mut run = Run::new();
     for (flag, on) in [("--json", &mut run.json), ("--explain", &mut run.explain)] {
@@ -135,6 +135,10 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         Err(Stop(code)) => return Ok(code),
     };
     if let Some(file) = parsed.batch {
+        // What else stands on the command line comes first.
+        if !parsed.lookups.is_empty() {
+            one_line(&words, parsed.lookups, &default, &mut run, io)?;
+        }
         return batch(&file, &default, &mut run, io);
     }
     let lookups = or_root(parsed.lookups, &default);
@@ -144,14 +148,9 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
 /// Nothing asked for: the servers of the root.
 fn or_root(mut lookups: Vec<Lookup>, default: &Lookup) -> Vec<Lookup> {
     if lookups.is_empty() {
-        let kind = if default.kind_given {
-            default.kind
-        } else {
-            rtype::NS
-        };
         lookups.push(Lookup {
             name: ".".into(),
-            kind,
+            kind: rtype::NS,
             ..default.clone()
         });
     }

@@ -11,6 +11,7 @@ use netshoot_model::probe::ResolvConf;
 use netshoot_wire::dns::{Message, rcode};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 pub use machine::{failure, json, told};
@@ -142,7 +143,8 @@ pub fn find_server(name: &str, family: Family, port: u16) -> Result<Vec<Server>,
         }
     }
     if servers.is_empty() {
-        return Err("not found".into());
+        let zoned = name.contains('%');
+        return Err(if zoned { "failure" } else { "not found" }.into());
     }
     Ok(servers)
 }
@@ -236,6 +238,7 @@ pub fn words(e: &io::Error) -> String {
         (Some(libc::ETIMEDOUT), _) | (None, io::ErrorKind::TimedOut) => "timed out",
         (None, io::ErrorKind::UnexpectedEof) => "end of file",
         (Some(libc::EAFNOSUPPORT), _) => "address family not supported",
+        (Some(libc::EINVAL), _) => "invalid file",
         _ if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => "TLS error",
         _ => return e.to_string(),
     };
@@ -407,6 +410,9 @@ pub fn reverse(address: IpAddr) -> String {
 /// What is wrong with a name, in BIND's words; nothing for a good one.
 pub fn name_is_wrong(name: &str) -> Option<&'static str> {
     let bare = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() || ends_in_an_escape(name) {
+        return Some("unexpected end of input");
+    }
     if !bare.is_empty() && bare.split('.').any(str::is_empty) {
         return Some("empty label");
     }
@@ -420,6 +426,31 @@ pub fn name_is_wrong(name: &str) -> Option<&'static str> {
     } else {
         "bad escape"
     })
+}
+
+/// A backslash at its end lacks its character, or some of its three digits.
+fn ends_in_an_escape(name: &str) -> bool {
+    let mut rest = name.chars();
+    while let Some(c) = rest.next() {
+        let first = match c {
+            '\\' => rest.next(),
+            _ => continue,
+        };
+        if first.is_none_or(|c| c.is_ascii_digit() && (rest.next(), rest.next()).1.is_none()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// An argument as text: of bytes that are none, the escapes that stand for them in names.
+pub fn text(argument: &std::ffi::OsStr) -> String {
+    let chunks = argument.as_bytes().utf8_chunks();
+    let each = chunks.map(|c| {
+        let odd: String = c.invalid().iter().map(|b| format!("\\{b:03}")).collect();
+        c.valid().to_string() + &odd
+    });
+    each.collect()
 }
 
 /// A number of an option; the error in BIND's words, which go to standard output.

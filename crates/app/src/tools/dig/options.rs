@@ -19,6 +19,7 @@ pub struct Lookup {
     pub kind: u16,
     pub kind_given: bool,
     pub class: u16,
+    pub class_given: bool,
     pub serial: Option<u32>,
     pub servers: Option<Vec<Server>>,
     pub port: Option<u16>,
@@ -91,6 +92,7 @@ impl Default for Lookup {
             kind: rtype::A,
             kind_given: false,
             class: CLASS_IN,
+            class_given: false,
             serial: None,
             servers: None,
             port: None,
@@ -228,6 +230,7 @@ pub fn read(
 ) -> Said<Parsed> {
     let mut lookups: Vec<Lookup> = Vec::new();
     let mut batch = None;
+    run.bare_names = false;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let first = lookups.is_empty();
@@ -254,7 +257,10 @@ pub fn read(
             }
             continue;
         }
-        if let Some(flags) = word.strip_prefix('-').filter(|f| !f.is_empty()) {
+        if word == "-" {
+            return usage(io, "-");
+        }
+        if let Some(flags) = word.strip_prefix('-') {
             match dash(flags, &mut words, current, run, io)? {
                 Ok(Dash::Done) => {}
                 Ok(Dash::Batch(file)) => batch = Some(file),
@@ -262,7 +268,7 @@ pub fn read(
                     let mut l = default.clone();
                     l.name = name;
                     if let Some(kind) = kind.filter(|_| !l.kind_given) {
-                        (l.kind, l.class) = (kind, CLASS_IN);
+                        l.kind = kind;
                     }
                     lookups.push(l);
                 }
@@ -273,12 +279,20 @@ pub fn read(
         if !names {
             continue;
         }
-        if kind_word(word, current) {
-            continue;
-        }
-        if let Some(class) = class_number(word) {
-            current.class = class;
-            continue;
+        if !run.bare_names {
+            match kind_word(
+                word,
+                current,
+                ";; Warning, ixfr requires a serial number",
+                io,
+            )? {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(e) => return Ok(Err(e)),
+            }
+            if class_word(word, current, io)? {
+                continue;
+            }
         }
         lookups.push(Lookup {
             name: word.clone(),
@@ -288,18 +302,46 @@ pub fn read(
     Ok(Ok(Parsed { lookups, batch }))
 }
 
-/// Takes a type, `ixfr=N` too.
-fn kind_word(word: &str, l: &mut Lookup) -> bool {
+/// Takes a type, `ixfr=N` too; without the number `alone` is said and nothing taken.
+fn kind_word(word: &str, l: &mut Lookup, alone: &str, io: &mut Io<'_>) -> Said<bool> {
     let lower = word.to_ascii_lowercase();
     let (text, serial) = match lower.strip_prefix("ixfr=") {
-        Some(n) => ("ixfr", n.parse().ok()),
+        Some(n) => match names::number(io, n, u32::MAX.into(), "serial number")? {
+            Some(n) => ("ixfr", u32::try_from(n).ok()),
+            None => return stop(io, "dig: Couldn't parse serial number", 1),
+        },
         None => (lower.as_str(), None),
     };
     let Some(kind) = type_number(text) else {
-        return false;
+        return Ok(Ok(false));
     };
+    if kind == rtype::IXFR && serial.is_none() {
+        io.out.flush()?;
+        writeln!(io.err, "{alone}")?;
+        return Ok(Ok(true));
+    }
+    if l.kind_given {
+        io.out.flush()?;
+        writeln!(io.err, ";; Warning, extra type option")?;
+    }
     (l.kind, l.kind_given, l.serial) = (kind, true, serial);
-    true
+    if l.transfers() {
+        (l.comments, l.question) = (false, false);
+    }
+    Ok(Ok(true))
+}
+
+/// Takes a class.
+fn class_word(word: &str, l: &mut Lookup, io: &mut Io<'_>) -> Result<bool> {
+    let Some(class) = class_number(word) else {
+        return Ok(false);
+    };
+    if l.class_given {
+        io.out.flush()?;
+        writeln!(io.err, ";; Warning, extra class option")?;
+    }
+    (l.class, l.class_given) = (class, true);
+    Ok(true)
 }
 
 /// Ends with these words.
@@ -345,7 +387,7 @@ fn dash<'w>(
                 run.family = family;
             }
             'u' => run.micro = true,
-            'm' | 'r' | 'i' | 'd' => {}
+            'm' | 'n' | 'r' | 'i' | 'd' => {}
             'h' => {
                 io.out.write_all(super::HELP.as_bytes())?;
                 return Ok(Err(Stop(0)));
@@ -383,20 +425,33 @@ fn valued(
         'f' => return Ok(Ok(Dash::Batch(value))),
         'q' => return Ok(Ok(Dash::Name(value, None))),
         'x' => return Ok(Ok(Dash::Name(reverse(&value), Some(rtype::PTR)))),
-        't' if kind_word(&value, l) => {}
-        't' => writeln!(io.err, ";; Warning, ignoring invalid type {value}")?,
-        'c' => match class_number(&value) {
-            Some(class) => l.class = class,
-            None => writeln!(io.err, ";; Warning, ignoring invalid class {value}")?,
-        },
+        't' => {
+            run.bare_names = true;
+            let ignored = format!(";; Warning, ignoring invalid type {value}");
+            match kind_word(&value, l, &ignored, io)? {
+                Ok(true) => {}
+                Ok(false) => writeln!(io.err, "{ignored}")?,
+                Err(e) => return Ok(Err(e)),
+            }
+        }
+        'c' => {
+            run.bare_names = true;
+            if !class_word(&value, l, io)? {
+                writeln!(io.err, ";; Warning, ignoring invalid class {value}")?;
+            }
+        }
         'p' => match names::number(io, &value, 65535, "port number")? {
             Some(n) => l.port = u16::try_from(n).ok(),
             None => return stop(io, "dig: Couldn't parse port number", 1),
         },
         'b' => {
             let (address, port) = value.split_once('#').unwrap_or((&value, "0"));
-            match (address.parse::<IpAddr>(), port.parse()) {
-                (Ok(address), Ok(port)) => run.source = Some(SocketAddr::new(address, port)),
+            let Some(port) = names::number(io, port, 65535, "port number")? else {
+                return stop(io, "dig: Couldn't parse port number", 1);
+            };
+            let address = address.parse().ok().filter(|a| run.family.takes(*a));
+            match (address, u16::try_from(port)) {
+                (Some(address), Ok(port)) => run.source = Some(SocketAddr::new(address, port)),
                 _ => return stop(io, &format!("dig: invalid address {value}"), 1),
             }
         }
@@ -415,7 +470,7 @@ pub fn reverse(text: &str) -> String {
     if let Ok(address) = text.parse::<IpAddr>() {
         return format!("{}.", names::reverse(address));
     }
-    let parts: Vec<&str> = text.trim_matches('.').split('.').rev().collect();
+    let parts: Vec<&str> = text.split('.').rev().collect();
     format!("{}.in-addr.arpa.", parts.join("."))
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use master::Look;
 use netshoot_wire::dns::digits::civil;
 use netshoot_wire::dns::text::Style;
-use netshoot_wire::dns::{Message, Record, rcode, rcode_word, rtype};
+use netshoot_wire::dns::{Message, Record, rcode, rcode_word, rtype, type_word};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The layout a lookup asks for.
@@ -120,7 +120,8 @@ fn took(a: &Answer, run: &Run) -> String {
     }
 }
 
-fn stats(l: &Lookup, a: &Answer, run: &Run, io: &mut Io<'_>) -> Result<()> {
+/// How long it took, who answered, when.
+pub fn stats(l: &Lookup, a: &Answer, run: &Run, io: &mut Io<'_>) -> Result<()> {
     if !l.stats {
         return Ok(());
     }
@@ -155,6 +156,23 @@ fn stats(l: &Lookup, a: &Answer, run: &Run, io: &mut Io<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The data of the records alone; with `from` also their types, and who said so.
+pub fn short(l: &Lookup, a: &Answer, run: &Run, from: bool, io: &mut Io<'_>) -> Result<()> {
+    for r in &a.message.answers {
+        if from {
+            write!(io.out, "{} ", type_word(r.rtype))?;
+        }
+        write!(io.out, "{}", master::data(r, &look(l)))?;
+        if from || l.identify {
+            let (ip, took) = (a.server.at.ip(), took(a, run));
+            let took = took.replace("msec", "ms").replace("usec", "us");
+            write!(io.out, " from server {ip} in {took}.")?;
+        }
+        writeln!(io.out)?;
+    }
+    Ok(())
+}
+
 /// An answer.
 pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<()> {
     let m = &a.message;
@@ -163,7 +181,9 @@ pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<
     } else if l.yaml {
         super::yaml::answer(l, a, io)?;
     } else if l.transfers() {
-        run.greet(io)?;
+        if !run.short {
+            run.greet(io)?;
+        }
         let signatures = m.additional.iter().filter(|r| r.rtype == rtype::TSIG);
         let signatures: Vec<&Record> = signatures.collect();
         if m.rcode != 0 || m.answers.is_empty() {
@@ -172,6 +192,9 @@ pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<
             }
             writeln!(io.out, "; Transfer failed.")?;
             return Ok(());
+        }
+        if run.short {
+            return short(l, a, run, false, io);
         }
         let last = m.answers.len() - usize::from(l.onesoa && m.answers.len() > 1);
         for r in m.answers.iter().take(last).filter(|_| l.answer) {
@@ -182,19 +205,7 @@ pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<
         }
         stats(l, a, run, io)?;
     } else if run.short {
-        for r in &m.answers {
-            let data = master::data(r, &look(l));
-            let from = if l.identify {
-                let (ip, ms) = (a.server.at.ip(), took(a, run));
-                format!(
-                    " from server {ip} in {}.",
-                    ms.replace("msec", "ms").replace("usec", "us")
-                )
-            } else {
-                String::new()
-            };
-            writeln!(io.out, "{data}{from}")?;
-        }
+        short(l, a, run, false, io)?;
     } else {
         run.greet(io)?;
         whole(l, a, io)?;
@@ -212,7 +223,8 @@ pub fn answer(l: &Lookup, a: &Answer, run: &mut Run, io: &mut Io<'_>) -> Result<
     Ok(())
 }
 
-fn whole(l: &Lookup, a: &Answer, io: &mut Io<'_>) -> Result<()> {
+/// All sections, with what stands around them.
+pub fn whole(l: &Lookup, a: &Answer, io: &mut Io<'_>) -> Result<()> {
     let m = &a.message;
     if l.comments {
         writeln!(io.out, ";; Got answer:")?;

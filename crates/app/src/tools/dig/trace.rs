@@ -48,9 +48,24 @@ fn ask(
     })
 }
 
-fn step(l: &Lookup, a: &Answer, records: &[&[Record]], io: &mut Io<'_>) -> Result<()> {
-    for r in records.iter().flat_map(|s| s.iter()) {
-        writeln!(io.out, "{}", master::record(r, &show::look(l)))?;
+fn step(l: &Lookup, a: &Answer, authorities: &[Record], run: &Run, io: &mut Io<'_>) -> Result<()> {
+    let m = &a.message;
+    if run.short {
+        return match l.answer {
+            true => show::short(l, a, run, true, io),
+            false => Ok(()),
+        };
+    }
+    if l.comments {
+        show::whole(l, a, io)?;
+    } else {
+        let shown = [(l.answer, m.answers.as_slice()), (l.authority, authorities)];
+        for r in shown.into_iter().filter(|s| s.0).flat_map(|s| s.1) {
+            writeln!(io.out, "{}", master::record(r, &show::look(l)))?;
+        }
+    }
+    if l.stats {
+        return show::stats(l, a, run, io);
     }
     let (bytes, at) = (a.reply.bytes.len(), names::hash_port(a.server.at));
     let (shown, ms) = (&a.server.shown, a.reply.took.as_millis());
@@ -63,7 +78,9 @@ fn step(l: &Lookup, a: &Answer, records: &[&[Record]], io: &mut Io<'_>) -> Resul
 
 /// Follows the delegations.
 pub fn run(l: &Lookup, run: &mut Run, io: &mut Io<'_>) -> Result<()> {
-    run.greet(io)?;
+    if !run.short {
+        run.greet(io)?;
+    }
     let port = l.port.unwrap_or(53);
     let root = Lookup {
         kind: rtype::NS,
@@ -72,7 +89,7 @@ pub fn run(l: &Lookup, run: &mut Run, io: &mut Io<'_>) -> Result<()> {
     let Some(first) = ask(&root, ".", &servers(l, run), run, io)? else {
         return Ok(());
     };
-    step(l, &first, &[&first.message.answers], io)?;
+    step(l, &first, &[], run, io)?;
     let mut next = servers_in(&first.message.answers, run, port);
     let below = Lookup {
         recurse: false,
@@ -86,7 +103,7 @@ pub fn run(l: &Lookup, run: &mut Run, io: &mut Io<'_>) -> Result<()> {
             return Ok(());
         };
         let m = &a.message;
-        step(l, &a, &[&m.answers, &m.authorities], io)?;
+        step(l, &a, &m.authorities, run, io)?;
         if !m.answers.is_empty() || m.rcode != 0 || m.authoritative {
             return Ok(());
         }

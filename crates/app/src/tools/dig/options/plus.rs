@@ -75,7 +75,7 @@ const PLUS: &[&str] = &[
     "split",
     "stats",
     "subnet",
-    "tcflag|tc",
+    "tcflag",
     "tcp",
     "timeout",
     "tls",
@@ -93,8 +93,14 @@ const PLUS: &[&str] = &[
     "zflag",
 ];
 
+/// Clear, and yet the original wants more of them.
+const TOO_SHORT: &[&str] = &["ed", "edn", "m", "p", "tc", "u", "un"];
+
 /// The whole name of an option that may be cut short where it stays clear.
 fn whole(given: &str) -> Option<&'static str> {
+    if TOO_SHORT.contains(&given) {
+        return None;
+    }
     let names = |entry: &&'static str| entry.split('|').any(|n| n == given);
     let first = |entry: &'static str| entry.split('|').next().unwrap_or(entry);
     if let Some(entry) = PLUS.iter().find(|e| names(e)) {
@@ -118,17 +124,21 @@ fn whole(given: &str) -> Option<&'static str> {
 /// Takes an option that begins with a plus.
 pub fn take(option: &str, l: &mut Lookup, first: bool, run: &mut Run, io: &mut Io<'_>) -> Said<()> {
     let (word, value) = match option.split_once('=') {
-        Some((word, value)) => (word, Some(value)),
+        // Nothing behind the sign is as good as no sign.
+        Some((word, value)) => (word, Some(value).filter(|v| !v.is_empty())),
         None => (option, None),
     };
-    let word = word.to_ascii_lowercase();
-    let (on, name) = match (whole(&word), word.strip_prefix("no")) {
+    if word.is_empty() {
+        writeln!(io.out, ";; Invalid option {option}")?;
+        return Ok(Ok(()));
+    }
+    let (on, name) = match (whole(word), word.strip_prefix("no")) {
         (Some(name), _) => (true, name),
         (None, Some(bare)) if !bare.is_empty() => match whole(bare) {
             Some(name) => (false, name),
-            None => return usage(io, &format!("+{option}")),
+            None => return usage(io, &format!("+{word}")),
         },
-        _ => return usage(io, &format!("+{option}")),
+        _ => return usage(io, &format!("+{word}")),
     };
     match name {
         "aaflag" | "aaonly" => l.aa = on,
@@ -197,6 +207,7 @@ pub fn take(option: &str, l: &mut Lookup, first: bool, run: &mut Run, io: &mut I
             l.trace = on;
             if on {
                 (l.recurse, l.dnssec, l.comments, l.stats) = (true, true, false, false);
+                (l.question, l.additional) = (false, false);
             }
         }
         "ttlid" => l.show_ttl = on,
@@ -219,7 +230,7 @@ pub fn take(option: &str, l: &mut Lookup, first: bool, run: &mut Run, io: &mut I
                 return stop(io, &format!("dig: +{name} is not here yet"), 1);
             }
         }
-        _ => return with_value(name, on, value, option, l, io),
+        _ => return with_value(name, on, value, word, l, io),
     }
     Ok(Ok(()))
 }
@@ -286,6 +297,11 @@ fn with_value(
     };
     let mut n = None;
     if let Some(text) = value.filter(|_| on) {
+        let plain = match name {
+            "ednsflags" => in_c(text).map(|n| n.to_string()),
+            _ => None,
+        };
+        let text = plain.as_deref().unwrap_or(text);
         let word = if name == "opcode" {
             opcode_number(text).map(u64::from)
         } else {
@@ -318,10 +334,20 @@ fn with_value(
         ("edns", true) => l.edns = Some(small.and_then(|n| u8::try_from(n).ok()).unwrap_or(0)),
         ("edns", false) => l.edns = None,
         ("ednsflags", _) => l.ednsflags = small.unwrap_or(0),
+        ("padding" | "opcode", true) if n.is_none() => {
+            return usage(io, &format!("+{option}"));
+        }
         ("padding", _) => l.padding = small.unwrap_or(0),
         ("opcode", _) => l.opcode = small.and_then(|n| u8::try_from(n).ok()).unwrap_or(0),
         ("split", false) => l.split = Some(0),
-        ("split", true) => l.split = small.map(|n| usize::from(n).div_ceil(4) * 4),
+        ("split", true) => {
+            let whole = small.map(|n| usize::from(n).next_multiple_of(4));
+            if let Some(whole) = whole.filter(|w| Some(*w) != small.map(usize::from)) {
+                let why = format!("split must be a multiple of 4; adjusting to {whole}");
+                writeln!(io.err, ";; Warning, {why}")?;
+            }
+            l.split = whole;
+        }
         (_, _) if large.is_none() => return usage(io, &format!("+{option}")),
         ("ndots", _) => l.ndots = large,
         ("qid", _) => l.qid = small,
@@ -349,19 +375,25 @@ fn with_text(
             None => return stop(io, "dig: isc_hex_decodestring: bad hex encoding", 1),
         },
         ("domain", true, Some(text)) => {
+            if let Some(why) = names::name_is_wrong(text) {
+                let why = format!("dig: '{text}' is not in legal name syntax ({why})");
+                return stop(io, &why, 1);
+            }
             (l.domain, l.search) = (Some(text.trim_matches('.').to_string()), true);
         }
         ("domain", false, _) => l.domain = None,
         ("subnet", false, _) => l.subnet = None,
         ("subnet", true, Some(text)) => match subnet(text) {
-            Some(bytes) => {
+            Ok(bytes) => {
                 l.subnet = Some(bytes);
                 l.edns = l.edns.or(Some(0));
             }
-            None => return stop(io, &format!("dig: invalid address '{text}'"), 1),
+            Err(why) => return stop(io, &format!("dig: {why}"), 1),
         },
         ("ednsopt", false, _) => l.more.clear(),
-        ("ednsopt", true, None) => return stop(io, "dig: ednsopt no code point specified", 10),
+        ("ednsopt", true, None | Some(":")) => {
+            return stop(io, "dig: ednsopt no code point specified", 10);
+        }
         ("ednsopt", true, Some(text)) => {
             let (code, hex) = text.split_once(':').unwrap_or((text, ""));
             let words = [
@@ -377,10 +409,16 @@ fn with_text(
                 .iter()
                 .find(|(w, _)| w.eq_ignore_ascii_case(code))
                 .map(|(_, n)| *n);
-            match (known.or_else(|| code.parse().ok()), from_hex(hex)) {
+            let number = match known {
+                Some(number) => Some(number),
+                None => {
+                    names::number(io, code, 65535, "ednsopt")?.and_then(|n| u16::try_from(n).ok())
+                }
+            };
+            match (number, from_hex(hex)) {
                 (Some(code), Some(bytes)) => l.more.push((code, bytes)),
-                (None, _) => return stop(io, &format!("dig: bad edns code point: {code}"), 10),
-                (_, None) => return stop(io, "dig: isc_hex_decodestring: bad hex encoding", 10),
+                (None, _) => return stop(io, &format!("dig: bad edns code point: {code}"), 1),
+                (_, None) => return stop(io, "dig: isc_hex_decodestring: bad hex encoding", 1),
             }
         }
         _ => return usage(io, &format!("+{option}")),
@@ -388,24 +426,47 @@ fn with_text(
     Ok(Ok(()))
 }
 
-/// A network as the option carries it (RFC 7871).
-fn subnet(text: &str) -> Option<Vec<u8>> {
+/// A number as C writes it: `0x10`, `020`, `16`.
+fn in_c(text: &str) -> Option<u64> {
+    match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
+        (None, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
+        (None, None) => text.parse().ok(),
+    }
+}
+
+/// A network as the option carries it (RFC 7871), or what is wrong with it. A prefix that is longer than the address
+/// is the whole of it; what lacks of an IPv4 address before a prefix is zero.
+fn subnet(text: &str) -> Result<Vec<u8>, String> {
     let (address, prefix) = match text.split_once('/') {
-        Some((a, p)) => (a, Some(p.parse::<u8>().ok()?)),
+        Some((address, digits)) => match digits.parse::<u32>() {
+            Ok(prefix) => (address, Some(prefix)),
+            Err(_) => {
+                let why = "not a valid number\n";
+                return Err(format!("invalid prefix length in '{text}': {why}"));
+            }
+        },
         None => (text, None),
     };
-    if address == "0" {
-        return Some(vec![0, 0, 0, 0]);
+    if text == "0" {
+        return Ok(vec![0, 0, 0, 0]);
     }
-    let (family, bytes) = match address.parse::<IpAddr>().ok()? {
-        IpAddr::V4(a) => (1, a.octets().to_vec()),
-        IpAddr::V6(a) => (2, a.octets().to_vec()),
+    let parts = address.split('.').count();
+    let whole = match prefix {
+        Some(_) if parts < 4 && !address.contains(':') => {
+            address.to_string() + &".0".repeat(4 - parts)
+        }
+        _ => address.to_string(),
     };
-    let most = u8::try_from(bytes.len() * 8).ok()?;
-    let prefix = prefix.unwrap_or(most);
-    if prefix > most {
-        return None;
-    }
+    let (family, bytes) = match whole.parse::<IpAddr>() {
+        Ok(IpAddr::V4(a)) => (1, a.octets().to_vec()),
+        Ok(IpAddr::V6(a)) => (2, a.octets().to_vec()),
+        Err(_) => return Err(format!("invalid address '{text}'")),
+    };
+    let most = if family == 1 { 32 } else { 128 };
+    let prefix = prefix
+        .and_then(|p| u8::try_from(p).ok())
+        .map_or(most, |p| p.min(most));
     let mut option = vec![0, family, prefix, 0];
     for (i, byte) in bytes
         .iter()
@@ -416,7 +477,7 @@ fn subnet(text: &str) -> Option<Vec<u8>> {
         let mask = if kept == 8 { 0xff } else { !(0xffu8 >> kept) };
         option.push(byte & mask);
     }
-    Some(option)
+    Ok(option)
 }
 
 #[cfg(test)]
@@ -442,8 +503,12 @@ mod tests {
     #[test]
     fn networks_of_clients() {
         let own = subnet("192.0.2.255/25");
-        assert_eq!(own, Some(vec![0, 1, 25, 0, 192, 0, 2, 128]));
-        assert_eq!(subnet("0"), Some(vec![0, 0, 0, 0]));
-        assert_eq!(subnet("192.0.2.1/33"), None);
+        assert_eq!(own, Ok(vec![0, 1, 25, 0, 192, 0, 2, 128]));
+        assert_eq!(subnet("0"), Ok(vec![0, 0, 0, 0]));
+        assert_eq!(subnet("192.0.2.1/33"), subnet("192.0.2.1"));
+        assert_eq!(subnet("192.0/16"), Ok(vec![0, 1, 16, 0, 192, 0]));
+        let why = "invalid prefix length in '::/x': not a valid number\n";
+        assert_eq!(subnet("::/x"), Err(why.into()));
+        assert_eq!(subnet("192.0"), Err("invalid address '192.0'".into()));
     }
 }
