@@ -35,6 +35,7 @@ struct Wish {
     kind: Option<u16>,
     serial: Option<u32>,
     class: u16,
+    class_given: bool,
     verbose: bool,
     almost: bool,
     list: bool,
@@ -56,10 +57,7 @@ struct Wish {
 struct Stop(i32);
 
 fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
-    let mut words: Vec<String> = args
-        .iter()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let mut words: Vec<String> = args.iter().map(|a| names::text(a)).collect();
     super::take_lang(&mut words, io);
     let mut wish = match read(&words, io)? {
         Ok(wish) => wish,
@@ -82,7 +80,7 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
     if let Some(why) = names::name_is_wrong(&wish.name) {
         writeln!(
             io.err,
-            "host: convert textname to IDN encoding: '{}' ({why})",
+            "host: '{}' is not in legal name syntax ({why})",
             wish.name
         )?;
         return Ok(1);
@@ -100,6 +98,7 @@ fn read(words: &[String], io: &mut Io<'_>) -> Result<std::result::Result<Wish, S
         kind: None,
         serial: None,
         class: dns::CLASS_IN,
+        class_given: false,
         verbose: false,
         almost: false,
         list: false,
@@ -123,7 +122,10 @@ fn read(words: &[String], io: &mut Io<'_>) -> Result<std::result::Result<Wish, S
         match word.as_str() {
             "--json" => w.json = true,
             "--explain" => w.explain = true,
-            _ if word.len() < 2 || !word.starts_with('-') || !plain.is_empty() => plain.push(word),
+            "--" if plain.is_empty() => {
+                plain.extend(words.by_ref());
+            }
+            _ if !word.starts_with('-') || !plain.is_empty() => plain.push(word),
             _ => {
                 if let Err(e) = flags(&word[1..], &mut words, &mut w, io)? {
                     return Ok(Err(e));
@@ -137,6 +139,10 @@ fn read(words: &[String], io: &mut Io<'_>) -> Result<std::result::Result<Wish, S
     };
     w.name = (*name).clone();
     w.server = plain.get(1).map(|s| (*s).clone());
+    // Who names a class is asked for one type.
+    if w.class_given {
+        w.kind = w.kind.or(Some(rtype::A));
+    }
     if w.soa {
         (w.kind, w.list) = (Some(rtype::NS), false);
     }
@@ -152,14 +158,28 @@ fn flags<'w>(
     w: &mut Wish,
     io: &mut Io<'_>,
 ) -> Result<std::result::Result<(), Stop>> {
+    if text.is_empty() {
+        write!(io.err, "host: illegal option -- -\n{USAGE}")?;
+        return Ok(Err(Stop(1)));
+    }
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match letter {
-            '4' => w.family = Family::V4,
-            '6' => w.family = Family::V6,
+            '4' | '6' => {
+                let family = if letter == '4' {
+                    Family::V4
+                } else {
+                    Family::V6
+                };
+                if w.family != Family::Any && w.family != family {
+                    writeln!(io.err, "host: only one of -4 and -6 allowed")?;
+                    return Ok(Err(Stop(1)));
+                }
+                w.family = family;
+            }
             'a' | 'A' => {
                 (w.verbose, w.almost) = (true, letter == 'A');
-                w.kind = w.kind.or(Some(rtype::ANY));
+                w.kind = Some(w.kind.filter(|k| *k == rtype::AXFR).unwrap_or(rtype::ANY));
             }
             'C' => w.soa = true,
             'd' | 'v' => w.verbose = true,
@@ -210,7 +230,7 @@ fn valued(
     let n = value.parse::<i64>().unwrap_or(0);
     match letter {
         'c' => match dns::class_number(value) {
-            Some(class) => w.class = class,
+            Some(class) => (w.class, w.class_given) = (class, true),
             None => {
                 write!(io.err, "host: invalid class: {value}\n\n")?;
                 return Ok(Err(Stop(2)));
@@ -231,7 +251,13 @@ fn valued(
             }
         }
         'N' => w.ndots = u32::try_from(n).unwrap_or(0),
-        'p' => w.port = u16::try_from(n).unwrap_or(53),
+        'p' => match u16::try_from(n) {
+            Ok(port) => w.port = port,
+            Err(_) => {
+                writeln!(io.err, "host: invalid port: {value}")?;
+                return Ok(Err(Stop(1)));
+            }
+        },
         'R' => w.retries = u32::try_from(n.max(1)).unwrap_or(u32::MAX),
         'W' => w.wait = u32::try_from(n.max(1)).unwrap_or(u32::MAX),
         _ => {}
