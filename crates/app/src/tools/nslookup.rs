@@ -8,9 +8,10 @@ use crate::io::Io;
 use anyhow::Result;
 use netshoot_host::dns::talk::Over;
 use netshoot_wire::dns::{self, Message, rcode, rtype, type_number};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, IsTerminal};
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// The tool.
@@ -113,13 +114,21 @@ fn read(words: &[String], io: &mut Io<'_>) -> Wanted {
     let mut plain: Vec<String> = Vec::new();
     for word in words {
         match word.strip_prefix('-') {
-            Some(option) if !option.is_empty() && plain.is_empty() => {
-                if option.eq_ignore_ascii_case("version") || option == "-version" {
+            // Behind the name too; only its type is what it was when the name was read.
+            Some(option) if !option.is_empty() => {
+                if option.eq_ignore_ascii_case("version") {
                     writeln!(io.err, "nslookup {}", names::VERSION)?;
                     return Ok(Err(0));
                 }
+                let kind = state.kind.clone();
                 set(&mut state, option, io)?;
+                if plain.len() > 1 {
+                    plain.push(word);
+                } else if !plain.is_empty() {
+                    state.kind = kind;
+                }
             }
+            Some(_) if plain.len() == 1 && plain != ["-"] => {}
             _ => plain.push(word),
         }
     }
@@ -131,7 +140,7 @@ fn read(words: &[String], io: &mut Io<'_>) -> Wanted {
 }
 
 fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
-    let words = args.iter().map(|a| a.to_string_lossy().into_owned());
+    let words = args.iter().map(|a| names::text(a));
     let (mut state, plain) = match read(&words.collect::<Vec<String>>(), io)? {
         Ok(read) => read,
         Err(code) => return Ok(code),
@@ -180,7 +189,7 @@ fn use_server(state: &mut State, name: &str, io: &mut Io<'_>) -> Result<Result<(
 fn converse(state: &mut State, io: &mut Io<'_>) -> Result<Result<(), GivenUp>> {
     let stdin = std::io::stdin();
     let person = stdin.is_terminal();
-    let mut lines = stdin.lock().lines();
+    let mut lines = stdin.lock().split(b'\n');
     loop {
         if person {
             write!(io.out, "> ")?;
@@ -189,7 +198,7 @@ fn converse(state: &mut State, io: &mut Io<'_>) -> Result<Result<(), GivenUp>> {
         let Some(line) = lines.next() else {
             break;
         };
-        let line = line?;
+        let line = names::text(OsStr::from_bytes(&line?));
         let mut words = line.split_ascii_whitespace();
         let Some(first) = words.next() else {
             continue;
