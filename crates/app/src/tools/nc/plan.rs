@@ -223,6 +223,10 @@ impl Plan {
     fn operands(&mut self, mut given: Vec<String>) -> bool {
         match (given.len(), self.unix, self.listen) {
             (1, true, _) => self.host = given.pop(),
+            (2, true, false) => {
+                self.port = given.pop();
+                self.host = given.pop();
+            }
             (_, true, _) => return false,
             (0, _, true) => (self.host, self.port) = (self.own.take(), self.own_port.take()),
             (1, _, true) if self.own_port.is_some() => {
@@ -241,7 +245,7 @@ impl Plan {
             (0, _, false) => return false,
             (_, _, false) => {
                 self.host = Some(given.remove(0));
-                self.port = (!given.is_empty()).then(|| given.join(" "));
+                self.port = (!given.is_empty()).then(|| given.join("\0"));
             }
         }
         true
@@ -270,13 +274,16 @@ impl Plan {
             self.proxy = Some(self.proxy_at(&proxy));
         }
         if self.unix {
+            if !self.listen && self.port.is_some() {
+                return said("cannot use port with -U");
+            }
             return Ok(());
         }
         let Some(port) = &self.port else {
             return said("missing port number");
         };
         if !self.listen {
-            for one in port.split(' ') {
+            for one in port.split('\0') {
                 ports(one, self.manner.datagram, &mut self.ports)?;
             }
             if self.any_order {
