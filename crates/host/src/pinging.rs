@@ -135,7 +135,8 @@ pub fn route(to: SocketAddr, manner: &Manner) -> Result<SocketAddr, Failed> {
         };
         step(what, sockets::bind(&socket, source))?;
     }
-    let to = SocketAddr::new(to.ip(), 1025);
+    // With its zone.
+    let to = with_port(to, 1025);
     step("connect", sockets::connect(&socket, to))?;
     step("getsockname", sockets::local(&socket))
 }

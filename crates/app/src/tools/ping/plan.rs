@@ -141,6 +141,10 @@ pub fn read(args: &[OsString], io: &mut Io<'_>) -> Result<Read> {
             _ => {}
         }
         let taken = match value {
+            None if plan.family + family(letter) == libc::AF_INET + libc::AF_INET6 => {
+                let said = "only one -4 or -6 option may be specified";
+                Err((2, said.to_string()))
+            }
             None => {
                 plan.switch(letter);
                 Ok(())
@@ -165,11 +169,19 @@ pub fn read(args: &[OsString], io: &mut Io<'_>) -> Result<Read> {
     plan.settle(io)
 }
 
+/// The family that a letter asks for, or none.
+fn family(letter: char) -> i32 {
+    match letter {
+        '4' => libc::AF_INET,
+        '6' => libc::AF_INET6,
+        _ => 0,
+    }
+}
+
 impl Plan {
     fn switch(&mut self, letter: char) {
         match letter {
-            '4' => self.family = libc::AF_INET,
-            '6' => self.family = libc::AF_INET6,
+            '4' | '6' => self.family = family(letter),
             'a' => self.bell = true,
             'A' => self.adaptive = true,
             'b' => self.broadcast = true,
@@ -195,6 +207,7 @@ impl Plan {
         Ok(match letter {
             'i' => self.seconds(value, io)?.map(|ms| self.interval = ms),
             'W' => match self.seconds(value, io)? {
+                Err((code, said)) => Err((code, said.replace("timing interval", "linger time"))),
                 Ok(_) if value.trim_start().starts_with('-') => {
                     Err((2, format!("bad linger time: {value}")))
                 }
@@ -202,7 +215,10 @@ impl Plan {
                     self.linger = None;
                     Ok(())
                 }
-                other => other.map(|ms| self.linger = Some(ms)),
+                Ok(ms) => {
+                    self.linger = Some(ms);
+                    Ok(())
+                }
             },
             _ => self.take_plain(letter, value),
         })
@@ -263,7 +279,10 @@ impl Plan {
             .find(|i| text[..*i].parse::<f64>().is_ok())
             .unwrap_or(0);
         let number = text[..end].parse::<f64>().unwrap_or(0.0);
-        if end < text.len() || text.is_empty() {
+        if text.is_empty() {
+            return Ok(Err((2, format!("bad timing interval: {value}"))));
+        }
+        if end < text.len() {
             let rest = &text[end..];
             writeln!(io.err, "ping: option argument contains garbage: {rest}")?;
             writeln!(io.err, "ping: this will become fatal error in the future")?;
