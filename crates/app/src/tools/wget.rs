@@ -188,6 +188,11 @@ fn fetch_all(plan: &Plan, io: &mut Io<'_>) -> Result<i32> {
         _ if plan.spider => Shared::No,
         None => Shared::No,
         Some("-") => Shared::Out,
+        Some(name) if plan.no_clobber && std::path::Path::new(name).exists() => {
+            let said = format!("File ‘{name}’ already there; not retrieving.\n");
+            Log::new(plan, io)?.verbose(&said)?;
+            return Ok(1);
+        }
         Some(name) => {
             let mut options = File::options();
             options.create(true).write(true);
@@ -205,6 +210,13 @@ fn fetch_all(plan: &Plan, io: &mut Io<'_>) -> Result<i32> {
             }
         }
     };
+    if let Some(log) = plan.log.as_deref()
+        && let Err(e) = Log::file(plan)
+    {
+        let why = netshoot_host::sockets::strerror(&e);
+        writeln!(io.err, "wget: {log}: {why}")?;
+        return Ok(1);
+    }
     let mut log = Log::new(plan, io)?;
     if plan.timestamping && plan.output.is_some() {
         log.plain("WARNING: timestamping does nothing in combination with -O. See the manual\nfor details.\n\n")?;

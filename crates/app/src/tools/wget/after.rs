@@ -103,7 +103,11 @@ impl Fetcher<'_, '_, '_> {
                 code::TLS | code::UNTRUSTED | code::CERTIFICATE | code::CIPHER | code::AUTHORITIES
             ) {
                 self.untrusted(wanted, failure, &info)?;
-                got.code = exit::TLS;
+                got.code = match failure.code {
+                    // No certificate was judged.
+                    code::TLS => exit::NETWORK,
+                    _ => exit::TLS,
+                };
                 return Ok(ended(Next::Done(got)));
             }
             if seen.answer.verdict == Verdict::Open {

@@ -286,6 +286,9 @@ impl<'p, 'i, 'b> Fetcher<'p, 'i, 'b> {
     /// The addresses of a host, told where it is a name.
     fn addresses(&mut self, host: &str) -> io::Result<Option<Vec<IpAddr>>> {
         if let Ok(ip) = host.parse::<IpAddr>() {
+            if ![0, if ip.is_ipv4() { 4 } else { 6 }].contains(&self.plan.family) {
+                return self.unknown(host, "Address family for hostname not supported");
+            }
             return Ok(Some(vec![ip]));
         }
         if let Some(known) = self.names.get(host) {

@@ -14,23 +14,28 @@ pub struct Log<'i, 'b> {
     /// Nothing.
     pub quiet: bool,
     utf8: bool,
+    /// `-o -`.
+    on_output: bool,
 }
 
 impl<'i, 'b> Log<'i, 'b> {
+    /// The file it goes to, if one.
+    pub fn file(plan: &Plan) -> io::Result<Option<File>> {
+        let Some(name) = plan.log.as_deref().filter(|n| *n != "-") else {
+            return Ok(None);
+        };
+        let mut options = File::options();
+        options.create(true).write(true);
+        match plan.log_append {
+            true => options.append(true),
+            false => options.truncate(true),
+        };
+        options.open(name).map(Some)
+    }
+
     /// Opens it.
     pub fn new(plan: &Plan, io: &'i mut Io<'b>) -> io::Result<Log<'i, 'b>> {
-        let file = match plan.log.as_deref() {
-            None | Some("-") => None,
-            Some(name) => {
-                let mut options = File::options();
-                options.create(true).write(true);
-                match plan.log_append {
-                    true => options.append(true),
-                    false => options.truncate(true),
-                };
-                Some(options.open(name)?)
-            }
-        };
+        let file = Log::file(plan)?;
         let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let locale = var("LC_ALL")
             .or_else(|| var("LC_CTYPE"))
@@ -45,6 +50,7 @@ impl<'i, 'b> Log<'i, 'b> {
             verbose: plan.verbose.unwrap_or(true) && !plan.quiet,
             quiet: plan.quiet,
             utf8,
+            on_output: plan.log.as_deref() == Some("-"),
         })
     }
 
@@ -65,6 +71,7 @@ impl<'i, 'b> Log<'i, 'b> {
         };
         match &mut self.file {
             Some(file) => file.write_all(text.as_bytes()),
+            None if self.on_output => self.io.out.write_all(text.as_bytes()),
             None => self.io.err.write_all(text.as_bytes()),
         }
     }

@@ -62,7 +62,9 @@ pub fn file_for(plan: &Plan, url: &Url, told: Option<&str>) -> String {
     parts.push(name);
     let below = parts.join("/");
     match plan.prefix.as_deref() {
-        Some(prefix) if prefix != "." => format!("{}/{below}", prefix.trim_end_matches('/')),
+        Some(prefix) if !["", "."].contains(&prefix) => {
+            format!("{}/{below}", prefix.trim_end_matches('/'))
+        }
         _ => below,
     }
 }

@@ -143,10 +143,28 @@ fn bytes(name: &str, text: &str) -> Result<f64, Stop> {
         .ok_or_else(|| Stop::Said(format!("wget: --{name}: Invalid byte value ‘{text}’\n"), 2))
 }
 
-fn whole(text: &str) -> u64 {
+fn whole(name: &str, text: &str) -> Result<u64, Stop> {
+    if text.starts_with('-') {
+        let said = format!("wget: --{name}: Invalid number ‘{text}’.\n");
+        return Err(Stop::Said(said, 2));
+    }
     // As atoi(3) reads it.
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    text.get(..digits).and_then(|d| d.parse().ok()).unwrap_or(0)
+    let number = text.get(..digits).and_then(|d| d.parse().ok());
+    Ok(number.unwrap_or(0))
+}
+
+fn family(option: &str) -> u8 {
+    if option.contains('4') { 4 } else { 6 }
+}
+
+/// One of a few words.
+fn one_of(name: &str, text: &str, known: &[&str]) -> Result<(), Stop> {
+    if known.iter().any(|k| k.eq_ignore_ascii_case(text)) {
+        return Ok(());
+    }
+    let said = format!("wget: --{name}: Invalid value ‘{text}’.\n");
+    Err(Stop::Said(said, 2))
 }
 
 fn list(into: &mut Vec<String>, text: &str) {
@@ -198,6 +216,15 @@ pub fn read(args: &[OsString]) -> Result<Plan, Stop> {
 /// The file of one's own settings.
 fn startup(plan: &mut Plan) -> Result<(), Stop> {
     let named = std::env::var_os("WGETRC").map(std::path::PathBuf::from);
+    if let Some(path) = &named
+        && let Err(e) = std::fs::metadata(path)
+    {
+        let (path, why) = (path.display(), netshoot_host::sockets::strerror(&e));
+        let said = format!(
+            "wget: WGETRC points to {path}, which couldn't be accessed because of error: {why}.\n"
+        );
+        return Err(Stop::Said(said, 1));
+    }
     let own = named.or_else(|| Some(std::env::home_dir()?.join(".wgetrc")));
     let Some(text) = own.and_then(|p| std::fs::read_to_string(p).ok()) else {
         return Ok(());
@@ -246,7 +273,13 @@ pub fn command(plan: &mut Plan, line: &str) -> Result<(), Stop> {
 fn apply(plan: &mut Plan, name: &'static str, value: &str) -> Result<(), Stop> {
     let text = || Some(value.to_string());
     match name {
-        "tries" => plan.tries = if value == "inf" { 0 } else { whole(value) },
+        "tries" => {
+            plan.tries = if value == "inf" {
+                0
+            } else {
+                whole(name, value)?
+            }
+        }
         "timeout" => {
             let time = seconds(name, value)?;
             (plan.connect_timeout, plan.read_timeout, plan.dns_timeout) = (time, time, time);
@@ -259,13 +292,23 @@ fn apply(plan: &mut Plan, name: &'static str, value: &str) -> Result<(), Stop> {
         "limit-rate" => plan.limit = Some(bytes(name, value)? as u64).filter(|n| *n > 0),
         "quota" => plan.quota = Some(bytes(name, value)? as u64).filter(|n| *n > 0),
         "start-pos" => plan.start = Some(bytes(name, value)? as u64),
-        "max-redirect" => plan.redirects = whole(value),
-        "level" => plan.level = if value == "inf" { 0 } else { whole(value) },
-        "cut-dirs" => plan.cut = whole(value),
+        "max-redirect" => plan.redirects = whole(name, value)?,
+        "level" => {
+            plan.level = if value == "inf" {
+                0
+            } else {
+                whole(name, value)?
+            }
+        }
+        "cut-dirs" => plan.cut = whole(name, value)?,
         "execute" => command(plan, value)?,
         "header" if value.is_empty() => plan.headers.clear(),
         "header" => {
-            if value.split_once(':').is_none_or(|p| p.0.trim().is_empty()) {
+            let named = value
+                .split_once(':')
+                .is_some_and(|p| !p.0.trim().is_empty());
+            if !named || value.contains('\n') {
+                let value = value.escape_debug();
                 return Err(Stop::Said(
                     format!("wget: --header: Invalid header ‘{value}’.\n"),
                     2,
@@ -301,7 +344,26 @@ fn apply(plan: &mut Plan, name: &'static str, value: &str) -> Result<(), Stop> {
         "exclude-directories" => list(&mut plan.exclude, value),
         "check-certificate" => plan.check = !matches!(value, "off" | "no" | "quiet"),
         "proxy" => plan.proxy = !matches!(value, "off" | "no"),
-        "compression" => plan.compression = matches!(value, "auto" | "gzip"),
+        "compression" => {
+            one_of(name, value, &["auto", "gzip", "none"])?;
+            plan.compression = !value.eq_ignore_ascii_case("none");
+        }
+        "prefer-family" => {
+            one_of(name, value, &["IPv4", "IPv6", "none"])?;
+            plan.prefer = text();
+        }
+        "secure-protocol" => {
+            let old = ["auto", "SSLv2", "SSLv3", "TLSv1", "TLSv1_1", "PFS"];
+            match value.to_ascii_lowercase().as_str() {
+                "tlsv1_2" => plan.tls.most = 12,
+                "tlsv1_3" => plan.tls.least = 13,
+                _ => one_of(name, value, &old)?,
+            }
+        }
+        "inet4-only" | "inet6-only" if ![0, family(name)].contains(&plan.family) => {
+            let said = "Cannot specify both --inet4-only and --inet6-only.\n";
+            return Err(Stop::Usage(said.into(), 1));
+        }
         name if REFUSED.contains(&name) => {
             let said = format!("wget: --{name} is not done here\n");
             return Err(Stop::Said(said, 1));
@@ -328,11 +390,6 @@ fn flag(plan: &mut Plan, name: &str, value: &str) {
         "certificate" => plan.tls.certificate = Some(value.into()),
         "private-key" => plan.tls.key = Some(value.into()),
         "ciphers" => plan.tls.ciphers = text,
-        "secure-protocol" => match value {
-            "TLSv1_2" => plan.tls.most = 12,
-            "TLSv1_3" => plan.tls.least = 13,
-            _ => {}
-        },
         "content-disposition" => plan.disposition = true,
         "content-on-error" => plan.content_on_error = true,
         "no-content-on-error" => plan.content_on_error = false,
@@ -358,9 +415,7 @@ fn flag(plan: &mut Plan, name: &str, value: &str) {
         "https-only" => plan.https_only = true,
         "no-if-modified-since" => plan.since = false,
         "ignore-length" => plan.ignore_length = true,
-        "inet4-only" => plan.family = 4,
-        "inet6-only" => plan.family = 6,
-        "prefer-family" => plan.prefer = text,
+        "inet4-only" | "inet6-only" => plan.family = family(name),
         "input-file" => plan.input = text,
         "keep-session-cookies" => plan.keep_session = true,
         "load-cookies" => plan.load_cookies = text,
@@ -457,6 +512,9 @@ mod tests {
         assert_eq!(plan("--limit-rate=1k x").unwrap().limit, Some(1024));
         assert!(matches!(plan("--nosuch"), Err(Stop::Usage(_, 2))));
         assert!(matches!(plan("-e foo=x y"), Err(Stop::Said(_, 2))));
+        assert!(matches!(plan("--header=A:b\nC:d x"), Err(Stop::Said(_, 2))));
+        let p = plan("--method=head -t 2x http://x").unwrap();
+        assert!(p.spider && p.tries == 2);
     }
 
     #[test]

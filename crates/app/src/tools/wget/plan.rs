@@ -244,9 +244,6 @@ impl Plan {
         if self.timestamping && self.no_clobber {
             return together("Can't timestamp and not clobber old files at the same time.");
         }
-        if self.family == 4 && self.prefer.is_some() {
-            return together("Cannot specify both --inet4-only and --inet6-only.");
-        }
         if self.post_data.is_some() && self.post_file.is_some() {
             return said("You cannot specify both --post-data and --post-file.");
         }
@@ -264,6 +261,10 @@ impl Plan {
         }
         if self.spider && (self.recursive || self.requisites) {
             return said("wget: --spider with -r is not done here");
+        }
+        // Nothing comes but the head.
+        if self.method.as_deref() == Some("HEAD") {
+            self.spider = true;
         }
         if self.body_data.is_some() && self.body_file.is_some() {
             return said("You cannot specify both --body-data and --body-file.");
