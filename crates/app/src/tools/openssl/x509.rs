@@ -75,6 +75,10 @@ Usage: openssl x509 [-in FILE] [-inform PEM|DER] [-outform PEM|DER] [-out FILE] 
   --json --explain
 ";
 
+fn is_der(form: &str) -> bool {
+    form.eq_ignore_ascii_case("der") || form.eq_ignore_ascii_case("d")
+}
+
 /// Does it. Gives the exit code.
 pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
     if let Some(word) = words
@@ -103,7 +107,25 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
         write!(io.out, "{HELP}")?;
         return Ok(0);
     }
-    let binary = value("inform").is_some_and(|f| f.eq_ignore_ascii_case("der"));
+    let known = |f: &str| ["pem", "der", "p", "d"].contains(&f.to_ascii_lowercase().as_str());
+    for name in ["inform", "outform"] {
+        if let Some(form) = value(name).filter(|f| !known(f)) {
+            let bad = format!("x509: Bad format \"{form}\"");
+            writeln!(
+                io.err,
+                "{bad}\nx509: Invalid format \"{form}\" for option -{name}"
+            )?;
+            writeln!(io.err, "x509: Use -help for summary.")?;
+            return Ok(1);
+        }
+    }
+    // Read as none it would call the certificate good.
+    if let Some(ahead) = value("checkend").filter(|v| v.parse::<i64>().is_err()) {
+        writeln!(io.err, "x509: Can't parse \"{ahead}\" as a number")?;
+        writeln!(io.err, "x509: Use -help for summary.")?;
+        return Ok(1);
+    }
+    let binary = value("inform").is_some_and(is_der);
     let from = value("in").filter(|f| *f != "-");
     let bytes = input(from);
     let der = bytes.and_then(|b| {
@@ -141,7 +163,7 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
     let mut out: Vec<u8> = Vec::new();
     let code = shown(c, der, &options, &mut out);
     if !has("noout") {
-        match value("outform").is_some_and(|f| f.eq_ignore_ascii_case("der")) {
+        match value("outform").is_some_and(is_der) {
             true => out.extend(der),
             false => out.extend(armoured(der, "CERTIFICATE").bytes()),
         }
