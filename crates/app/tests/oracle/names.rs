@@ -185,6 +185,7 @@ pub fn masked(tool: &str, said: &Said) -> Said {
         "SERVER: ::1",
         "from 127.0.0.1",
         "SERVER: 127.0.0.7",
+        "response_address: \"127.0.0.7\"",
         "Address: 127.0.0.7",
         "Address:\t127.0.0.7",
         "Address:\t127.0.0.1",
