@@ -99,13 +99,15 @@ pub fn figures(
     of: fn(&Host) -> Figures,
     io: &mut Io<'_>,
 ) -> Result<()> {
+    // Written at once: a thousand targets are a thousand lines.
+    let mut all = String::new();
     for host in hosts {
         let name = &host.target.name;
         let f = of(host);
         if plan.every_time {
             let times = host.times.iter().map(|t| t.map_or_else(|| "-".into(), ms));
             let times: Vec<String> = times.collect();
-            writeln!(io.err, "{name:width$} : {}", times.join(" "))?;
+            all += &format!("{name:width$} : {}\n", times.join(" "));
             continue;
         }
         let loss = f.loss();
@@ -125,8 +127,10 @@ pub fn figures(
                 ms(f.most)
             );
         }
-        writeln!(io.err, "{line}")?;
+        all += &line;
+        all.push('\n');
     }
+    io.err.write_all(all.as_bytes())?;
     Ok(())
 }
 
