@@ -370,7 +370,7 @@ impl Run<'_, '_, '_> {
         {
             self.say(&failure.said);
         }
-        // Not to be read is told twice: by the reader of the command line, and by the transfer that does not begin.
+        // A file to upload that cannot be opened is told twice: the file by its name, and the transfer that does not begin.
         let unread = failure.always && failure.code == code::READ;
         if unread && (!self.global.silent || self.global.show_error) {
             self.say("curl: (26) Failed to open/read local data from file/application\n");
