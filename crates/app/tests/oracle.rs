@@ -75,12 +75,12 @@ fn prove(tool: &str) {
                 ground.original(&line);
             }
             let both = || {
-                let theirs = masks::masked(tool, &ground.original(&line));
+                let theirs = masks::masked(tool, &line, &ground.original(&line));
                 let ours = match itself {
                     true => ground.original(&line),
                     false => ground.ours(&line),
                 };
-                (theirs, masks::masked(tool, &ours))
+                (theirs, masks::masked(tool, &line, &ours))
             };
             let (mut theirs, mut ours) = both();
             for _ in 0..2 {
@@ -121,7 +121,7 @@ fn keep(tool: &str) {
             here = Some((place.clone(), Ground::of(place, tool)));
         }
         let ground = &here.as_ref().unwrap().1;
-        let said = masks::masked(tool, &ground.ours(line));
+        let said = masks::masked(tool, line, &ground.ours(line));
         told += &format!("$ {line}\n{}", said.out);
         if !said.out.is_empty() && !said.out.ends_with('\n') {
             told += "(no newline)\n";

@@ -6,6 +6,7 @@ use crate::world::load::shallow;
 use crate::world::{Ask, Expect, Reference};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A scenario.
@@ -347,11 +348,30 @@ pub fn all_in(folder: &Path) -> Result<Vec<Scenario>, Error> {
         folders.push(entry.map_err(unreadable)?.path());
     }
     folders.sort();
-    folders
+    let all: Result<Vec<Scenario>, Error> = folders
         .iter()
         .filter(|f| f.is_dir())
         .map(|f| Scenario::read(f))
-        .collect()
+        .collect();
+    let all = all?;
+    apart(&all)?;
+    Ok(all)
+}
+
+/// Those that share a cluster are played at the same time: no namespace is two scenarios'.
+fn apart(all: &[Scenario]) -> Result<(), Error> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for scenario in all.iter().filter(|s| !s.plan.fresh) {
+        for namespace in &scenario.plan.namespaces {
+            if let Some(other) = owners.insert(namespace, &scenario.name) {
+                return Err(Error::Format {
+                    file: format!("{}/scenario.yaml", scenario.name),
+                    why: format!("namespace {namespace} is that of {other} in the shared cluster"),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -371,6 +391,23 @@ mod tests {
             let text = std::fs::read_to_string(scenario.folder.join("manifests.yaml")).unwrap();
             crate::world::load::manifests(&scenario.name, &text).unwrap();
         }
+    }
+
+    #[test]
+    fn two_in_one_cluster_do_not_share_a_namespace() {
+        let one = Scenario::read(&shelf().join("selector-matches-nothing")).unwrap();
+        let mut other = one.clone();
+        other.name = "other".into();
+        let said = apart(&[one.clone(), other.clone()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("is that of selector-matches-nothing"),
+            "{said}"
+        );
+        // In a cluster of its own it may be called as it likes.
+        other.plan.fresh = true;
+        apart(&[one, other]).unwrap();
     }
 
     /// A scenario whose text is changed in one place is refused with these words.

@@ -16,15 +16,16 @@ mod talk;
 
 use crate::io::Io;
 use crate::wrong::Wrong;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use asked::Asker;
 use figures::{Figures, Outcome, System};
 use kubernetes::Kubernetes;
 use levels::Level;
 use netshoot_lab::scenario::{self, Scenario, Shape};
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, RwLock};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 /// What to run.
@@ -40,15 +41,18 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
+/// Scenarios of the shared cluster that are played at the same time, each in namespaces of its own.
+const AT_ONCE: usize = 2;
+
 /// Plays the scenarios; 0 when every symptom was proven and the diagnosis is good enough. Those that share a cluster are
-/// played one after the other, and beside them those that want one of their own: both wait for most of their time. While
-/// a diagnosis is timed nothing is begun beside it.
+/// played two at a time, and beside them, one after the other, those that want one of their own: all wait for most of their
+/// time. While a diagnosis is timed nothing is begun beside it.
 pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let folder = match &options.folder {
         Some(folder) => folder.clone(),
         None => nearest_shelf()?,
     };
-    let all = scenario::all_in(&folder).map_err(|e| Wrong::input(anyhow::anyhow!("{e}")))?;
+    let all = scenario::all_in(&folder).map_err(|e| Wrong::input(anyhow!("{e}")))?;
     let wanted = |s: &&Scenario| {
         let mut words = options.only.split(',');
         options.only.is_empty()
@@ -80,7 +84,7 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         (first.join(), beside.join())
     });
     io.progress_done();
-    let panicked = |_| anyhow::anyhow!("playing the scenarios ended in a panic");
+    let panicked = |_| anyhow!("playing the scenarios ended in a panic");
     let mut figures = Figures::default();
     (figures.system, figures.levels, figures.scenarios) = of_shared.map_err(panicked)??;
     let (up_ms, scenarios) = of_fresh.map_err(panicked)??;
@@ -120,11 +124,24 @@ fn play_shared(
         true => levels::measure(&kubernetes, asker).context("measure levels of access")?,
         false => Vec::new(),
     };
-    let mut outcomes = Vec::new();
-    for scenario in all {
-        let _ = tell.send(scenario.name.clone());
-        outcomes.push(timed(&kubernetes, scenario, asker));
-    }
+    let left = Mutex::new(all.iter());
+    let next = || left.lock().ok().and_then(|mut l| l.next());
+    let play = || {
+        let mut outcomes = Vec::new();
+        while let Some(scenario) = next() {
+            let _ = tell.send(scenario.name.clone());
+            outcomes.push(timed(&kubernetes, scenario, asker));
+        }
+        outcomes
+    };
+    let played = std::thread::scope(|scope| {
+        let playing: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play)).collect();
+        let played = playing.into_iter().map(ScopedJoinHandle::join);
+        played.collect::<Result<Vec<_>, _>>()
+    });
+    let played = played.map_err(|_| anyhow!("playing the scenarios ended in a panic"))?;
+    let mut outcomes: Vec<Outcome> = played.into_iter().flatten().collect();
+    outcomes.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<String> = all.iter().flat_map(|s| s.plan.namespaces.clone()).collect();
     kubernetes.clear(&names, true)?;
     Ok((Some(system), levels, outcomes))

@@ -2,10 +2,10 @@
 
 use super::ground::Said;
 
-/// What was said, with the program's own path and what varies for this tool taken out.
-pub fn masked(tool: &str, said: &Said) -> Said {
+/// What was said, with the program's own path and what varies for this tool and line taken out.
+pub fn masked(tool: &str, line: &str, said: &Said) -> Said {
     if ["nslookup", "dig", "host", "drill", "delv"].contains(&tool) {
-        return super::names::masked(tool, said);
+        return super::names::masked(tool, line, said);
     }
     let usage = |text: &str| match tool {
         // The list of flags is ours: its page says so.

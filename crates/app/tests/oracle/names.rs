@@ -179,19 +179,20 @@ fn lie() {
 }
 
 /// Takes out what varies: ids, cookies, times, versions, and how long a resolver has kept a record.
-pub fn masked(tool: &str, said: &Said) -> Said {
-    let kept = [
-        "SERVER: 127.0.0.1",
-        "SERVER: ::1",
-        "from 127.0.0.1",
-        "SERVER: 127.0.0.7",
-        "response_address: \"127.0.0.7\"",
-        "Address: 127.0.0.7",
-        "Address:\t127.0.0.7",
-        "Address:\t127.0.0.1",
-        "Address:\t::1",
+pub fn masked(tool: &str, asked: &str, said: &Said) -> Said {
+    // Who is not told whom to ask asks a resolver, and what that keeps grows old: 299 s may be left of 300.
+    let own = [
+        "127.0.0.2",
+        "127.0.0.3",
+        "127.0.0.4",
+        "127.0.0.5",
+        "127.0.0.6",
     ];
-    let kept = tool == "delv" || kept.iter().any(|k| said.out.contains(k));
+    let resolvers = ["127.0.0.1 ", "::1 ", "127.0.0.7 "];
+    let whom = format!("{asked} ");
+    let kept = tool == "delv"
+        || resolvers.iter().any(|r| whom.contains(r))
+        || !own.iter().any(|o| whom.contains(o));
     let lines = |text: &str| -> String {
         // Each key that it compares while it goes down (-T -D) is said by the original alone.
         const COMPARED: [&str; 4] = [

@@ -63,12 +63,12 @@ fn greet(mut stream: impl Read + Write) {
     }
 }
 
-/// Asks DO 1 and WILL 3, then tells what the answer was.
+/// Asks DO 1 and WILL 3, then tells what came until the end: who answers still what it read before, when more comes, answers
+/// twice.
 fn telnet(mut stream: TcpStream) {
     let _ = stream.write_all(&[255, 253, 1, 255, 251, 3]);
-    let mut answer = [0; 6];
-    let _ = stream.read_exact(&mut answer);
-    // In one packet: some count them.
+    let mut answer = Vec::new();
+    let _ = (&mut stream).take(64).read_to_end(&mut answer);
     let _ = stream.write_all(format!("{answer:?}\n").as_bytes());
 }
 
