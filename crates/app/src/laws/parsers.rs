@@ -86,6 +86,11 @@ const TARGETS: &[(&str, &str, &str)] = &[
         "parse",
         "app/src/tools/socat/address.rs",
     ),
+    (
+        "app/src/tools/socat/options.rs",
+        "read",
+        "app/src/tools/socat/options.rs",
+    ),
     ("app/src/tools/socat.rs", "read", "app/src/tools/socat.rs"),
     (
         "app/src/tools/httpd/conf.rs",

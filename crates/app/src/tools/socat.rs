@@ -5,6 +5,7 @@ mod end;
 mod listen;
 mod log;
 mod open;
+mod options;
 mod relay;
 mod secured;
 
@@ -98,6 +99,9 @@ struct Plan {
     /// Bytes from left to right, and from right to left.
     carried: [AtomicU64; 2],
 }
+
+/// A larger buffer saves no call any more.
+const MOST_AT_ONCE: u64 = 1 << 24;
 
 /// How a run ends early: what was to be said was said.
 struct Failed;
@@ -197,10 +201,12 @@ impl Plan {
     ) -> Result<Result<Vec<String>, i32>, String> {
         let mut words = words.iter().peekable();
         let mut operands = Vec::new();
+        let mut both_ways = false;
         while let Some(word) = words.next() {
             if !word.starts_with('-')
                 || word == "-"
                 || word.starts_with("-,")
+                || word.starts_with("-!!")
                 || !operands.is_empty()
             {
                 operands.push(word.clone());
@@ -214,6 +220,15 @@ impl Plan {
                 }),
                 rest => Ok(rest.to_string()),
             };
+            if let (Some(own), Some(next)) = (letter.strip_prefix('-'), rest.chars().next())
+                && "vxuUDgs46".contains(own)
+            {
+                let _ = writeln!(
+                    io.err,
+                    "Do not merge single character options, i.e. use \"{letter} -{next}\" instead of \"{letter}{next}\""
+                );
+                return Ok(Err(1));
+            }
             match (letter, rest) {
                 ("-V", _) => {
                     let _ = writeln!(io.out, "socat of netshoot {}", crate::version::SHORT);
@@ -227,23 +242,41 @@ impl Plan {
                 ("-d", "0" | "1" | "2" | "3" | "4") => self.log.set(rest.parse().unwrap_or(0)),
                 ("-v", "") => self.text = true,
                 ("-x", "") => self.hex = true,
-                ("-u", "") => self.ways = Ways::LeftToRight,
-                ("-U", "") => self.ways = Ways::RightToLeft,
+                ("-u" | "-U", "") => {
+                    let way = match letter {
+                        "-u" => Ways::LeftToRight,
+                        _ => Ways::RightToLeft,
+                    };
+                    both_ways |= self.ways != Ways::Both && self.ways != way;
+                    self.ways = way;
+                }
                 ("-4", "") => self.family = libc::AF_INET,
                 ("-6", "") => self.family = libc::AF_INET6,
                 ("-D" | "-g" | "-s", "") => {}
                 ("-l", "s" | "y" | "m" | "h") => {}
                 ("-l", "u") => self.log.micros = true,
+                ("-l", "f" | "p") => {
+                    let name = words.next().cloned().ok_or_else(|| {
+                        format!("option {word} requires an argument; use option \"-h\" for help")
+                    })?;
+                    match rest {
+                        "f" => self.log.write_to(&name)?,
+                        _ => self.log.name = name,
+                    }
+                }
                 ("-l", rest) if rest.starts_with('f') => self.log.write_to(&rest[1..])?,
                 ("-l", rest) if rest.starts_with('p') => self.log.name = rest[1..].into(),
-                ("-b", _) => {
-                    let size = value("-b")?.parse::<usize>().ok();
-                    let size = size.filter(|s| (1..=1 << 24).contains(s));
-                    self.buffer =
-                        size.ok_or("parseopts(): missing numerical value of option \"-b\"")?;
+                ("-l", _) => {
+                    return Err(format!(
+                        "unknown log option \"{word}\"; use option \"-h\" for help"
+                    ));
                 }
-                ("-t", _) => self.closing = seconds("-t", &value("-t")?)?,
-                ("-T", _) => self.idle = Some(seconds("-T", &value("-T")?)?),
+                ("-b", _) => {
+                    let size = options::size("-b", &value("-b")?)?.min(MOST_AT_ONCE);
+                    self.buffer = usize::try_from(size).unwrap_or(self.buffer);
+                }
+                ("-t", _) => self.closing = options::seconds("-t", &value("-t")?)?,
+                ("-T", _) => self.idle = Some(options::seconds("-T", &value("-T")?)?),
                 ("-r" | "-R" | "-L" | "-W", _) => {
                     return Err(format!("option \"{letter}\" is not taken here"));
                 }
@@ -259,14 +292,11 @@ impl Plan {
                 }
             }
         }
-        Ok(Ok(operands))
+        match both_ways {
+            true => Err("-U and -u must not be combined".into()),
+            false => Ok(Ok(operands)),
+        }
     }
-}
-
-fn seconds(option: &str, text: &str) -> Result<Duration, String> {
-    let number = text.parse::<f64>().ok();
-    let span = number.and_then(|s| Duration::try_from_secs_f64(s).ok());
-    span.ok_or_else(|| format!("parseopts(): missing numerical value of option \"{option}\""))
 }
 
 #[cfg(test)]

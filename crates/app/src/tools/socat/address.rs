@@ -1,5 +1,7 @@
 //! Addresses as people write them: `TCP-LISTEN:8080,fork,reuseaddr`, `EXEC:'sh -c "a, b"',stderr`.
 
+use super::options;
+
 /// One end as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
@@ -113,65 +115,6 @@ const KINDS: &[(&str, Kind, usize)] = &[
     ("system", Kind::System, 1),
 ];
 
-/// Options: their names, the first of which is used here.
-const OPTIONS: &[&[&str]] = &[
-    &["fork"],
-    &["reuseaddr", "so-reuseaddr"],
-    &["reuseport", "so-reuseport"],
-    &["bind"],
-    &["crlf", "crnl"],
-    &["cr"],
-    &["verify", "openssl-verify"],
-    &["cert", "certificate", "openssl-certificate"],
-    &["key", "openssl-key"],
-    &["cafile", "ca", "openssl-cafile"],
-    &["commonname", "cn", "openssl-commonname"],
-    &["snihost", "openssl-snihost"],
-    &["nosni", "no-sni", "openssl-no-sni"],
-    &["min-proto-version", "openssl-min-proto-version"],
-    &["max-proto-version", "openssl-max-proto-version"],
-    &["connect-timeout"],
-    &["retry"],
-    &["interval", "intervall"],
-    &["forever"],
-    &["keepalive", "so-keepalive"],
-    &["nodelay", "tcp-nodelay"],
-    &["backlog"],
-    &["max-children", "maxchildren"],
-    &["pf", "protocol-family"],
-    &["ipv6only", "ipv6-v6only", "v6only"],
-    &["ignoreeof", "ignore-eof"],
-    &["shut-none"],
-    &["shut-down"],
-    &["mode", "perm"],
-    &["unlink-early"],
-    &["unlink-close"],
-    &["append", "o-append"],
-    &["creat", "create", "o-creat"],
-    &["trunc", "o-trunc"],
-    &["rdonly", "o-rdonly"],
-    &["wronly", "o-wronly"],
-    &["rdwr", "o-rdwr"],
-    &["stderr"],
-    &["pipes"],
-    &["sourceport", "sp"],
-    &["ttl", "ip-ttl"],
-    &["tos", "ip-tos"],
-    &["broadcast", "so-broadcast"],
-    &["rcvbuf", "so-rcvbuf"],
-    &["sndbuf", "so-sndbuf"],
-    &["nonblock", "cloexec", "nofork", "end-close"],
-];
-
-/// Options that the original has and this one does not take, and why.
-const REFUSED: &[(&str, &str)] = &[
-    ("pty", "a terminal is script's business"),
-    ("su", "a container's user comes from runAsUser"),
-    ("user", "a container's user comes from runAsUser"),
-    ("range", "who may come is a NetworkPolicy's business"),
-    ("tcpwrap", "who may come is a NetworkPolicy's business"),
-];
-
 impl Address {
     /// The value of an option; the last one counts.
     pub fn option(&self, name: &str) -> Option<&str> {
@@ -238,6 +181,10 @@ fn one(text: &str) -> Result<Address, String> {
             *param = plain(param);
         }
     }
+    if params.len() != wanted && matches!(kind, Kind::Openssl(_) | Kind::OpensslListen(_)) {
+        let (word, many) = (word.to_ascii_uppercase(), if wanted > 1 { "s" } else { "" });
+        return Err(format!("{word}: {wanted} parameter{many} required"));
+    }
     if params.len() != wanted {
         let (n, word) = (params.len(), word.to_ascii_uppercase());
         return Err(format!(
@@ -251,16 +198,10 @@ fn one(text: &str) -> Result<Address, String> {
         options: Vec::new(),
     };
     for option in parts.filter(|o| !o.is_empty()) {
-        let (name, value) = option.split_once('=').unwrap_or((&option, ""));
-        let lower = name.to_ascii_lowercase();
-        if let Some((_, why)) = REFUSED.iter().find(|r| r.0 == lower) {
-            return Err(format!("option \"{name}\" is not taken: {why}"));
-        }
-        let known = OPTIONS.iter().find(|o| o.contains(&lower.as_str()));
-        let Some(first) = known.and_then(|o| o.first()) else {
-            return Err(format!("parseopts_table(): unknown option \"{name}\""));
-        };
-        address.options.push((first, plain(value)));
+        address.options.push(options::read(&option, kind)?);
+    }
+    if address.option("max-children").is_some() && !address.forks() {
+        return Err("option max-children not allowed without option fork".into());
     }
     Ok(address)
 }
@@ -293,7 +234,7 @@ fn split(text: &str, mark: char) -> Vec<String> {
 }
 
 /// Without quotes and backslashes.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut quote = None;
     let mut letters = text.chars();

@@ -86,15 +86,18 @@ fn begin(plan: &Plan, a: &Address) -> Result<Waiting, String> {
             if a.has("unlink-early") {
                 let _ = std::fs::remove_file(path);
             }
-            let failed = |e: io::Error| {
+            if a.kind == Kind::UnixListen && std::fs::symlink_metadata(path).is_ok() {
+                return Err(format!("\"{path}\" exists"));
+            }
+            let name = open::unix_name(a)?;
+            let listener = UnixListener::bind_addr(&name).map_err(|e| {
                 format!(
-                    "bind(5, {{AF=1 \"{path}\"}}, {}): {}",
-                    path.len() + 2,
+                    "bind(5, {{AF=1 \"{}\"}}, {}): {}",
+                    open::shown_name(a),
+                    open::unix_length(a),
                     sockets::strerror(&e)
                 )
-            };
-            let name = open::unix_name(a).map_err(failed)?;
-            let listener = UnixListener::bind_addr(&name).map_err(failed)?;
+            })?;
             if a.kind == Kind::UnixListen {
                 unlinked_at_the_end(path);
                 if let Some(mode) = a
@@ -123,13 +126,27 @@ fn place(plan: &Plan, a: &Address, own: i32) -> Result<SocketAddr, String> {
         other => other,
     };
     let port = a.param(0);
+    let kind = match a.kind {
+        Kind::UdpListen(_) | Kind::UdpRecv(_) | Kind::UdpRecvFrom(_) => libc::SOCK_DGRAM,
+        _ => libc::SOCK_STREAM,
+    };
     let hints = Hints {
         family,
-        kind: libc::SOCK_STREAM,
+        kind,
         flags: libc::AI_PASSIVE,
     };
-    let wrong =
-        |why: String| format!("getaddrinfo\"NULL\", \"{port}\", {{1,{family},1,0}}, {{}}): {why}");
+    let named = matches!(a.kind, Kind::UdpListen(_)) && port.parse::<u32>().is_err();
+    let unknown = || format!("cannot resolve service \"{port}/17\"");
+    if named && port.is_empty() {
+        return Err(unknown());
+    }
+    open::check(a, port)?;
+    let wrong = |why: String| match named {
+        true => unknown(),
+        false => {
+            format!("getaddrinfo\"NULL\", \"{port}\", {{1,{family},{kind},0}}, {{}}): {why}")
+        }
+    };
     let given = match a.option("bind").filter(|b| !b.is_empty()) {
         Some(bind) => {
             let v6 = bind.contains("::") && own == 0;

@@ -8,9 +8,10 @@ use netshoot_host::streams::{self, Manner};
 use netshoot_host::{interrupt, sockets};
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr as Name, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub fn open_told(plan: &Plan, all: &[Address], which: usize, told: &[(String, St
 fn single(plan: &Plan, a: &Address, which: usize, told: &[(String, String)]) -> Opened {
     let mut end = retried(plan, a, which, told)?;
     end.lines = match () {
-        () if a.has("crlf") => Lines::CrLf,
+        () if a.has("crnl") => Lines::CrLf,
         () if a.has("cr") => Lines::Cr,
         () => Lines::AsTheyAre,
     };
@@ -61,9 +62,12 @@ fn single(plan: &Plan, a: &Address, which: usize, told: &[(String, String)]) -> 
 
 fn retried(plan: &Plan, a: &Address, which: usize, told: &[(String, String)]) -> Opened {
     let number = |name: &str| a.option(name).and_then(|v| v.parse::<f64>().ok());
-    let mut left = match a.has("forever") {
-        true => u64::MAX,
-        false => number("retry").unwrap_or(0.0) as u64,
+    let mut left = match (a.has("forever"), a.option("retry")) {
+        (true, _) => u64::MAX,
+        (_, Some("")) => 1,
+        // Below zero there is no end of it.
+        (_, Some(n)) if n.starts_with('-') => u64::MAX,
+        (_, n) => n.and_then(|n| n.parse().ok()).unwrap_or(0),
     };
     let pause = Duration::try_from_secs_f64(number("interval").unwrap_or(1.0))
         .unwrap_or(Duration::from_secs(1));
@@ -173,7 +177,7 @@ fn descriptor(a: &Address) -> Result<End, String> {
     let number: i32 = a
         .param(0)
         .parse()
-        .map_err(|_| format!("FD: \"{}\" is no number", a.param(0)))?;
+        .map_err(|_| format!("error in FD number \"{}\"", a.param(0)))?;
     // Without unsafe code a descriptor that was handed down is opened anew by its name in /proc.
     let path = format!("/proc/self/fd/{number}");
     let open = |read: bool| File::options().read(read).write(!read).open(&path);
@@ -212,21 +216,31 @@ fn file(plan: &Plan, a: &Address, which: usize) -> Result<End, String> {
         read = false;
     }
     (read, write) = (read && !a.has("wronly"), write && !a.has("rdonly"));
-    let create = a.kind == Kind::Create || a.has("creat") || (a.kind == Kind::Gopen && write);
-    let append = a.has("append") || (a.kind == Kind::Gopen && write && !a.has("trunc"));
+    let creates = matches!(a.kind, Kind::Create | Kind::Gopen);
+    let there = match std::fs::metadata(path) {
+        Err(e) if creates && e.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("stat(\"{path}\"): {}", sockets::strerror(&e)));
+        }
+        other => other.is_ok(),
+    };
+    let create =
+        a.kind == Kind::Create || a.has("creat") || (a.kind == Kind::Gopen && write && !there);
+    let append = a.has("append") || (a.kind == Kind::Gopen && write && there && !a.has("trunc"));
+    let trunc = a.has("trunc") || a.kind == Kind::Create;
+    let flag = |set: bool, flag: i32| if set && write { flag } else { 0 };
+    let more = flag(append, libc::O_APPEND) | flag(trunc, libc::O_TRUNC);
     let mut options = File::options();
-    options.read(read).write(write).append(append && write);
+    options.read(read).write(write).custom_flags(more);
     options.create(create && write);
-    options.truncate((a.has("trunc") || a.kind == Kind::Create) && write);
     let opened = options.open(path).map_err(|e| {
-        // <fcntl.h>: O_WRONLY 01, O_RDWR 02, O_CREAT 0100, O_TRUNC 01000, O_APPEND 02000.
-        let way = if read && write { 2 } else { u32::from(write) };
-        let creates = if create { 0o100 } else { 0 };
-        format!(
-            "open(\"{path}\", 0{:o}, 0666): {}",
-            way | creates,
-            sockets::strerror(&e)
-        )
+        let why = sockets::strerror(&e);
+        if a.kind == Kind::Create {
+            return format!("creat(\"{path}\", 0666): {why}");
+        }
+        // <fcntl.h>: O_WRONLY 01, O_RDWR 02, O_CREAT 0100.
+        let way = if read && write { 2 } else { i32::from(write) };
+        let creates = if create { libc::O_CREAT } else { 0 };
+        format!("open(\"{path}\", 0{:o}, 0666): {why}", way | creates | more)
     })?;
     let twin = opened.try_clone().map_err(|e| sockets::strerror(&e))?;
     Ok(End {
@@ -317,9 +331,33 @@ pub fn own(
     Ok(found.addresses.first().copied())
 }
 
+/// What no socket takes.
+pub fn check(a: &Address, port: &str) -> Result<(), String> {
+    const FAMILIES: [&str; 8] = ["ip4", "ipv4", "inet", "2", "ip6", "ipv6", "inet6", "10"];
+    if let Some(name) = a.option("pf").filter(|n| !FAMILIES.contains(n)) {
+        return Err(format!("unknown protocol family \"{name}\""));
+    }
+    let ttl = a.option("ttl").and_then(|t| t.parse::<i64>().ok());
+    // <netinet/in.h>: IP_TTL is 2; -1 is the kernel's own.
+    if let Some(wrong) = ttl.filter(|t| *t != -1 && !(1..256).contains(t)) {
+        return Err(format!(
+            "setsockopt(5, 0, 2, {{{wrong}}}, 4): Invalid argument"
+        ));
+    }
+    match port {
+        "" => Err("empty port/service".into()),
+        _ => Ok(()),
+    }
+}
+
 fn connect(plan: &Plan, a: &Address, own_family: i32, datagram: bool) -> Result<OwnedFd, String> {
-    let family = family(plan, a, own_family);
     let (host, port) = (a.param(0).trim_matches(['[', ']']), a.param(1));
+    check(a, port)?;
+    let bracketed = a.param(0).starts_with('[');
+    let family = match family(plan, a, own_family) {
+        0 if bracketed => libc::AF_INET6,
+        other => other,
+    };
     let (kind, protocol) = if datagram { (2, 17) } else { (1, 6) };
     // A service's name first, as the original does.
     if port.parse::<u16>().is_err() {
@@ -331,7 +369,7 @@ fn connect(plan: &Plan, a: &Address, own_family: i32, datagram: bool) -> Result<
         let known = names::resolve(None, Some(port), hints);
         if known.is_err() {
             return Err(format!(
-                "getaddrinfo\"{host}\", \"{port}\", {{1,0,1,0}}, {{}}): Servname not supported for ai_socktype"
+                "getaddrinfo\"{host}\", \"{port}\", {{1,0,{kind},0}}, {{}}): Servname not supported for ai_socktype"
             ));
         }
     }
@@ -340,8 +378,17 @@ fn connect(plan: &Plan, a: &Address, own_family: i32, datagram: bool) -> Result<
         kind,
         flags: 0,
     };
-    let flags = if a.param(0).starts_with('[') { 5 } else { 1 };
-    let found = names::resolve(Some(host), Some(port), hints).map_err(|why| {
+    let flags = if bracketed { 5 } else { 1 };
+    let numeric = || {
+        host.split('%')
+            .next()
+            .is_some_and(|h| h.parse::<IpAddr>().is_ok())
+    };
+    let found = match bracketed && !numeric() {
+        true => Err("Name or service not known".to_string()),
+        false => names::resolve(Some(host), Some(port), hints).map_err(|w| w.to_string()),
+    };
+    let found = found.map_err(|why| {
         format!(
             "getaddrinfo(\"{host}\", \"NULL\", {{{flags},{family},{kind},{protocol}}}, {{}}): {why}"
         )
@@ -414,17 +461,40 @@ fn connect(plan: &Plan, a: &Address, own_family: i32, datagram: bool) -> Result<
 }
 
 /// The name of a UNIX socket: a path, or what stands in no folder.
-pub fn unix_name(a: &Address) -> io::Result<Name> {
-    match a.kind {
+pub fn unix_name(a: &Address) -> Result<Name, String> {
+    // unix(7): sun_path has 108 bytes.
+    if a.param(0).len() > 108 {
+        let n = a.param(0).len();
+        return Err(format!(
+            "unix socket address {n} characters long, max length is 108"
+        ));
+    }
+    let name = match a.kind {
         Kind::Abstract | Kind::AbstractListen => Name::from_abstract_name(a.param(0)),
         _ => Name::from_pathname(a.param(0)),
+    };
+    name.map_err(|e| sockets::strerror(&e))
+}
+
+/// That name as the original writes it.
+pub fn shown_name(a: &Address) -> String {
+    match (a.kind, a.param(0)) {
+        (Kind::Abstract | Kind::AbstractListen, name) => format!("\\0{name}"),
+        (_, "") => "<anon>".into(),
+        (_, path) => path.into(),
     }
 }
 
+/// How long its sockaddr is.
+pub fn unix_length(a: &Address) -> usize {
+    let zero = usize::from(matches!(a.kind, Kind::Abstract | Kind::AbstractListen));
+    2 + zero + a.param(0).len()
+}
+
 fn unix(plan: &Plan, a: &Address) -> Result<End, String> {
-    let path = a.param(0);
+    let path = shown_name(a);
     let in_words = |e: io::Error| {
-        let length = path.len() + 2;
+        let length = unix_length(a);
         format!(
             "connect(, AF=1 \"{path}\", {length}): {}",
             sockets::strerror(&e)
@@ -432,7 +502,7 @@ fn unix(plan: &Plan, a: &Address) -> Result<End, String> {
     };
     plan.log
         .note(&format!("opening connection to AF=1 \"{path}\""));
-    let name = unix_name(a).map_err(in_words)?;
+    let name = unix_name(a)?;
     let stream = UnixStream::connect_addr(&name).map_err(in_words)?;
     plan.log
         .note("successfully connected from local address AF=1 \"\"");
@@ -492,8 +562,12 @@ fn command(plan: &Plan, a: &Address, told: &[(String, String)]) -> Result<End, S
         Err(e) => {
             // Nobody reads it.
             end.write = None;
+            // Of a longer line the beginning is told.
             let mut all = vec![format!("\"{program}\""), format!("\"{program}\"")];
-            all.extend(args.iter().map(|a| format!("\"{a}\"")));
+            all.extend(args.iter().take(2).map(|a| format!("\"{a}\"")));
+            if args.len() > 1 {
+                all.push("...".into());
+            }
             plan.log.error(&format!(
                 "execvp({}): {}",
                 all.join(", "),
