@@ -12,7 +12,7 @@ use netshoot_host::pinging::{self, Failed, Pinging};
 use netshoot_host::{interrupt, sockets};
 use plan::{Plan, Read};
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The tool.
 pub const TOOL: Tool = Tool {
@@ -115,6 +115,8 @@ fn begin(
     }
     let own = match own {
         Ok(own) => own,
+        // The kernel takes the first link there is, where a connected socket would want a zone.
+        Err(_) if zoneless(to) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
         Err(failed) => return Ok(Err(words(failed))),
     };
     // Nobody's address stands for this machine.
@@ -123,6 +125,12 @@ fn begin(
     }
     let opened = Pinging::open(to, &plan.manner)?;
     Ok(opened.map(|p| (p, (own, to))).map_err(words))
+}
+
+/// An address of a link, without its zone.
+fn zoneless(to: SocketAddr) -> bool {
+    matches!(to, SocketAddr::V6(a) if a.scope_id() == 0
+        && (a.ip().is_unicast_link_local() || a.ip().segments()[0] & 0xff0f == 0xff02))
 }
 
 fn head(plan: &Plan, ends: Ends, io: &mut Io<'_>) -> Result<()> {

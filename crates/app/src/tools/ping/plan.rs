@@ -3,6 +3,7 @@
 use crate::io::Io;
 use crate::tools::getopt::{self, Long, Order, Takes, Word};
 use anyhow::Result;
+use netshoot_host::names::{self, Hints};
 use netshoot_host::pinging::{Fragments, Manner};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -266,7 +267,13 @@ impl Plan {
                 self.manner.source = Some(SocketAddr::new(address, 0));
                 self.from_given = true;
             }
-            Err(_) => self.manner.interface = Some(value.into()),
+            Err(_) => match zoned(value) {
+                Some(address) => {
+                    self.manner.source = Some(address);
+                    self.from_given = true;
+                }
+                None => self.manner.interface = Some(value.into()),
+            },
         }
     }
 
@@ -287,7 +294,11 @@ impl Plan {
             writeln!(io.err, "ping: option argument contains garbage: {rest}")?;
             writeln!(io.err, "ping: this will become fatal error in the future")?;
         }
-        if !number.is_finite() || number > f64::from(i32::MAX) / 1000.0 {
+        if !number.is_finite() {
+            let said = format!("bad timing interval: {value}: Numerical result out of range");
+            return Ok(Err((2, said)));
+        }
+        if number > f64::from(i32::MAX) / 1000.0 {
             return Ok(Err((2, format!("bad timing interval: {value}"))));
         }
         Ok(Ok((number * 1000.0).max(0.0) as u64))
@@ -336,12 +347,29 @@ impl Plan {
     }
 }
 
+/// An address of a link in its zone.
+fn zoned(value: &str) -> Option<SocketAddr> {
+    let hints = Hints {
+        family: libc::AF_INET6,
+        kind: libc::SOCK_RAW,
+        flags: libc::AI_NUMERICHOST,
+    };
+    let found = value
+        .contains('%')
+        .then(|| names::resolve(Some(value), None, hints));
+    found?.ok()?.addresses.first().copied()
+}
+
 /// A whole number as strtol(3) reads it, between two others.
 fn whole(value: &str, least: i64, most: i64) -> Result<u64, Mistake> {
     let number: i128 = value
         .trim_start()
         .parse()
         .map_err(|_| (1, format!("invalid argument: '{value}'")))?;
+    if i64::try_from(number).is_err() {
+        let said = format!("invalid argument: '{value}': Numerical result out of range");
+        return Err((1, said));
+    }
     if number < i128::from(least) || number > i128::from(most) {
         let said = format!("invalid argument: '{value}': out of range: {least} <= value <= {most}");
         return Err((1, said));
