@@ -70,6 +70,9 @@ fn ask(plan: &Plan, own: &str, unknown: i32, io: &mut Io<'_>) -> Result<i32> {
 
 /// Asks one host; gives the sentence why it cannot be asked.
 fn one(plan: &Plan, name: &str, to: SocketAddr, io: &mut Io<'_>) -> Result<Option<String>> {
+    if let Some(said) = wrong_way(plan, to) {
+        return Ok(Some(said.into()));
+    }
     let mut course = match course::Course::new(plan, to) {
         Ok(course) => course,
         Err(said) => return Ok(Some(said)),
@@ -90,6 +93,21 @@ fn one(plan: &Plan, name: &str, to: SocketAddr, io: &mut Io<'_>) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// Why no packet can go there from the address or interface that was given.
+fn wrong_way(plan: &Plan, to: SocketAddr) -> Option<&'static str> {
+    let strange = |name: &String| netshoot_host::link::index(name).is_err();
+    if plan.interface.as_ref().is_some_and(strange) {
+        return Some("no such interface");
+    }
+    if plan.source.is_some_and(|s| s.is_ipv4() != to.is_ipv4()) {
+        return Some("invalid local address");
+    }
+    let zoneless =
+        matches!(to, SocketAddr::V6(a) if a.scope_id() == 0 && a.ip().is_unicast_link_local());
+    let lost = zoneless && plan.interface.is_none();
+    lost.then_some("udp socket connect failed: Invalid argument")
 }
 
 fn resolve(plan: &Plan, name: &str) -> Result<SocketAddr, String> {

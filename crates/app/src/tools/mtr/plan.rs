@@ -51,6 +51,9 @@ const LONG: &[Long] = &[
     ("explain", Takes::Nothing, '\u{2}'),
 ];
 
+/// More do not fit into a line.
+const MOST_FIELDS: usize = 20;
+
 const HELP: &str = "\
 Usage:
  mtr [options] hostname
@@ -198,6 +201,9 @@ impl Plan {
             'n' => self.numeric = true,
             'b' => self.both = true,
             'z' => self.networks = true,
+            'u' | 'T' | 'S' if self.method != Method::Icmp => {
+                return Err("-u , -T and -S are mutually exclusive".into());
+            }
             'u' => self.method = Method::Udp,
             'T' => self.method = Method::Tcp,
             '\u{2}' => self.explain = true,
@@ -214,14 +220,29 @@ impl Plan {
     pub fn take(&mut self, letter: char, value: &str) -> Result<(), String> {
         match letter {
             'F' => {
-                let failed = |e| format!("open {value}: {}", netshoot_host::sockets::strerror(&e));
-                let text = std::fs::read_to_string(value).map_err(failed)?;
+                let read = match value {
+                    "-" => std::io::read_to_string(std::io::stdin()),
+                    file => std::fs::read_to_string(file),
+                };
+                let text = read.map_err(|e| {
+                    let step = match e.kind() {
+                        std::io::ErrorKind::IsADirectory => "ferror",
+                        _ => "open",
+                    };
+                    format!("{step} {value}: {}", netshoot_host::sockets::strerror(&e))
+                })?;
                 let names = text.lines().map(str::trim).filter(|l| !l.is_empty());
                 self.hosts.extend(names.map(str::to_string));
             }
+            'o' if value.len() > MOST_FIELDS => return Err(format!("Too many fields: {value}")),
             'o' => self.fields = Field::list(value)?,
             '\u{1}' => {
-                let at = number(value, 0, 2)? as usize;
+                let wrong = || format!("value out of range (0 - 2): {value}");
+                let at = whole(value)?;
+                let at = usize::try_from(at)
+                    .ok()
+                    .filter(|at| *at < 3)
+                    .ok_or_else(wrong)?;
                 self.display = Display::ALL.get(at).copied().unwrap_or(Display::Table);
             }
             'y' => {
@@ -232,7 +253,7 @@ impl Plan {
             'G' => self.grace = span(value)?,
             'Z' => self.timeout = span(value)?,
             'c' => {
-                self.cycles = number(value, 1, u32::MAX.into())? as u32;
+                self.cycles = number(value, 1, i32::MAX.into())? as u32;
                 self.endless = false;
             }
             's' => self.size = number(value, 28, 4096)? as usize,
@@ -243,18 +264,21 @@ impl Plan {
                 self.source = Some(
                     value
                         .parse()
-                        .map_err(|_| format!("Failed to resolve {value}"))?,
+                        .map_err(|_| "invalid local address".to_string())?,
                 )
             }
             'f' => self.first = number(value, 1, 255)?.min(30) as u8,
             'm' => self.most = number(value, 1, 255)? as u8,
             'U' => self.unknown = number(value, 1, 255)? as u8,
             'P' => {
-                let port = number(value, 0, i64::MAX)?;
+                let port = whole(value)?;
                 let port = u16::try_from(port).ok().filter(|p| *p > 0);
                 self.port = Some(port.ok_or_else(|| format!("Illegal port number: {value}"))?);
             }
-            'L' => self.local_port = number(value, 1, 65_535)? as u16,
+            'L' => {
+                let port = u16::try_from(whole(value)?).ok().filter(|p| *p > 1023);
+                self.local_port = port.ok_or_else(|| format!("Illegal port number: {value}"))?;
+            }
             'M' => self.mark = Some(number(value, 0, u32::MAX.into())? as u32),
             _ => {}
         }
@@ -262,10 +286,14 @@ impl Plan {
     }
 }
 
+/// As the original reads numbers: none is below zero or beyond 32 bits.
+fn whole(value: &str) -> Result<i64, String> {
+    let number = value.parse::<u32>().map(i64::from);
+    number.map_err(|_| format!("invalid argument: '{value}'"))
+}
+
 fn number(value: &str, least: i64, most: i64) -> Result<i64, String> {
-    let number: i64 = value
-        .parse()
-        .map_err(|_| format!("invalid argument: '{value}'"))?;
+    let number = whole(value)?;
     match (least..=most).contains(&number) {
         true => Ok(number),
         false => Err(format!("value {number} out of range ({least} - {most})")),
