@@ -193,6 +193,47 @@ pub fn long(figures: &str) -> &str {
         .map_or(figures, |o| o.2)
 }
 
+/// What may stand in `-nameopt`.
+const STYLES: [&str; 27] = [
+    "oneline",
+    "rfc2253",
+    "multiline",
+    "compat",
+    "ca_default",
+    "utf8",
+    "esc_2253",
+    "esc_2254",
+    "esc_ctrl",
+    "esc_msb",
+    "use_quote",
+    "ignore_type",
+    "show_type",
+    "dump_all",
+    "dump_nostr",
+    "dump_unknown",
+    "dump_der",
+    "sep_comma_plus",
+    "sep_comma_plus_space",
+    "sep_semi_plus_space",
+    "sep_multiline",
+    "dn_rev",
+    "nofname",
+    "sname",
+    "lname",
+    "oid",
+    "align",
+];
+
+/// Each word of a `-nameopt` is one.
+pub fn is_style(asked: &str) -> bool {
+    let known = |word: &str| {
+        let word = word.strip_prefix(['-', '~']).unwrap_or(word);
+        let word = word.to_ascii_lowercase();
+        word == "space_eq" || STYLES.contains(&word.as_str())
+    };
+    asked.is_empty() || asked.split(',').all(known)
+}
+
 /// The NIST's name of a curve, and its bits.
 pub fn curve(figures: &str) -> Option<(&'static str, u32)> {
     match figures {

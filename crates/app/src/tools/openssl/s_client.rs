@@ -1,5 +1,6 @@
 //! `openssl s_client`: a handshake, what was presented, and a line through it.
 
+mod line;
 mod shown;
 
 use shown::{as_json, explain, show};
@@ -125,6 +126,10 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
         )?;
         return Ok(1);
     }
+    let (words, target) = match words.split_last() {
+        Some((last, before)) if line::is_target(before, last) => (before, Some(last.as_str())),
+        _ => (words, None),
+    };
     let plan = match super::options("s_client", words, ALONE, VALUED) {
         Ok(options) => Plan { options },
         Err(why) => {
@@ -139,7 +144,11 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
         write!(io.out, "{HELP}")?;
         return Ok(0);
     }
-    let done = talk(&plan, io)?;
+    if let Some(why) = line::wrong(&plan, target) {
+        writeln!(io.err, "{why}")?;
+        return Ok(1);
+    }
+    let done = talk(&plan, target, io)?;
     match done {
         Ok(code) => Ok(code),
         Err(why) => {
@@ -152,20 +161,12 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
     }
 }
 
-/// Host and port of `-connect`.
-fn place(text: &str) -> (&str, &str) {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') => (host.trim_matches(['[', ']']), port),
-        _ => (text.trim_matches(['[', ']']), "4433"),
-    }
-}
-
-fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
-    let asked = plan.value("connect").unwrap_or("localhost:4433");
+fn talk(plan: &Plan<'_>, target: Option<&str>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
+    let asked = target.or(plan.value("connect")).unwrap_or("localhost:4433");
     let (host, port) = match (plan.value("host"), plan.value("port")) {
         (Some(host), port) => (host, port.unwrap_or("4433")),
-        (None, Some(port)) => (place(asked).0, port),
-        _ => place(asked),
+        (None, Some(port)) => (line::place(asked).0, port),
+        _ => line::place(asked),
     };
     let wish = match wish(plan) {
         Ok(wish) => wish,
@@ -185,12 +186,6 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
     }
     let mut last = String::new();
     if let Some(protocol) = plan.value("starttls") {
-        if !starttls::KNOWN.contains(&protocol) {
-            return Ok(Err(format!(
-                "s_client: Value must be one of:\n\t{}",
-                starttls::KNOWN.join("\n\t")
-            )));
-        }
         let usual = match protocol.starts_with("xmpp") {
             true => host,
             false => "mail.example.com",
@@ -214,7 +209,7 @@ fn talk(plan: &Plan<'_>, io: &mut Io<'_>) -> Result<Result<i32, String>> {
             nameless: name.is_none(),
             ..wish
         },
-        name.unwrap_or(host),
+        name.unwrap_or(if host.is_empty() { "localhost" } else { host }),
     ) {
         Ok(client) => client,
         Err(why) => return Ok(Err(format!("s_client: {why}"))),
@@ -318,7 +313,8 @@ fn connect(plan: &Plan<'_>, host: &str, port: &str) -> Result<Connection, String
         kind: libc::SOCK_STREAM,
         flags: 0,
     };
-    let found = lookup::resolve(Some(host), Some(port), hints).map_err(|why| {
+    let whom = Some(host).filter(|h| !h.is_empty() || plan.has("host"));
+    let found = lookup::resolve(whom, Some(port), hints).map_err(|why| {
         // What the resolver left behind when it gave up for now.
         let number = if why.starts_with("Temporary") {
             libc::EAGAIN
@@ -329,22 +325,20 @@ fn connect(plan: &Plan<'_>, host: &str, port: &str) -> Result<Connection, String
             "error:10080002:BIO routines:BIO_lookup_ex:system lib:{why}\nconnect:errno={number}"
         )
     })?;
-    let mut last = String::from("connect:errno=0");
+    let (mut all, mut number) = (String::new(), 0);
     for to in found.addresses {
         match tcp::reach(to, None, Deadline::after_ms(PATIENCE_MS)) {
             Ok(connection) => return Ok(connection),
             Err(e) => {
-                let (why, number) = (
-                    sockets::strerror(&e),
-                    e.raw_os_error().unwrap_or(libc::ETIMEDOUT),
-                );
-                last = format!(
-                    "error:8000006F:system library:BIO_connect:{why}:calling connect()\nerror:10000067:BIO routines:BIO_connect:connect error:\nconnect:errno={number}"
+                let why = sockets::strerror(&e);
+                number = e.raw_os_error().unwrap_or(libc::ETIMEDOUT);
+                all += &format!(
+                    "error:8000006F:system library:BIO_connect:{why}:calling connect()\nerror:10000067:BIO routines:BIO_connect:connect error:\n"
                 );
             }
         }
     }
-    Err(last)
+    Err(format!("{all}connect:errno={number}"))
 }
 
 fn decoded<'a>(der: &'a CertificateDer<'_>) -> Option<Certificate<'a>> {

@@ -119,6 +119,10 @@ pub fn run(words: &[String], io: &mut Io<'_>) -> Result<i32> {
             return Ok(1);
         }
     }
+    if value("nameopt").is_some_and(|n| !names::is_style(n)) {
+        writeln!(io.err, "x509: Use -help for summary.")?;
+        return Ok(1);
+    }
     // Read as none it would call the certificate good.
     if let Some(ahead) = value("checkend").filter(|v| v.parse::<i64>().is_err()) {
         writeln!(io.err, "x509: Can't parse \"{ahead}\" as a number")?;
