@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 const STANDS: Duration = Duration::from_secs(120);
 /// What is waited for when it is broken comes within this time.
 const SHOWS: Duration = Duration::from_secs(90);
+/// Between two questions whether it is so.
+const SOON: Duration = Duration::from_millis(200);
+const LATER: Duration = Duration::from_secs(2);
 
 /// Plays it.
 pub fn play(kubernetes: &Kubernetes, scenario: &Scenario, asker: &Asker) -> Outcome {
@@ -101,16 +104,17 @@ fn shows(kubernetes: &Kubernetes, namespace: &str, condition: &Condition) -> Res
     })
 }
 
-/// Asks until it is so.
+/// Asks until it is so: the more seldom the longer it lasts, for each question costs the others of their processor.
 pub fn wait(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
-    let end = Instant::now() + limit;
+    let begun = Instant::now();
+    let end = begun + limit;
     loop {
         match ask() {
             Ok(()) => return Ok(()),
             Err(last) if Instant::now() > end => {
                 return Err(last.context(format!("waited {} s for {what}", limit.as_secs())));
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+            Err(_) => std::thread::sleep((begun.elapsed() / 10).clamp(SOON, LATER)),
         }
     }
 }

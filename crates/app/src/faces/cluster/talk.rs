@@ -75,18 +75,27 @@ impl Kubernetes {
             .with_context(|| format!("no pod of {from} runs in {namespace}"))
     }
 
-    /// One call of a client.
-    fn hear(&self, talk: &Talk) -> Heard {
+    /// Calls of a client, one after the other, as long as they are answered: what the last one brought.
+    fn hear(&self, talk: &Talk, times: usize) -> Heard {
         let said = if talk.to.starts_with("https://") {
-            self.handshake(talk)
+            let mut all = (0..times).map(|_| self.handshake(talk));
+            let failed = |s: &Result<Output>| !s.as_ref().is_ok_and(|o| o.status.success());
+            match all.find(failed) {
+                Some(said) => said,
+                None => return Heard::Answer,
+            }
         } else {
             // A resolver that gets no answer tries again, and then says so.
             let most = match talk.fails {
                 Fails::Name => "15",
                 _ => "3",
             };
-            let call = ["timeout", most, "wget", "-q", "-O", "-", &talk.to];
+            // In one stream: a stream costs more than what goes through it.
+            let calls = format!(
+                "for i in $(seq {times}); do timeout {most} wget -q -O - \"$0\" || exit; done"
+            );
             let words = ["-n", &talk.namespace, "exec", &talk.from, "--"];
+            let call = ["sh", "-c", &calls, &talk.to];
             self.output("kubectl", &[&words[..], &call].concat())
         };
         said.map_or_else(|e| Heard::Other(format!("{e:#}")), |o| Heard::of(&o))
@@ -94,11 +103,18 @@ impl Kubernetes {
 
     /// Several calls at once; and more where a name is not known at once, until one of them brings another answer.
     fn hear_again(&self, talk: &Talk) -> Vec<Heard> {
+        // One that is answered otherwise says that it is too early for more.
+        if let Some(awaited) = awaited(talk.fails) {
+            let first = self.hear(talk, 1);
+            if first != awaited {
+                return vec![first];
+            }
+        }
         let mut heard = Vec::new();
         while heard.len() < IN_A_ROW.1 {
             let begun = Instant::now();
             heard.extend(std::thread::scope(|scope| {
-                let call = |_| scope.spawn(|| self.hear(talk));
+                let call = |_| scope.spawn(|| self.hear(talk, 1));
                 let calls: Vec<_> = (0..IN_A_ROW.0).map(call).collect();
                 let heard = calls.into_iter().filter_map(|c| c.join().ok());
                 heard.collect::<Vec<_>>()
@@ -159,6 +175,18 @@ impl Kubernetes {
     }
 }
 
+/// What each call brings then; nothing where some are answered and some are not.
+fn awaited(fails: Fails) -> Option<Heard> {
+    match fails {
+        Fails::Sometimes => None,
+        Fails::Refused => Some(Heard::Refused),
+        Fails::Timeout => Some(Heard::Silence),
+        Fails::Name => Some(Heard::NoName),
+        Fails::Certificate => Some(Heard::BadCertificate),
+        Fails::Never => Some(Heard::Answer),
+    }
+}
+
 /// All conversations work, several times in a row.
 pub fn works(kubernetes: &Kubernetes, all: &[Talk], when: &str) -> Result<()> {
     for talk in all {
@@ -167,11 +195,9 @@ pub fn works(kubernetes: &Kubernetes, all: &[Talk], when: &str) -> Result<()> {
             _ => IN_A_ROW.0,
         };
         let what = format!("{when}: {} reaches {}", talk.from, talk.to);
-        wait(&what, STANDS, || {
-            let mut heard = (0..enough).map(|_| kubernetes.hear(talk));
-            heard
-                .find(|h| *h != Heard::Answer)
-                .map_or(Ok(()), |h| Err(anyhow!("{h:?}")))
+        wait(&what, STANDS, || match kubernetes.hear(talk, enough) {
+            Heard::Answer => Ok(()),
+            other => Err(anyhow!("{other:?}")),
         })?;
     }
     Ok(())
@@ -184,14 +210,9 @@ pub fn fails(kubernetes: &Kubernetes, all: &[Talk]) -> Result<()> {
         let what = format!("the symptom: {from} to {to} fails ({how:?})");
         wait(&what, SHOWS, || {
             let heard = kubernetes.hear_again(talk);
-            let every = |h: Heard| heard.iter().all(|seen| *seen == h);
-            let seen = match how {
-                Fails::Sometimes => heard.iter().any(|h| *h != Heard::Answer),
-                Fails::Refused => every(Heard::Refused),
-                Fails::Timeout => every(Heard::Silence),
-                Fails::Name => every(Heard::NoName),
-                Fails::Certificate => every(Heard::BadCertificate),
-                Fails::Never => every(Heard::Answer),
+            let seen = match awaited(how) {
+                Some(awaited) => heard.iter().all(|h| *h == awaited),
+                None => heard.iter().any(|h| *h != Heard::Answer),
             };
             if !seen {
                 bail!("{heard:?}");
