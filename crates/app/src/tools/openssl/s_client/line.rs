@@ -66,6 +66,6 @@ pub fn place(text: &str) -> (&str, &str) {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (text, ""),
     };
-    let usual = |port| if port == "" { "4433" } else { port };
-    (host.trim_matches(['[', ']']), usual(port))
+    let port = if port.is_empty() { "4433" } else { port };
+    (host.trim_matches(['[', ']']), port)
 }
