@@ -43,6 +43,7 @@ use crate::io::{Io, Lang};
 use crate::{NOBODY_READS, nobody_reads, report};
 use anyhow::Result;
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::Path;
 
 /// What a tool is for.
@@ -156,24 +157,102 @@ pub fn take_lang(words: &mut Vec<String>, io: &mut Io<'_>) {
     }
 }
 
+/// Tools whose originals go on where output cannot be written, and end as if it had been.
+const UNHEARD: &[&str] = &[
+    "dig",
+    "drill",
+    "fping",
+    "host",
+    "ip",
+    "nslookup",
+    "ss",
+    "traceroute",
+];
+
+/// Those that end in their own way then: with which code, and what they say.
+const HEARD: &[(&str, i32, &str)] = &[
+    ("mtr", 1, "write error: No space left on device"),
+    ("ping", 1, "write error"),
+    ("tracepath", 1, "write error"),
+    ("wget", 3, ""),
+];
+
+/// Standard output; a deaf one does not hear that there is no room.
+struct Out<'a> {
+    to: &'a mut (dyn Write + Send),
+    deaf: bool,
+}
+
+impl Out<'_> {
+    fn heard<T>(&self, done: std::io::Result<T>, instead: T) -> std::io::Result<T> {
+        match done {
+            Err(e) if self.deaf && no_room(&e) => Ok(instead),
+            done => done,
+        }
+    }
+}
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.to.write(bytes);
+        self.heard(done, bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.to.flush();
+        self.heard(done, ())
+    }
+}
+
+fn no_room(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    [StorageFull, QuotaExceeded].contains(&e.kind())
+}
+
+/// There is no room for what is to be written.
+fn full(e: &anyhow::Error) -> bool {
+    let own = e.chain().filter_map(|c| c.downcast_ref::<std::io::Error>());
+    own.into_iter().any(no_room)
+}
+
 impl Tool {
     /// Runs it with the process's streams; gives the exit code.
     pub fn start(&self, args: &[OsString]) -> i32 {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let lang = crate::io::choose_lang(None);
         Io::standard(lang, |io| {
-            let result = (self.run)(args, io).and_then(|code| {
-                io.out.flush()?;
+            let deaf = UNHEARD.contains(&self.name);
+            let mut out = Out {
+                to: &mut *io.out,
+                deaf,
+            };
+            let mut own = Io {
+                out: &mut out,
+                err: &mut *io.err,
+                color: io.color,
+                progress: io.progress,
+                lang: io.lang,
+            };
+            let result = (self.run)(args, &mut own).and_then(|code| {
+                own.out.flush()?;
                 Ok(code)
             });
             match result {
                 Ok(code) => code,
                 Err(e) if nobody_reads(&e) => NOBODY_READS,
-                Err(e) => {
-                    let said = report::safe(&format!("{e:#}"));
-                    let _ = writeln!(io.err, "{}: {said}", self.name);
-                    crate::COULD_NOT
-                }
+                Err(e) => match HEARD.iter().find(|h| h.0 == self.name && full(&e)) {
+                    Some((name, code, said)) => {
+                        if !said.is_empty() {
+                            let _ = writeln!(io.err, "{name}: {said}");
+                        }
+                        *code
+                    }
+                    None => {
+                        let said = report::safe(&format!("{e:#}"));
+                        let _ = writeln!(io.err, "{}: {said}", self.name);
+                        crate::COULD_NOT
+                    }
+                },
             }
         })
     }
