@@ -45,10 +45,7 @@ const USAGE: &str = "Usage: wget [OPTION]... [URL]...\n";
 const HINT: &str = "\nTry `wget --help' for more options.\n";
 
 fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
-    let mut words: Vec<String> = args
-        .iter()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let mut words: Vec<String> = args.iter().map(options::text).collect();
     take_lang(&mut words, io);
     let args: Vec<OsString> = words.iter().map(OsString::from).collect();
     let plan = match options::read(&args) {
@@ -143,9 +140,16 @@ fn listed(plan: &Plan, input: &str) -> std::io::Result<Vec<String>> {
 /// A URL as people type it.
 fn read_url(text: &str) -> Result<Url, String> {
     let mut safe = String::new();
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
+        let two = || text.get(at + 1..at + 3).unwrap_or_default();
         match c {
             ' ' => safe += "%20",
+            '%' if two().len() < 2 || !two().bytes().all(|b| b.is_ascii_hexdigit()) => {
+                safe += "%25";
+            }
+            c if c.is_ascii_control() => {
+                safe += &netshoot_wire::web::percent(c.to_string().as_bytes());
+            }
             c if c.is_ascii() => safe.push(c),
             c => safe += &netshoot_wire::web::percent(c.to_string().as_bytes()),
         }
@@ -153,7 +157,24 @@ fn read_url(text: &str) -> Result<Url, String> {
     if let Some((scheme, _)) = text.split_once("://")
         && !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str())
     {
+        if scheme.contains(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)) {
+            return Err("Scheme missing".into());
+        }
         return Err(format!("Unsupported scheme ‘{scheme}’"));
+    }
+    let behind = text.split_once("://").map_or(text, |p| p.1);
+    if behind.is_empty() || behind.starts_with('/') {
+        return Err("Invalid host name".into());
+    }
+    if let Some(literal) = behind.strip_prefix('[') {
+        let literal = literal
+            .split_once(']')
+            .ok_or("Unterminated IPv6 numeric address")?
+            .0;
+        let address = literal.split('%').next().unwrap_or_default();
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("Invalid IPv6 numeric address".into());
+        }
     }
     let manner = url::Manner {
         default_scheme: Some("http"),

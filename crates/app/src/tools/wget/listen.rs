@@ -60,6 +60,8 @@ pub struct Listener<'l, 'i, 'b> {
     pub head_only: bool,
     /// Bytes that the file has.
     pub from: u64,
+    /// Bytes in front that the server sends though they were not asked for.
+    skip: u64,
     /// The same file as in the try before.
     pub file: Option<String>,
     pub lines: Vec<String>,
@@ -98,6 +100,7 @@ impl<'l, 'i, 'b> Listener<'l, 'i, 'b> {
             proxied: false,
             head_only: false,
             from: 0,
+            skip: 0,
             file: None,
             lines: Vec::new(),
             fields: Vec::new(),
@@ -199,6 +202,13 @@ impl<'l, 'i, 'b> Listener<'l, 'i, 'b> {
                 return Ok(());
             }
             206 => {}
+            200..300 if self.plan.start.is_some() && !self.plan.resume => {
+                if self.total.is_some_and(|t| t <= self.from) {
+                    self.verdict = Verdict::Complete;
+                    return Ok(());
+                }
+                (self.skip, self.from) = (self.from, 0);
+            }
             200..300 => self.from = 0,
             _ if !self.plan.content_on_error => return Ok(()),
             _ => self.from = 0,
@@ -310,6 +320,9 @@ impl<'l, 'i, 'b> Listener<'l, 'i, 'b> {
 
     fn store(&mut self, bytes: &[u8], came: u64) -> io::Result<()> {
         self.got += bytes.len() as u64;
+        let skipped = self.skip.min(bytes.len() as u64);
+        self.skip -= skipped;
+        let bytes = bytes.get(skipped as usize..).unwrap_or_default();
         match (&mut *self.shared, &mut self.sink) {
             (Shared::Out, _) => {
                 self.log.io.out.write_all(bytes)?;

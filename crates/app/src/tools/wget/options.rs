@@ -3,6 +3,7 @@
 use super::plan::{Meter, Plan, Stop};
 use crate::tools::getopt::{self, Long, Order, Takes, Word};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 const N: Takes = Takes::Nothing;
@@ -84,6 +85,8 @@ fn longs() -> Vec<Long> {
         .zip(0..)
         .map(|((name, letter, takes), at)| {
             let beyond = char::from_u32(BEYOND + at).unwrap_or(' ');
+            // Each that takes nothing takes `=on` and `=off`.
+            let takes = if *takes == N { &Takes::Maybe } else { takes };
             (*name, *takes, if *letter == ' ' { beyond } else { *letter })
         })
         .collect()
@@ -117,14 +120,24 @@ fn seconds(name: &str, text: &str) -> Result<Option<Duration>, Stop> {
         'w' => 604_800.0,
         _ => -1.0,
     };
-    let value = number.parse::<f64>().ok().map(|n| n * factor);
+    let value = plain(number).map(|n| n * factor);
+    let below = number.parse::<f64>().is_ok_and(|n| n < 0.0);
     match value.filter(|v| *v >= 0.0).map(Duration::try_from_secs_f64) {
         Some(Ok(d)) => Ok(Some(d).filter(|d| !d.is_zero())),
         _ => Err(Stop::Said(
-            format!("wget: --{name}: Invalid time period ‘{text}’\n"),
+            match below {
+                true => format!("wget: --{name}: Negative time period ‘{text}’\n"),
+                false => format!("wget: --{name}: Invalid time period ‘{text}’\n"),
+            },
             2,
         )),
     }
+}
+
+/// Digits and a point.
+fn plain(number: &str) -> Option<f64> {
+    let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    digits.then(|| number.parse().ok())?
 }
 
 fn bytes(name: &str, text: &str) -> Result<f64, Stop> {
@@ -135,9 +148,7 @@ fn bytes(name: &str, text: &str) -> Result<f64, Stop> {
         Some('g') => (lower.get(..lower.len() - 1), 1024.0 * 1024.0 * 1024.0),
         _ => (Some(lower.as_str()), 1.0),
     };
-    let value = number
-        .and_then(|n| n.parse::<f64>().ok())
-        .map(|n| n * factor);
+    let value = number.and_then(plain).map(|n| n * factor);
     value
         .filter(|v| *v >= 0.0)
         .ok_or_else(|| Stop::Said(format!("wget: --{name}: Invalid byte value ‘{text}’\n"), 2))
@@ -150,8 +161,15 @@ fn whole(name: &str, text: &str) -> Result<u64, Stop> {
     }
     // As atoi(3) reads it.
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number = text.get(..digits).and_then(|d| d.parse().ok());
-    Ok(number.unwrap_or(0))
+    let number = text.get(..digits).unwrap_or_default();
+    match number.parse::<u64>() {
+        Ok(n) if i32::try_from(n).is_ok() => Ok(n),
+        Err(_) if number.is_empty() => Ok(0),
+        _ => Err(Stop::Said(
+            format!("wget: --{name}: Invalid number ‘{text}’.\n"),
+            2,
+        )),
+    }
 }
 
 fn family(option: &str) -> u8 {
@@ -179,15 +197,17 @@ fn list(into: &mut Vec<String>, text: &str) {
 /// Reads the words behind the program's name.
 pub fn read(args: &[OsString]) -> Result<Plan, Stop> {
     let mut plan = Plan::default();
-    let words = getopt::read(args, SHORT, &longs(), Order::Anywhere);
+    let args: Vec<OsString> = args.iter().map(turned_off).collect();
+    let words = getopt::read(&args, SHORT, &longs(), Order::Anywhere);
     let no_config = args.iter().any(|a| a == "--no-config");
     if !no_config {
         startup(&mut plan)?;
     }
+    let mut asked: Vec<(&'static str, String)> = Vec::new();
     for word in words {
         match word {
             Err(mistake) => return Err(usage(&mistake.to_string())),
-            Ok(Word::Operand(url)) => plan.urls.push(url.to_string_lossy().into_owned()),
+            Ok(Word::Operand(url)) => plan.urls.push(text(&url)),
             Ok(Word::Option('n', Some(letters))) => {
                 for letter in letters.to_string_lossy().chars() {
                     let name = match letter {
@@ -198,19 +218,66 @@ pub fn read(args: &[OsString]) -> Result<Plan, Stop> {
                         'v' => "no-verbose",
                         c => return Err(usage(&format!("invalid option -- 'n{c}'"))),
                     };
-                    apply(&mut plan, name, "")?;
+                    asked.push((name, String::new()));
                 }
             }
             Ok(Word::Option(letter, value)) => {
-                let value = value.unwrap_or_default().to_string_lossy().into_owned();
-                if let Some(name) = name_of(letter) {
-                    apply(&mut plan, name, &value)?;
+                let Some(name) = name_of(letter) else {
+                    continue;
+                };
+                let switch = NAMES.iter().any(|n| n.0 == name && n.2 == N);
+                let value = value.map(|v| v.to_string_lossy().into_owned());
+                match value {
+                    Some(value) if switch && !on_or_off(name, &value)? => {
+                        asked.retain(|a| a.0 != name);
+                        if name == "verbose" {
+                            asked.push(("no-verbose", String::new()));
+                        }
+                    }
+                    value => asked.push((name, value.unwrap_or_default())),
                 }
             }
         }
     }
+    for (name, value) in asked {
+        apply(&mut plan, name, &value)?;
+    }
     plan.settle()?;
     Ok(plan)
+}
+
+/// `--no-quiet` is `--quiet=off`, where no option of its own has that name.
+fn turned_off(word: &OsString) -> OsString {
+    let own = word.to_str().and_then(|w| w.strip_prefix("--"));
+    let known = |name: &str| NAMES.iter().any(|n| n.0 == name);
+    let off = own
+        .filter(|o| !known(o))
+        .and_then(|o| o.strip_prefix("no-"));
+    match off.filter(|o| NAMES.iter().any(|n| n.0 == *o && n.2 == N)) {
+        Some(name) => format!("--{name}=off").into(),
+        None => word.clone(),
+    }
+}
+
+fn on_or_off(name: &str, value: &str) -> Result<bool, Stop> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "y" | "1" => Ok(true),
+        "off" | "no" | "n" | "0" => Ok(false),
+        _ => Err(Stop::Said(
+            format!("wget: --{name}: Invalid boolean ‘{value}’; use `on' or `off'.\n"),
+            2,
+        )),
+    }
+}
+
+/// A word as text; bytes that are none become `%FF`.
+pub fn text(word: &OsString) -> String {
+    let mut text = String::new();
+    for chunk in word.as_bytes().utf8_chunks() {
+        text += chunk.valid();
+        text += &netshoot_wire::web::percent(chunk.invalid());
+    }
+    text
 }
 
 /// The file of one's own settings.
