@@ -198,7 +198,10 @@ fn converse(state: &mut State, io: &mut Io<'_>) -> Result<Result<(), GivenUp>> {
         let Some(line) = lines.next() else {
             break;
         };
-        let line = names::text(OsStr::from_bytes(&line?));
+        let line = line?;
+        // As in C, a line ends at a NUL.
+        let line = line.split(|b| *b == 0).next().unwrap_or_default();
+        let line = names::text(OsStr::from_bytes(line));
         let mut words = line.split_ascii_whitespace();
         let Some(first) = words.next() else {
             continue;

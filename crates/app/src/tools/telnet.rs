@@ -149,6 +149,11 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Result<i32> {
         writeln!(io.err, "telnet: too many arguments")?;
         return Ok(1);
     }
+    if operands.iter().any(String::is_empty) {
+        let usage = "usage: telnet [-4] [-6] [-l user] [-b addr] [-a] host-name [port]";
+        writeln!(io.out, "{usage}")?;
+        return Ok(1);
+    }
     let Some(host) = operands.first() else {
         return prompt::without_a_line(&plan, io);
     };
@@ -196,8 +201,12 @@ fn open(plan: &Plan, host: &str, port: &str, io: &mut Io<'_>) -> Result<Option<O
         .strip_prefix(['-', '+'])
         .filter(|p| !p.is_empty())
         .unwrap_or(port);
-    if port.parse::<u64>().is_ok_and(|p| p > 65_535) {
+    if port.parse::<u64>().is_ok_and(|p| !(1..65_536).contains(&p)) {
         writeln!(io.out, "Port number {port} is out of range.")?;
+        return Ok(None);
+    }
+    if port.starts_with(|c: char| c.is_ascii_digit()) && port.parse::<u64>().is_err() {
+        writeln!(io.out, "Invalid port name '{port}'.")?;
         return Ok(None);
     }
     let hints = Hints {

@@ -69,7 +69,7 @@ fn read(args: &[OsString], io: &mut Io<'_>) -> Wanted {
         match word {
             Err(mistake) => {
                 write!(io.err, "whois: {mistake}\n{HELP}")?;
-                return Ok(Err(2));
+                return Ok(Err(1));
             }
             Ok(Word::Operand(o)) => objects.push(o.to_string_lossy().into_owned()),
             Ok(Word::Option(letter, value)) => {
