@@ -81,7 +81,7 @@ pub struct Verified {
     pub applied: Vec<String>,
     /// Questions that are left for a person.
     pub asked: Vec<String>,
-    /// From the remedy to the first healthy diagnosis, milliseconds.
+    /// From the remedy to the first healthy diagnosis (where `settling` has any: to the series that counts), milliseconds.
     pub healthy_after_ms: u64,
     /// Requests made after that.
     pub requests: usize,
@@ -92,6 +92,9 @@ pub struct Verified {
     /// The first of these: when after the remedy, and what came back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
+    /// Failures in the first seconds, when what the remedy replaced was still ending: the series began anew after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settling: Vec<String>,
     /// In a sentence.
     pub says: String,
 }

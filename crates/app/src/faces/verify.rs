@@ -7,7 +7,7 @@ use crate::io::Io;
 use crate::report;
 use anyhow::{Context, Result};
 use netshoot_model::engine::Case;
-use netshoot_model::object::at;
+use netshoot_model::object::{Object, at};
 use netshoot_model::observe::{CONNECT_MS, HTTP_MS, PADDING, attempts, requests};
 use netshoot_model::path::Path;
 use netshoot_model::probe::{Answered, Outcome, Probe, Question};
@@ -22,14 +22,18 @@ use std::time::{Duration, Instant};
 /// Requests that must all be answered.
 const REQUESTS: u32 = 200;
 /// Over at least this long.
+const SHORTEST: Duration = Duration::from_millis(1500);
+/// And at most this long.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Within this time of the first healthy diagnosis what the remedy replaced may still be ending: pods that were
+/// deleted stay in the rules of some node for a moment. Failures of that time are told, and the series begins anew, once.
+const SETTLING: Duration = Duration::from_secs(3);
 /// Another cause is believed when it has stood first for this long: a rollout shows many for a moment.
 const STEADY: Duration = Duration::from_secs(4);
 /// So many commands are applied at most, for causes one after the other.
 const MOST_REMEDIES: usize = 4;
 /// So many failures are told one by one.
 const MOST_FAILURES: usize = 5;
-const SHORTEST: Duration = Duration::from_millis(1500);
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// The remedy that an earlier report (`-o json`) showed.
 pub fn remedy_of(path: &std::path::Path) -> Result<Option<RemedyReport>> {
@@ -75,7 +79,7 @@ pub fn run(
     let start = Instant::now();
     let mut cause = found.cause.clone();
     let (snapshot, case) = loop {
-        match wait_healthy(options, cause.as_ref(), access, io)? {
+        match wait_healthy(options, cause.as_ref(), before, access, io)? {
             Shown::Healthy(snapshot, case) => break (snapshot, case),
             // Two things were broken: what stands first now is remedied, too.
             Shown::Another(next) if verified.applied.len() < MOST_REMEDIES => {
@@ -98,7 +102,16 @@ pub fn run(
     let length = former_interval(found, before)
         .map_or(SHORTEST, |i| i * 2)
         .clamp(SHORTEST, LONGEST);
-    hold(&snapshot, &case, length, access, io, &mut verified)?;
+    let mut held = hold(&snapshot, &case, length, access, io)?;
+    if held.last_failure.is_some_and(|at| at < SETTLING) {
+        verified.settling = std::mem::take(&mut held.failures);
+        verified.healthy_after_ms = start.elapsed().as_millis() as u64;
+        held = hold(&snapshot, &case, length, access, io)?;
+    }
+    verified.requests = held.requests;
+    verified.failed = held.failed;
+    verified.failures = held.failures;
+    verified.held_ms = held.took.as_millis() as u64;
     verified.worked = verified.requests > 0 && verified.failed == 0;
     let (all, failed) = (verified.requests, verified.failed);
     let (seconds, answered) = (verified.held_ms as f64 / 1000.0, all - failed);
@@ -153,11 +166,12 @@ enum Shown {
     Still(Option<CauseReport>),
 }
 
-/// Diagnoses again and again, on fresh facts, until the conversation works, or until another cause than `before`
+/// Diagnoses again and again, on fresh facts, until the conversation works, or until another cause than `former`
 /// has stood first for a while.
 fn wait_healthy(
     options: &Options,
-    before: Option<&CauseReport>,
+    former: Option<&CauseReport>,
+    before: &ClusterSnapshot,
     access: &mut dyn Access,
     io: &mut Io<'_>,
 ) -> Result<Shown> {
@@ -172,14 +186,14 @@ fn wait_healthy(
         let snapshot = access.snapshot()?;
         let topology = Topology::new(&snapshot);
         let case = case(&topology, options, io.lang);
-        if rolled_out(&topology) {
+        if rolled_out(&topology, &Topology::new(before)) {
             let (again, _) = think(&case, &topology, access, io)?;
             if again.verdict == Verdict::Healthy {
                 return Ok(Shown::Healthy(snapshot, case));
             }
             match (&again.cause, &last) {
                 (Some(now), Some((was, since))) if same(now, was) => {
-                    let other = before.is_some_and(|b| !same(now, b));
+                    let other = former.is_some_and(|b| !same(now, b));
                     let steady = since.elapsed() >= STEADY;
                     if other && steady && again.remedy.is_some() && options.remedy_of.is_none() {
                         return Ok(Shown::Another(Box::new(again)));
@@ -193,15 +207,27 @@ fn wait_healthy(
     Ok(Shown::Still(last.map(|(cause, _)| cause)))
 }
 
-/// No Deployment is in the middle of a rollout.
-fn rolled_out(topology: &Topology<'_>) -> bool {
-    topology.all("Deployment").iter().all(|d| {
-        let wanted = d.int("spec.replicas").unwrap_or(1);
-        let of = |f: &str| d.int(&format!("status.{f}")).unwrap_or(0);
-        let seen = of("observedGeneration") >= d.int("metadata.generation").unwrap_or(0);
-        seen && of("updatedReplicas") >= wanted
-            && of("replicas") <= wanted.max(of("updatedReplicas"))
+/// No Deployment is in the middle of a rollout, but for those that were stuck in the same one `before` the remedy.
+fn rolled_out(topology: &Topology<'_>, before: &Topology<'_>) -> bool {
+    let generation = |d: &Object| d.int("metadata.generation").unwrap_or(0);
+    topology.all("Deployment").iter().all(|now| {
+        let stuck = |was: &&Object| {
+            was.name() == now.name()
+                && was.namespace() == now.namespace()
+                && generation(was) == generation(now)
+                && !is_rolled_out(was)
+        };
+        is_rolled_out(now) || before.all("Deployment").iter().any(stuck)
     })
+}
+
+/// As `kubectl rollout status` counts, without waiting for readiness: that is the diagnosis' to judge.
+fn is_rolled_out(deployment: &Object) -> bool {
+    let wanted = deployment.int("spec.replicas").unwrap_or(1);
+    let of = |f: &str| deployment.int(&format!("status.{f}")).unwrap_or(0);
+    let generation = deployment.int("metadata.generation").unwrap_or(0);
+    let (updated, all) = (of("updatedReplicas"), of("replicas"));
+    of("observedGeneration") >= generation && updated >= wanted && all <= wanted.max(updated)
 }
 
 /// How long a container used to live before it was killed, where kills are what was found.
@@ -228,6 +254,18 @@ fn former_interval(found: &Report, before: &ClusterSnapshot) -> Option<Duration>
         .map(|ms| Duration::from_millis(*ms as u64))
 }
 
+/// What a series of requests showed.
+#[derive(Debug, Default)]
+struct Held {
+    requests: usize,
+    failed: usize,
+    /// The first failures, in words.
+    failures: Vec<String>,
+    /// When, from the beginning, the last batch with a failure was answered.
+    last_failure: Option<Duration>,
+    took: Duration,
+}
+
 /// The same requests, evenly over the time.
 fn hold(
     snapshot: &ClusterSnapshot,
@@ -235,16 +273,16 @@ fn hold(
     length: Duration,
     access: &mut dyn Access,
     io: &mut Io<'_>,
-    verified: &mut Verified,
-) -> Result<()> {
+) -> Result<Held> {
     const BATCHES: u32 = 20;
+    let mut held = Held::default();
     let topology = Topology::new(snapshot);
     let Some(conversation) = case.conversations.first() else {
-        return Ok(());
+        return Ok(held);
     };
     let path = Path::new(&topology, conversation.clone());
     let Some(to) = path.front.first().copied() else {
-        return Ok(());
+        return Ok(held);
     };
     let tries = REQUESTS / BATCHES;
     let question = match &conversation.http {
@@ -284,19 +322,23 @@ fn hold(
         for a in access.ask(std::slice::from_ref(&probe))? {
             let http = requests(&a).iter().map(|r| r.outcome);
             let all: Vec<Outcome> = http.chain(attempts(&a).iter().map(|t| t.outcome)).collect();
-            verified.requests += all.len();
-            verified.failed += all.iter().filter(|o| **o != Outcome::Answered).count();
+            let failed = all.iter().filter(|o| **o != Outcome::Answered).count();
+            held.requests += all.len();
+            held.failed += failed;
+            if failed > 0 {
+                held.last_failure = Some(start.elapsed());
+            }
             let after = a.at_ms.saturating_sub(begun_ms) as f64 / 1000.0;
             let told = failures(&a).map(|said| format!("+{after:.1} s: {said}"));
-            let room = MOST_FAILURES.saturating_sub(verified.failures.len());
-            verified.failures.extend(told.take(room));
+            let room = MOST_FAILURES.saturating_sub(held.failures.len());
+            held.failures.extend(told.take(room));
         }
         let due = length * (i + 1) / BATCHES;
         std::thread::sleep(due.saturating_sub(start.elapsed()));
     }
-    verified.held_ms = start.elapsed().as_millis() as u64;
+    held.took = start.elapsed();
     io.progress_done();
-    Ok(())
+    Ok(held)
 }
 
 /// Failed tries in words: how each ended, in which phase, after what time.
@@ -343,6 +385,16 @@ pub fn print(v: &Verified, io: &mut Io<'_>) -> Result<()> {
     };
     writeln!(io.out, "{word} {}", report::safe(&v.says))?;
     for failure in &v.failures {
+        writeln!(io.out, "  {}", report::safe(failure))?;
+    }
+    if !v.settling.is_empty() {
+        let words = io.lang.pick(
+            "before that, while what it replaced was still ending:",
+            "此前，被替换的部分仍在退出时：",
+        );
+        writeln!(io.out, "{words}")?;
+    }
+    for failure in &v.settling {
         writeln!(io.out, "  {}", report::safe(failure))?;
     }
     Ok(())
