@@ -22,6 +22,7 @@ pub mod init;
 pub mod interrupt;
 pub mod link;
 pub mod listening;
+pub mod memory;
 pub mod message;
 pub mod mtu;
 pub mod names;

@@ -16,6 +16,7 @@ mod writeout;
 use super::{Group, Tool};
 use crate::io::Io;
 use anyhow::Result;
+use netshoot_host::memory;
 use netshoot_host::web::failure::code;
 use netshoot_host::web::{Failure, Info, Order, Session};
 use plan::{Config, Global, Mistake, Reading, Trace, USAGE};
@@ -24,7 +25,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use together::Board;
@@ -379,46 +380,54 @@ impl Run<'_, '_, '_> {
     }
 
     fn at_once(&self, session: &Session) -> i32 {
-        let mut jobs = Vec::new();
-        for part in self.parts {
-            for job in prepare::jobs(part) {
-                match job {
-                    Ok(job) => jobs.push((part, job)),
-                    // Nothing is begun where one cannot be; the original says so for each that was ready.
-                    Err(failure) => {
-                        let code = self.failed_early(&failure);
-                        for _ in 0..jobs.len() {
-                            self.told(&Err(Failure::plain(code)));
-                        }
-                        return code;
+        // Twice: a thousand of them need not lie in memory until their turn comes.
+        let jobs = || {
+            let of = |part| prepare::jobs(part).map(move |job| (part, job));
+            self.parts.iter().flat_map(of)
+        };
+        let (mut count, mut shown) = (0, false);
+        for (_, job) in jobs() {
+            match job {
+                Ok(job) => {
+                    count += 1;
+                    shown |= job.out.output.is_none() && !job.out.remote_name;
+                }
+                // Nothing is begun where one cannot be; the original says so for each that was ready.
+                Err(failure) => {
+                    let code = self.failed_early(&failure);
+                    for _ in 0..count {
+                        self.told(&Err(Failure::plain(code)));
                     }
+                    return code;
                 }
             }
         }
-        let most = self.global.parallel_max.min(jobs.len());
+        let most = self.global.parallel_max.min(count);
         // Content that a terminal shows leaves no room for a meter.
-        let shown = |job: &Job| job.out.output.is_none() && !job.out.remote_name;
-        let shown = io::stdout().is_terminal() && jobs.iter().any(|(_, job)| shown(job));
-        let board = (self.global.meter && !shown).then(|| Board::new(jobs.len(), most));
+        shown &= io::stdout().is_terminal();
+        let board = (self.global.meter && !shown).then(|| Board::new(count, most));
         if let Some(board) = &board {
             self.say(&board.first());
         }
-        let (next, failed, stop) = (AtomicUsize::new(0), Mutex::new(0), AtomicBool::new(false));
+        let jobs = jobs().filter_map(|(part, job)| Some((part, job.ok()?)));
+        let jobs = Mutex::new(jobs.enumerate());
+        let (failed, stop) = (Mutex::new(0), AtomicBool::new(false));
+        memory::share_heap();
         std::thread::scope(|scope| {
             let (working, all_done) = mpsc::channel::<()>();
             for _ in 0..most {
                 let working = working.clone();
-                let (next, failed, stop, jobs) = (&next, &failed, &stop, &jobs);
+                let (failed, stop, jobs) = (&failed, &stop, &jobs);
                 let board = board.as_ref();
                 scope.spawn(move || {
                     let _working = working;
                     let mut own = session.beside();
                     while !stop.load(Ordering::Relaxed) {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((part, job)) = jobs.get(at) else {
+                        let next = jobs.lock().ok().and_then(|mut jobs| jobs.next());
+                        let Some((at, (part, job))) = next else {
                             return;
                         };
-                        let code = self.one(&mut own, part, job, at as u64, board);
+                        let code = self.one(&mut own, part, &job, at as u64, board);
                         if let Some(board) = board {
                             board.over(at);
                         }

@@ -15,6 +15,7 @@ use super::pipe::Pipe;
 use super::request::{Built, Sending};
 use super::response::{Chunks, Ends, Head};
 use super::session::{Connection, Kind};
+use crate::memory::Pages;
 use crate::sockets;
 use frames::Socket;
 use pace::Pace;
@@ -29,7 +30,7 @@ const PIECE: usize = 64 * 1024;
 
 thread_local! {
     /// The buffer of the exchange before: made anew for each, it would be filled with zeros each time.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<Pages>> = const { Cell::new(None) };
 }
 
 /// What becomes of a body.
@@ -225,13 +226,13 @@ impl<'e, 'u> Exchange<'e, 'u> {
 
     /// Does it.
     pub fn run(mut self) -> Result<Answer, Failure> {
-        let mut buffer = SPARE.take();
-        if buffer.is_empty() {
-            // Of this size it comes from the kernel, zeros already, and only pages that are used cost memory.
-            buffer = vec![0; 2 * BUFFER];
-        }
-        let done = self.exchanged(buffer.get_mut(..BUFFER).unwrap_or_default());
-        SPARE.set(buffer);
+        let mut buffer = match SPARE.take() {
+            Some(buffer) => buffer,
+            None => Pages::new(BUFFER)
+                .map_err(|_| self.under.fail(code::OUT_OF_MEMORY, "Out of memory"))?,
+        };
+        let done = self.exchanged(&mut buffer);
+        SPARE.set(Some(buffer));
         done?;
         self.answer.sent_all = self.sent_all && self.out_at >= self.out.len();
         self.answer.close |= !self.answer.sent_all && self.stream.is_none();

@@ -25,6 +25,7 @@ pub mod code {
     pub const HTTP: i32 = 22;
     pub const WRITE: i32 = 23;
     pub const READ: i32 = 26;
+    pub const OUT_OF_MEMORY: i32 = 27;
     pub const TIMEOUT: i32 = 28;
     pub const RANGE: i32 = 33;
     pub const TLS: i32 = 35;

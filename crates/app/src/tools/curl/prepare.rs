@@ -60,7 +60,10 @@ fn pattern(text: &str, off: bool) -> Result<Pattern, Early> {
     })
 }
 
-fn of_out<'p>(part: &'p Config, out: &'p Out) -> Box<dyn Iterator<Item = Result<Job, Early>> + 'p> {
+fn of_out<'p>(
+    part: &'p Config,
+    out: &'p Out,
+) -> Box<dyn Iterator<Item = Result<Job, Early>> + Send + 'p> {
     let text = out.url.clone().unwrap_or_default();
     let urls = match pattern(&text, part.glob_off) {
         Ok(urls) => urls,
