@@ -399,3 +399,36 @@ pub fn print(v: &Verified, io: &mut Io<'_>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A cluster with two Deployments: their generations, and how many pods of the newest template each has of two.
+    fn cluster(all: [(&str, u64, u64); 2]) -> ClusterSnapshot {
+        let objects = all.map(|(name, generation, updated)| {
+            Object(json!({
+                "kind": "Deployment",
+                "metadata": {"name": name, "namespace": "shop", "generation": generation},
+                "spec": {"replicas": 2},
+                "status": {"observedGeneration": generation, "replicas": 2, "updatedReplicas": updated},
+            }))
+        });
+        let mut snapshot = ClusterSnapshot::new("test", "", 0);
+        snapshot.objects = objects.into();
+        snapshot
+    }
+
+    #[test]
+    fn only_a_rollout_that_the_remedy_began_is_waited_for() {
+        let before = cluster([("cart", 3, 2), ("search", 7, 1)]);
+        let after = |all| rolled_out(&Topology::new(&cluster(all)), &Topology::new(&before));
+        // search was stuck, and still is: nobody's remedy changes that.
+        assert!(after([("cart", 4, 2), ("search", 7, 1)]));
+        assert!(!after([("cart", 4, 1), ("search", 7, 1)]));
+        // It is rolled out anew: the remedy was its.
+        assert!(!after([("cart", 3, 2), ("search", 8, 1)]));
+        assert!(after([("cart", 3, 2), ("search", 8, 2)]));
+    }
+}

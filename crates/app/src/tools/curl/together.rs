@@ -1,12 +1,17 @@
-//! The meter of transfers that run at once: all of them on one line.
+//! Transfers that run at once, and their meter: all of them on one line.
 
 use super::shows::{five, hours};
-use netshoot_host::web::Info;
+use super::{Run, prepare};
+use netshoot_host::memory;
+use netshoot_host::web::{Failure, Info, Session};
+use std::io::{self, IsTerminal as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a line is drawn.
-pub const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(500);
 /// So many lines back is the speed measured.
 const SAMPLES: usize = 10;
 const HEADER: &str = "DL% UL%  Dled  Uled  Xfers  Live Total     Current  Left    Speed\n";
@@ -149,6 +154,83 @@ impl Board {
         }
         let moved = down.saturating_sub(down0).max(up.saturating_sub(up0));
         (moved as f64 / now.duration_since(at).as_secs_f64().max(0.001)) as u64
+    }
+}
+
+impl Run<'_, '_, '_> {
+    /// All transfers, so many at once as were asked for; gives the exit code of the last that failed.
+    pub(super) fn at_once(&self, session: &Session) -> i32 {
+        // Twice: a thousand of them need not lie in memory until their turn comes.
+        let jobs = || {
+            let of = |part| prepare::jobs(part).map(move |job| (part, job));
+            self.parts.iter().flat_map(of)
+        };
+        let (mut count, mut shown) = (0, false);
+        for (_, job) in jobs() {
+            match job {
+                Ok(job) => {
+                    count += 1;
+                    shown |= job.out.output.is_none() && !job.out.remote_name;
+                }
+                // Nothing is begun where one cannot be; the original says so for each that was ready.
+                Err(failure) => {
+                    let code = self.failed_early(&failure);
+                    for _ in 0..count {
+                        self.told(&Err(Failure::plain(code)));
+                    }
+                    return code;
+                }
+            }
+        }
+        let most = self.global.parallel_max.min(count);
+        // Content that a terminal shows leaves no room for a meter.
+        shown &= io::stdout().is_terminal();
+        let board = (self.global.meter && !shown).then(|| Board::new(count, most));
+        if let Some(board) = &board {
+            self.say(&board.first());
+        }
+        let jobs = jobs().filter_map(|(part, job)| Some((part, job.ok()?)));
+        let jobs = Mutex::new(jobs.enumerate());
+        let (failed, stop) = (Mutex::new(0), AtomicBool::new(false));
+        memory::share_heap();
+        std::thread::scope(|scope| {
+            let (working, all_done) = mpsc::channel::<()>();
+            for _ in 0..most {
+                let working = working.clone();
+                let (failed, stop, jobs) = (&failed, &stop, &jobs);
+                let board = board.as_ref();
+                scope.spawn(move || {
+                    let _working = working;
+                    let mut own = session.beside();
+                    while !stop.load(Ordering::Relaxed) {
+                        let next = jobs.lock().ok().and_then(|mut jobs| jobs.next());
+                        let Some((at, (part, job))) = next else {
+                            return;
+                        };
+                        let code = self.one(&mut own, part, &job, at as u64, board);
+                        if let Some(board) = board {
+                            board.over(at);
+                        }
+                        if code != 0 {
+                            if let Ok(mut failed) = failed.lock() {
+                                *failed = code;
+                            }
+                            stop.fetch_or(self.global.fail_early, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+            drop(working);
+            while let (Some(board), Err(RecvTimeoutError::Timeout)) =
+                (&board, all_done.recv_timeout(EVERY))
+            {
+                self.say(&board.line(false));
+            }
+        });
+        if let Some(board) = &board {
+            self.say(&board.line(true));
+        }
+        failed.into_inner().unwrap_or(0)
     }
 }
 
