@@ -31,6 +31,7 @@ pub mod rights;
 pub mod route;
 pub mod rules;
 pub mod snapshot;
+pub mod standing;
 pub mod symptom;
 pub mod text;
 pub mod time;

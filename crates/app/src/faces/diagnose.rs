@@ -1,12 +1,17 @@
 //! `diagnose`: from a symptom to a proven cause. Collects facts, thinks, asks, reports.
 
+mod find;
+
+pub use find::think;
+
 use super::steps::Steps;
-use crate::access::{self, Access, Batch, Dump, How, Live, Recording, Replay};
+use crate::access::{self, Access, Dump, How, Live, Recording, Replay};
 use crate::interrupt::{self, Owed};
 use crate::io::{Io, Lang};
 use crate::report::{self, Format};
 use crate::wrong::Wrong;
-use anyhow::{Context, Result};
+use anyhow::Result;
+use find::{CaseOf, Facts, Kept, find};
 use netshoot_model::check::{describe, place};
 use netshoot_model::engine::{self, Case, Next};
 use netshoot_model::evidence::EvidenceSet;
@@ -16,7 +21,7 @@ use netshoot_model::symptom::{self, Request};
 use netshoot_model::topology::Topology;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where the facts come from.
 #[derive(Clone, Debug)]
@@ -51,20 +56,12 @@ pub struct Options {
     /// Apply the remedy of this report instead of one's own finding.
     pub remedy_of: Option<PathBuf>,
     /// How long a remedy may take to show.
-    pub patience: std::time::Duration,
+    pub patience: Duration,
     /// The most probes.
     pub most_probes: usize,
     /// How to print.
     pub format: Format,
 }
-
-/// More rounds than this mean that two checks ask each other in a circle.
-const MOST_ROUNDS: usize = 12;
-/// Getting to where questions are put took longer than this: meanwhile pods came and went, and what was read of the
-/// cluster before may fit no answer.
-const SLOW: Duration = Duration::from_secs(2);
-/// So often it is read at most.
-const MOST_READINGS: usize = 3;
 
 /// Runs a diagnosis and prints it; gives the exit code.
 pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
@@ -84,9 +81,9 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
         _ => access::around()?,
     };
     io.progress(io.lang.pick("reading objects ...", "读取对象……"));
-    let mut snapshot = access.snapshot()?;
+    let snapshot = access.snapshot()?;
     let topology = Topology::new(&snapshot);
-    let mut case = match &recorded {
+    let case = match &recorded {
         // A new question may be put to an old recording; else the old one is answered again.
         Some(r) if options.request == Request::default() => Case {
             lang: io.lang,
@@ -109,37 +106,38 @@ pub fn run(options: &Options, io: &mut Io<'_>) -> Result<i32> {
     let interrupted = ends_early(options, &seen, io.lang);
     let live = matches!(options.source, Source::Cluster(_));
     let mut steps = live.then(|| Steps::new(&snapshot));
-    let mut keep = |batch| {
-        if let Ok(Some(seen)) = seen.lock().as_deref_mut() {
-            seen.batches.push(batch);
-        }
-    };
-    let mut readings = if live { 1 } else { MOST_READINGS };
-    let report = loop {
-        let topology = Topology::new(&snapshot);
-        let slow = (readings < MOST_READINGS).then_some(SLOW);
-        let (steps, access_now) = (steps.as_mut(), access.as_mut());
-        if let Some(report) = think_aloud(&case, &topology, access_now, slow, steps, io, &mut keep)?
-        {
-            break report;
-        }
-        io.progress(io.lang.pick("reading objects again ...", "重新读取对象……"));
-        // Where they cannot be read any more, what was read before must do.
-        let Ok(now) = access.snapshot() else {
-            readings = MOST_READINGS;
-            continue;
+    let mut keep = |kept: Kept<'_>| {
+        let mut seen = seen.lock();
+        let Ok(Some(recording)) = seen.as_deref_mut() else {
+            return;
         };
-        readings += 1;
-        snapshot = now;
-        case = self::case(&Topology::new(&snapshot), options, io.lang);
-        if let Ok(Some(recording)) = seen.lock().as_deref_mut() {
-            recording.case = case.clone();
-            recording.snapshot = (*snapshot).clone();
-            recording.batches.clear();
+        match kept {
+            Kept::Answers(batch) => recording.batches.push(batch),
+            Kept::Objects(case, snapshot) => {
+                recording.case = case.clone();
+                recording.snapshot = snapshot.clone();
+                recording.batches.clear();
+            }
         }
     };
+    let mut facts = Facts { case, snapshot };
+    let case_of = |topology: &Topology<'_>, lang| self::case(topology, options, lang);
+    let again = live.then_some(&case_of as CaseOf<'_>);
+    let report = find(
+        &mut facts,
+        again,
+        access.as_mut(),
+        steps.as_mut(),
+        io,
+        &mut keep,
+    )?;
+    let snapshot = facts.snapshot;
     drop(interrupted);
     let mut report = without_secrets(&report)?;
+    if let Some(steps) = &steps {
+        io.progress_done();
+        steps.found(&report, io);
+    }
     // What was found is printed even where it cannot be kept.
     let mut kept = Ok(());
     if let (Some(path), Ok(Some(recording))) = (&options.record, seen.lock().as_deref()) {
@@ -243,80 +241,6 @@ pub fn case(topology: &Topology<'_>, options: &Options, lang: Lang) -> Case {
     }
 }
 
-/// The loop: think, ask, think again.
-pub fn think(
-    case: &Case,
-    topology: &Topology<'_>,
-    access: &mut dyn Access,
-    io: &mut Io<'_>,
-) -> Result<(Report, Vec<Batch>)> {
-    let mut batches = Vec::new();
-    let mut tell = |b| batches.push(b);
-    let report = think_aloud(case, topology, access, None, None, io, &mut tell)?;
-    let report = report.context("no report")?;
-    Ok((report, batches))
-}
-
-/// The same; each batch is told as soon as it is there, and the steps are told while they are gone. Nothing comes of it,
-/// and nothing more is asked, where making ready for questions took longer than `slow`.
-fn think_aloud(
-    case: &Case,
-    topology: &Topology<'_>,
-    access: &mut dyn Access,
-    slow: Option<Duration>,
-    mut steps: Option<&mut Steps>,
-    io: &mut Io<'_>,
-    tell: &mut dyn FnMut(Batch),
-) -> Result<Option<Report>> {
-    let mut evidence = EvidenceSet::default();
-    for round in 0..MOST_ROUNDS {
-        let probes = match engine::think(case, topology, &evidence) {
-            Next::Done(report) => {
-                io.progress_done();
-                if let Some(steps) = steps {
-                    steps.found(&without_secrets(&report)?, io);
-                }
-                return Ok(Some(*report));
-            }
-            Next::Ask(probes) => probes,
-        };
-        let first = probes
-            .first()
-            .map(|p| format!("{} from {}", describe(&p.question), place(&p.from)))
-            .unwrap_or_default();
-        io.progress(&format!(
-            "round {}: {} questions: {first} ...",
-            round + 1,
-            probes.len()
-        ));
-        if let Some(steps) = steps.as_deref_mut() {
-            steps.asks(&probes, io);
-        }
-        let began = Instant::now();
-        access.prepare(&probes, io)?;
-        if slow.is_some_and(|slow| began.elapsed() > slow) {
-            return Ok(None);
-        }
-        let answers = access.ask(&probes).context("ask the network")?;
-        evidence.add(answers.iter().cloned());
-        tell(Batch { answers });
-    }
-    io.progress_done();
-    let case = Case {
-        most_probes: 0,
-        ..case.clone()
-    };
-    match engine::think(&case, topology, &evidence) {
-        Next::Done(report) => {
-            if let Some(steps) = steps {
-                steps.found(&without_secrets(&report)?, io);
-            }
-            Ok(Some(*report))
-        }
-        Next::Ask(_) => anyhow::bail!("no end was found after {MOST_ROUNDS} rounds of questions"),
-    }
-}
-
 fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
     writeln!(io.out, "{}", io.lang.pick("Understood:", "理解为："))?;
     for c in &case.understood.conversations {
@@ -358,62 +282,4 @@ fn plan(case: &Case, topology: &Topology<'_>, io: &mut Io<'_>) -> Result<i32> {
             .pick(" at most; nothing is changed", "；不做任何更改")
     )?;
     Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use netshoot_model::probe::{Answered, Probe};
-    use netshoot_model::snapshot::ClusterSnapshot;
-
-    /// A recording whose places take long to get to.
-    struct FarAway {
-        replay: Replay,
-        asked: usize,
-    }
-
-    impl Access for FarAway {
-        fn snapshot(&mut self) -> Result<Arc<ClusterSnapshot>> {
-            self.replay.snapshot()
-        }
-
-        fn prepare(&mut self, _: &[Probe], _: &mut Io<'_>) -> Result<()> {
-            let began = Instant::now();
-            while began.elapsed() == Duration::ZERO {}
-            Ok(())
-        }
-
-        fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Answered>> {
-            self.asked += probes.len();
-            self.replay.ask(probes)
-        }
-    }
-
-    #[test]
-    fn nothing_is_asked_about_objects_that_were_read_long_before() {
-        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let recording = Recording::read(&here.join("tests/recordings/broken.json")).unwrap();
-        let topology = Topology::new(&recording.snapshot);
-        let asked = |slow| {
-            let mut access = FarAway {
-                replay: Replay::new(&recording),
-                asked: 0,
-            };
-            let (report, _, _) = crate::io::heard(|io| {
-                let case = &recording.case;
-                think_aloud(case, &topology, &mut access, slow, None, io, &mut |_| {}).unwrap()
-            });
-            (report.map(|r| r.verdict), access.asked)
-        };
-        assert_eq!(asked(Some(Duration::ZERO)), (None, 0));
-        for slow in [None, Some(Duration::from_secs(3600))] {
-            let (verdict, asked) = asked(slow);
-            assert!(
-                verdict == Some(Verdict::Broken) && asked > 0,
-                "{verdict:?} {asked}"
-            );
-        }
-    }
 }

@@ -7,6 +7,7 @@ use crate::remedy::quote;
 use crate::text;
 use crate::text::Text;
 use crate::time;
+use serde_json::Value;
 
 /// The conversation's Service, if none of its endpoints is ready and nothing says that the client is
 /// well all the same.
@@ -60,18 +61,40 @@ pub fn pods<'a>(view: &View<'a>, service: &Object) -> Vec<&'a Object> {
         .selected(service.namespace(), service.get("spec.selector"))
 }
 
-/// A process of the pod is not running, or was started within the last minute: a missing listener says nothing then about
-/// what the application is told to do, nor a node's rules about whether they follow the endpoints.
+/// What happened so little ago may have happened again since it was read.
+const LATELY_MS: i64 = 60_000;
+
+/// A process of the pod is not running.
+pub fn is_down(pod: &Object) -> bool {
+    let down =
+        |s: &Value| !at(s, "state.terminated").is_null() || !at(s, "state.waiting").is_null();
+    pod.list("status.containerStatuses").iter().any(down)
+}
+
+/// A process of the pod is not running, or was started again within the last minute: that a node's rules lead nowhere says
+/// nothing then about whether they follow the endpoints.
 pub fn came_and_went(view: &View<'_>, pod: &Object) -> bool {
+    is_down(pod) || any_lately(view, pod, &["lastState.terminated.finishedAt"])
+}
+
+/// A process of the pod was started within the last minute, for the first time or again: that it does not listen yet says
+/// nothing then about what the application is told to do.
+pub fn came_up_lately(view: &View<'_>, pod: &Object) -> bool {
+    any_lately(
+        view,
+        pod,
+        &["lastState.terminated.finishedAt", "state.running.startedAt"],
+    )
+}
+
+fn any_lately(view: &View<'_>, pod: &Object, when: &[&str]) -> bool {
     let now = view.topology.snapshot().taken_at_ms as i64;
-    pod.list("status.containerStatuses").iter().any(|s| {
-        let ended = at(s, "lastState.terminated.finishedAt")
-            .as_str()
-            .and_then(time::parse);
-        !at(s, "state.terminated").is_null()
-            || !at(s, "state.waiting").is_null()
-            || ended.is_some_and(|t| now - t < 60_000)
-    })
+    let lately = |s: &Value, k: &str| {
+        let then = at(s, k).as_str().and_then(time::parse);
+        then.is_some_and(|t| now - t < LATELY_MS)
+    };
+    let mut all = pod.list("status.containerStatuses").iter();
+    all.any(|s| when.iter().any(|k| lately(s, k)))
 }
 
 /// Workloads whose pods the Service would select, and the ReplicaSets of such Deployments.

@@ -1,7 +1,7 @@
 //! A headless Service has no ready pod, so its name has no address (F19).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::behind::{no_endpoint_ready, pods, ready_of_all};
+use crate::checks::behind::{came_up_lately, no_endpoint_ready, pods, ready_of_all};
 use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, Outcome};
@@ -58,7 +58,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
             ),
             text!("{host}: no address ({said})", "{host}：没有地址（{said}）"),
         )
-    } else if remembered(&o.addresses(), &pods) {
+    } else if remembered(&o.addresses(), &pods) && !pods.iter().any(|p| came_up_lately(view, p)) {
         (
             text!(
                 "headless Service {name} has no ready pod: its name loses its addresses as soon as the DNS forgets its last answer (pods there: {n})",

@@ -1,6 +1,7 @@
 //! A bridge, veth or tunnel device on the way is down or detached (F75).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::hosts::holds;
 use crate::checks::places::{loses, node, nodes};
 use crate::object::{Object, ObjectRef};
 use crate::path::HopKind;
@@ -8,6 +9,7 @@ use crate::probe::{Answer, Answered, Link, Question};
 use crate::remedy::{Remedy, Step};
 use crate::text;
 use crate::text::Text;
+use crate::topology::addresses_of_pod;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -153,12 +155,24 @@ fn veth(
     let Some(eth) = own.iter().find(|l| l.peer != 0 && l.name != "lo") else {
         return;
     };
-    let Some(end) = links.iter().find(|l| l.index == eth.peer) else {
+    // Each names the other: the index alone may be another device's, of a pod that is somewhere else by now, or of a device
+    // that has no second end.
+    let pair = |l: &&Link| l.kind == "veth" && (l.index, l.peer) == (eth.peer, eth.index);
+    let Some(end) = links.iter().find(pair) else {
         return;
     };
     let (subject, own) = (pod.reference(), pod.name());
     let (inside, outside) = (&eth.name, &end.name);
-    let bridge = links.iter().find(|l| l.kind == "bridge");
+    // Not every node has its pods behind a bridge, and one may have bridges for something else.
+    let addresses = addresses_of_pod(pod);
+    let spans = |l: &&Link| {
+        let blocks = &l.addresses;
+        l.kind == "bridge"
+            && blocks
+                .iter()
+                .any(|b| addresses.iter().any(|a| holds(b, *a)))
+    };
+    let bridge = links.iter().find(spans);
     if !eth.up {
         let says = text!(
             "{inside} inside pod {own} is down",
@@ -254,6 +268,8 @@ link-down Node/a
   because bridge cni0 of node a is down
 ```
 
+The bridge is up, and the pod's device is a port of it: something else is wrong.
+
 ```cluster
 ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ---
@@ -263,7 +279,60 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
-- {from: {node: {name: a}}, question: links, answer: {links: [{index: 2, name: cni0, kind: bridge, up: true}, {index: 5, name: veth1, kind: veth, up: true, master: 2}]}}
+- {from: {node: {name: a}}, question: links, answer: {links: [{index: 2, name: cni0, kind: bridge, up: true}, {index: 5, name: veth1, kind: veth, up: true, master: 2, peer: 2}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: links, answer: {links: [{index: 2, name: eth0, kind: veth, up: true, peer: 5}]}}
+```
+```finding
+```
+
+The pod's device was taken off the bridge that its address belongs to:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: a}}, question: links, answer: {links: [{index: 2, name: cni0, kind: bridge, up: true, addresses: [10.244.1.1/24]}, {index: 5, name: veth1, kind: veth, up: true, peer: 2}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: links, answer: {links: [{index: 2, name: eth0, kind: veth, up: true, peer: 5}]}}
+```
+```finding
+link-down shop/Pod/web-1
+  because the node's end veth1 of pod web-1 is not a port of any bridge on node a
+```
+
+Its node has a bridge for something else, and routes to each pod's device:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: a}}, question: links, answer: {links: [{index: 2, name: docker0, kind: bridge, up: true, addresses: [172.17.0.1/16]}, {index: 5, name: cali1, kind: veth, up: true, peer: 2}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: links, answer: {links: [{index: 2, name: eth0, kind: veth, up: true, peer: 5}]}}
+```
+```finding
+```
+
+The pod has been made anew on another node since the objects were read: here its number is another device's.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {node: {name: a}}, question: links, answer: {links: [{index: 2, name: cni0, kind: bridge, up: true, addresses: [10.244.1.1/24]}, {index: 5, name: eth0, kind: veth, up: true, peer: 9}]}}
 - {from: {pod: {namespace: shop, name: web-1}}, question: links, answer: {links: [{index: 2, name: eth0, kind: veth, up: true, peer: 5}]}}
 ```
 ```finding

@@ -1,14 +1,14 @@
 //! What the three listener checks share: an endpoint refuses; what listens there instead?
 
 use crate::check::View;
-use crate::checks::behind::came_and_went;
+use crate::checks::behind::{came_up_lately, is_down};
 use crate::checks::places::{settings, template_patch};
 use crate::object::{Object, ObjectRef, at};
 use crate::probe::{Answer, Answered, Outcome, Question, Socket};
 use crate::remedy::Step;
 use crate::text;
 use crate::text::Text;
-use crate::topology::Endpoint;
+use crate::topology::{Endpoint, is_running};
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -51,6 +51,13 @@ impl Refusing<'_, '_> {
         all.then(|| here.first().map(|s| **s)).flatten()
     }
 
+    /// The application listens, if not where it should: one that was just started has come so far. With several containers
+    /// what listens may be another's.
+    fn has_come_up(&self) -> bool {
+        let one = self.pod.list("spec.containers").len() == 1;
+        self.only_on_loopback().is_some() || one && !self.open_ports().is_empty()
+    }
+
     /// A listener on the endpoint's port that takes the endpoint's family.
     pub fn listens(&self) -> bool {
         self.listening.iter().any(|s| {
@@ -84,7 +91,8 @@ pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
         };
         if out.iter().any(|r| r.pod.reference() == pod.reference())
             || !endpoint.ready
-            || came_and_went(view, pod)
+            || !is_running(pod)
+            || is_down(pod)
         {
             continue;
         }
@@ -98,13 +106,16 @@ pub fn refusing<'v, 'a>(view: &'v View<'a>) -> Vec<Refusing<'v, 'a>> {
             .iter()
             .filter(|s| s.protocol == "tcp" && s.state == "LISTEN")
             .collect();
-        out.push(Refusing {
+        let refusing = Refusing {
             endpoint,
             connect,
             pod,
             sockets,
             listening,
-        });
+        };
+        if !came_up_lately(view, pod) || refusing.has_come_up() {
+            out.push(refusing);
+        }
     }
     out
 }

@@ -35,6 +35,8 @@ pub struct Pressure {
     pub container: String,
     /// Its limit, bytes.
     pub limit: u64,
+    /// The higher one that the workload's new pods get already, bytes.
+    pub raised: Option<u64>,
     /// How it grows.
     pub growth: Growth,
     /// The kill.
@@ -114,10 +116,13 @@ pub fn pressure(view: &View<'_>) -> Option<Pressure> {
     more.extend(around.seen);
     chain.extend(around.chain);
     let first = kill.seen(view, pod);
+    let owner = view.topology.owner_of(pod);
+    let raised = template_limit(view, &owner, &kill.container).filter(|raised| *raised > limit);
     Some(Pressure {
-        owner: view.topology.owner_of(pod),
+        owner,
         container: kill.container.clone(),
         limit,
+        raised,
         growth,
         first,
         more,
@@ -335,11 +340,19 @@ fn kills(view: &View<'_>, pod: &Object) -> Vec<Kill> {
 }
 
 fn limit_of(pod: &Object, container: &str) -> Option<u64> {
-    let c = pod
-        .list("spec.containers")
-        .iter()
-        .find(|c| at(c, "name").as_str() == Some(container))?;
+    limit_in(pod.list("spec.containers"), container)
+}
+
+fn limit_in(containers: &[Value], container: &str) -> Option<u64> {
+    let of_it = |c: &&Value| at(c, "name").as_str() == Some(container);
+    let c = containers.iter().find(of_it)?;
     parse_quantity(at(c, "resources.limits.memory").as_str()?)
+}
+
+/// The limit that new pods of the workload get.
+fn template_limit(view: &View<'_>, owner: &ObjectRef, container: &str) -> Option<u64> {
+    let template = view.topology.get(owner)?;
+    limit_in(template.list("spec.template.spec.containers"), container)
 }
 
 /// A container while it was watched.

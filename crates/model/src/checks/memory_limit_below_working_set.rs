@@ -5,7 +5,7 @@ use crate::checks::memory::{self, Pressure};
 use crate::finding::Finding;
 use crate::growth::{Growth, mebibytes};
 use crate::path::HopKind;
-use crate::remedy::{Remedy, Step};
+use crate::remedy::{Remedy, Step, quote};
 use crate::text;
 
 /// The check.
@@ -45,7 +45,30 @@ fn run(view: &View<'_>, out: &mut Findings) {
     memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
     memory::tell(f, &p);
-    remedy(f, &p, bound);
+    match p.raised {
+        Some(raised) => wait(f, &p, raised),
+        None => remedy(f, &p, bound),
+    }
+}
+
+/// Somebody has raised the limit, and the rollout has not come to every pod: nothing may set it back.
+fn wait(f: &mut Finding, p: &Pressure, raised: u64) {
+    let (raised, owner) = (mebibytes(raised), &p.owner);
+    f.remedy(Remedy {
+        safe: false,
+        because: text!(
+            "the limit of {owner} was raised to {raised} already, and pods with the old one still run",
+            "{owner} 的上限已调高到 {raised}，但仍有使用旧上限的 Pod 在运行"
+        ),
+        steps: vec![Step::Ask {
+            question: text!(
+                "does its rollout get on? kubectl rollout status {} -n {} tells",
+                "它的滚动更新是否在推进？用 kubectl rollout status {} -n {} 查看",
+                quote(&format!("{}/{}", owner.kind.to_lowercase(), owner.name)),
+                quote(&owner.namespace)
+            ),
+        }],
+    });
 }
 
 fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {
@@ -114,7 +137,8 @@ risk. ICMP that is answered by the same pods rules the network out.
 
 ## What to do
 
-Raise the limit above the bound. The bound is estimated from how the growth slows down.
+Raise the limit above the bound. The bound is estimated from how the growth slows down. Where the workload's template has a
+higher limit already, its rollout is waited for.
 
 ## Examples
 
@@ -170,5 +194,5 @@ Service 后面的 Pod：容器上次如何结束、内存上限、节点对存�
 
 ## 怎么办
 
-把上限提高到该上界之上。上界由增长放缓的方式估计。
+把上限提高到该上界之上。上界由增长放缓的方式估计。若工作负载的模板中已是更高的上限，则等待其滚动更新完成。
 "#;

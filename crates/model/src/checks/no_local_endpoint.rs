@@ -1,6 +1,7 @@
 //! internalTrafficPolicy Local, and no endpoint on the client's node (F32).
 
 use crate::check::{Check, Findings, View};
+use crate::checks::behind::pods;
 use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::Outcome;
@@ -53,6 +54,13 @@ fn run(view: &View<'_>, out: &mut Findings) {
         ),
     );
     let o = view.observed();
+    // One that is there and not ready is what is wrong, or is only being replaced.
+    let waits = |p: &&Object| {
+        p.str("spec.nodeName") == node && !["Succeeded", "Failed"].contains(&p.str("status.phase"))
+    };
+    if !nodes.contains(&node.as_str()) && pods(view, service).iter().any(waits) {
+        return;
+    }
     if nodes.contains(&node.as_str()) {
         out.fine(
             service.reference(),
@@ -193,6 +201,26 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 {kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, internalTrafficPolicy: Local, ports: [{port: 80}]}}
 ---
 {kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3]}]}
+```
+```finding
+```
+
+A pod of the Service is on the client's node and not ready: it is what is wrong, or is only being replaced.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, internalTrafficPolicy: Local, ports: [{port: 80}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.7}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.2.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 300}]}}
 ```
 ```finding
 ```

@@ -170,6 +170,68 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```
 ```finding
 ```
+
+It was started ten seconds ago and listens on nothing yet: it may be about to.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: c, env: [{name: PORT, value: "9090"}], ports: [{containerPort: 8080}]}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: c, state: {running: {startedAt: "2026-01-07T23:59:50Z"}}}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: []}}
+```
+```finding
+```
+
+It was started ten seconds ago and listens elsewhere already: it has come up.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: c, env: [{name: PORT, value: "9090"}], ports: [{containerPort: 8080}]}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: c, state: {running: {startedAt: "2026-01-07T23:59:50Z"}}}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:9090", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
+```
+```finding
+nothing-listens-on-port shop/Pod/cart-1
+  because shop/Pod/cart-1 does not listen on port 8080: it listens on 9090
+```
+
+It is being deleted, and has closed its port before it ends:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, deletionTimestamp: "2026-01-07T23:59:58Z", labels: {app: cart}}, spec: {nodeName: a, containers: [{name: c, env: [{name: PORT, value: "9090"}], ports: [{containerPort: 8080}]}]}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:9090", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
+```
+```finding
+```
 "#;
 
 const PAGE_ZH: &str = r#"

@@ -1,7 +1,7 @@
 //! Pods serve, but their readiness probe asks elsewhere and fails, so the Service is empty (F27).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::behind::{condition, events, nobody_ready, pods, ready_of_all};
+use crate::checks::behind::{came_up_lately, condition, events, nobody_ready, pods, ready_of_all};
 use crate::checks::places::template_patch;
 use crate::finding::Seen;
 use crate::object::{Object, at};
@@ -70,7 +70,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .find(|e| e.str("reason") == "Unhealthy" && e.str("message").contains("eadiness"));
         // A headless Service has no address that could be empty: there the probe must be proven wrong.
         let headless = service.str("spec.clusterIP") == "None";
-        if wrong.is_none() && (headless || said.is_none()) {
+        // What it was asked before it served is no fault of the probe's, where it passes now.
+        let was_early = tried.is_some() && came_up_lately(view, pod);
+        if wrong.is_none() && (headless || said.is_none() || was_early) {
             continue;
         }
         let first = match (tried, said) {
@@ -406,6 +408,29 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 90}]}}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+```
+```finding
+```
+
+It was asked before the application served, seconds ago, and would pass now:
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {containers: [{name: c, ports: [{containerPort: 8080}], readinessProbe: {httpGet: {path: /ready, port: 8081}}}]}, status: {phase: Running, podIP: 10.244.1.3, containerStatuses: [{name: c, state: {running: {startedAt: "2026-01-07T23:59:50Z"}}}], conditions: [{type: Ready, status: "False"}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], conditions: {ready: false}, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+---
+{kind: Event, metadata: {name: e1, namespace: shop}, involvedObject: {kind: Pod, namespace: shop, name: cart-1}, reason: Unhealthy, message: "Readiness probe failed: dial tcp 10.244.1.3:8081: connect: connection refused"}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 90}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {http: {to: "10.244.1.3:8081", host: 10.244.1.3, path: /ready, tls: false, padding: 0, tries: 1, timeout_ms: 900}}, answer: {http: [{outcome: answered, phase: done, status: 200, connect_us: 0, tls_us: 0, first_byte_us: 0, total_us: 60, retransmissions: 0, unacknowledged: 0}]}}
 ```
 ```finding
 ```

@@ -8,9 +8,10 @@ use crate::object::ObjectRef;
 use crate::path::HopKind;
 use crate::probe::{Answer, Outcome, Question};
 use crate::remedy::{Remedy, Step};
-use crate::rules::{TCP, UDP, rewrites_destinations, service_targets};
+use crate::rules::{TCP, UDP, rewrites_destinations, service_targets, works_by_ipvs};
 use crate::text;
 use crate::text::Text;
+use crate::topology::Endpoint;
 use std::net::SocketAddr;
 
 /// The check.
@@ -63,18 +64,12 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .iter()
             .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
-        let ready: Vec<SocketAddr> = view
+        let ready: Vec<&Endpoint> = view
             .path
             .ready_backends()
             .filter(|b| b.address.is_ipv4() == front.is_ipv4())
             // Where only the node's own endpoints count, no rule leads to the others: rightly.
             .filter(|b| !local_only(service) || b.node == name)
-            // One that comes and goes may have gone since it was read.
-            .filter(|b| {
-                let pod = b.pod.as_ref().and_then(|p| view.topology.get(p));
-                !pod.is_some_and(|p| came_and_went(view, p))
-            })
-            .map(|b| SocketAddr::new(b.address, b.port))
             .collect();
         let gone: Vec<SocketAddr> = targets
             .endpoints
@@ -82,7 +77,18 @@ fn run(view: &View<'_>, out: &mut Findings) {
             .copied()
             .filter(|t| !known.contains(t))
             .collect();
-        let missing = targets.known && targets.endpoints.is_empty() && !ready.is_empty();
+        let nowhere = targets.known && targets.endpoints.is_empty();
+        if nowhere && works_by_ipvs(tables, front.ip()) {
+            ipvs(view, &name, *front);
+            continue;
+        }
+        // One that comes and goes may have gone since it was read. That a node rewrites nothing at all is no endpoint's doing.
+        let stays = |b: &&Endpoint| {
+            let pod = b.pod.as_ref().and_then(|p| view.topology.get(p));
+            !pod.is_some_and(|p| came_and_went(view, p))
+        };
+        let nothing = nowhere && !ready.is_empty() && !rewrites_destinations(tables, front.ip());
+        let missing = nothing || nowhere && ready.iter().any(stays);
         if gone.is_empty() && !missing {
             if targets.known && !targets.endpoints.is_empty() {
                 let goes = Text::names(&targets.endpoints);
@@ -99,7 +105,6 @@ fn run(view: &View<'_>, out: &mut Findings) {
             }
             continue;
         }
-        let nothing = missing && !rewrites_destinations(tables, front.ip());
         let (says, goes) = if nothing {
             let (all, all_zh) = if front.is_ipv4() {
                 ("", "")
@@ -134,6 +139,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         );
         let seen = view.saw(HopKind::ClientNode, answered, seen);
         let f = out.broken(node(&name), HopKind::ClientNode, says, seen);
+        let ready: Vec<SocketAddr> = ready
+            .iter()
+            .map(|b| SocketAddr::new(b.address, b.port))
+            .collect();
         let ready = Text::names(&ready);
         f.and(view.fact(
             HopKind::Service,
@@ -181,6 +190,21 @@ fn run(view: &View<'_>, out: &mut Findings) {
     }
 }
 
+/// Where it sends a Service, the kernel's table of virtual servers knows, which nothing here reads.
+fn ipvs(view: &View<'_>, name: &str, front: SocketAddr) {
+    view.gap(
+        text!(
+            "where node {name} sends {front}",
+            "节点 {name} 把 {front} 转发到哪里"
+        ),
+        text!(
+            "kube-proxy of node {name} works by IPVS: its virtual servers are not among the packet-filter rules",
+            "节点 {name} 的 kube-proxy 以 IPVS 方式工作：其虚拟服务器不在包过滤规则中"
+        ),
+        Text::same(format!("ipvsadm -L -n -t {front}")),
+    );
+}
+
 /// Its DaemonSet starts the pod anew, and a new kube-proxy writes all rules anew.
 fn remedy(view: &View<'_>, name: &str) -> Remedy {
     let pod = view.topology.all("Pod").iter().find(|p| {
@@ -226,7 +250,8 @@ endpoints in the EndpointSlices.
 The Service's address fails from the client while an endpoint itself answers, and the node's rules send the
 address to somewhere that no EndpointSlice names (or nowhere). Where no rule of the node rewrites any destination, its
 Service rules are missing altogether (F44): kube-proxy is dead, or something flushed them. That no rule leads to an endpoint
-says nothing where its pod was started again within the last minute: it may have gone since it was read.
+says nothing where its pod was started again within the last minute: it may have gone since it was read. Nor does it where
+kube-proxy works by IPVS: its virtual servers are not among the rules.
 
 ## What to do
 
@@ -284,7 +309,26 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```evidence
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
-- {from: {node: {name: a}}, question: rules, answer: {rules: [{family: ip, name: nat, chains: [{name: PREROUTING, hook: {kind: nat, point: prerouting, priority: -100, policy_drop: false}}], sets: []}]}}
+- {from: {node: {name: a}}, question: rules, answer: {rules: [{family: ip, name: nat, chains: [{name: PREROUTING, hook: {kind: nat, point: prerouting, priority: -100, policy_drop: false}, rules: [{exprs: [{payload: {dreg: 1, base: network, offset: 16, len: 4}}, {cmp: {sreg: 1, op: eq, data: [10, 96, 0, 1]}}, {immediate: {dreg: 1, data: [10, 0, 0, 1]}}, {nat: {kind: dnat, family: 2, addr: 1, flags: 0}}]}]}], sets: []}]}}
+```
+```finding
+```
+
+kube-proxy works by IPVS there, and its virtual servers are none of these rules: not known, and no rule is missed.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8080}]}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.96.0.9:80", tries: 5, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: silent, took_us: 700000}]}}
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8080", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
+- {from: {node: {name: a}}, question: rules, answer: {rules: [{family: ip, name: nat, chains: [{name: PREROUTING, hook: {kind: nat, point: prerouting, priority: -100, policy_drop: false}}, {name: KUBE-NODE-PORT}, {name: KUBE-LOAD-BALANCER}], sets: []}]}}
 ```
 ```finding
 ```
@@ -319,7 +363,7 @@ const PAGE_ZH: &str = r#"
 ## 凭什么证实
 
 从客户端访问 Service 的地址失败，而直接访问某个端点有应答，并且该节点的规则把这个地址转发到 EndpointSlice 未列出的去处（或不转发到任何去处）。若该节点没有任何规则改写目的地址，
-则 Service 规则整体缺失（F44）：kube-proxy 已停止，或规则被清空。若端点的 Pod 在最近一分钟内重启过，没有规则通向它并不说明问题：读取之后它可能又已消失。
+则 Service 规则整体缺失（F44）：kube-proxy 已停止，或规则被清空。若端点的 Pod 在最近一分钟内重启过，没有规则通向它并不说明问题：读取之后它可能又已消失。若 kube-proxy 以 IPVS 方式工作，也不说明问题：其虚拟服务器不在这些规则中。
 
 ## 怎么办
 

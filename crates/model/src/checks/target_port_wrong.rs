@@ -4,6 +4,7 @@ use crate::check::{Check, Findings, View};
 use crate::checks::listeners::{list, refusing};
 use crate::object::at;
 use crate::path::HopKind;
+use crate::probe::Outcome;
 use crate::remedy::{Remedy, Step};
 use crate::text;
 use crate::text::Text;
@@ -33,6 +34,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
     let Some(service) = view.path.service else {
         return;
     };
+    // Where one pod does serve it, others are old or new ones of a rollout, or another application's.
+    if !view.observed().endpoints_that(Outcome::Answered).is_empty() {
+        return;
+    }
     for r in refusing(view) {
         let port = r.endpoint.port;
         let open = r.open_ports();
@@ -185,6 +190,27 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 {kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8081}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}]}
 ```
 ```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8081", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
+- {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:8080", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
+```
+```finding
+```
+
+Another pod does serve that port: this one is an old or a new one of a rollout, or of another application.
+
+```cluster
+ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
+---
+{kind: Pod, metadata: {name: web-1, namespace: shop}, status: {phase: Running, podIP: 10.244.1.2}}
+---
+{kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, ports: [{port: 80, targetPort: 8081}]}}
+---
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a, containers: [{name: c, ports: [{containerPort: 8080}]}]}, status: {phase: Running, podIP: 10.244.1.3}}
+---
+{kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8081}], endpoints: [{addresses: [10.244.1.3], nodeName: a, targetRef: {kind: Pod, name: cart-1, namespace: shop}}, {addresses: [10.244.1.4], nodeName: a}]}
+```
+```evidence
+- {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.4:8081", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: answered, took_us: 70}]}}
 - {from: {pod: {namespace: shop, name: web-1}}, question: {tcp_connect: {to: "10.244.1.3:8081", tries: 1, timeout_ms: 700}}, answer: {tcp_connect: [{outcome: refused, took_us: 70}]}}
 - {from: {pod: {namespace: shop, name: cart-1}}, question: sockets, answer: {sockets: [{protocol: tcp, state: LISTEN, local: "[::]:8080", remote: "[::]:0", recv_q: 0, send_q: 8}]}}
 ```

@@ -128,6 +128,14 @@ fn kubelets(table: &Table, address: IpAddr) -> bool {
     marked && fits(table.family, address)
 }
 
+/// Whether kube-proxy works by IPVS here: chains that it makes in that mode only. Then no rule says where a Service goes.
+pub fn works_by_ipvs(tables: &[Table], address: IpAddr) -> bool {
+    let its = ["KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-IPVS-FILTER"];
+    let here = tables.iter().filter(|t| fits(t.family, address));
+    here.flat_map(|t| &t.chains)
+        .any(|c| its.contains(&c.name.as_str()))
+}
+
 /// Whether any rule that new packets of this family come by rewrites a destination: without kube-proxy, nothing does.
 /// Where its rules stand, the API server's own Service at least is rewritten.
 pub fn rewrites_destinations(tables: &[Table], address: IpAddr) -> bool {

@@ -20,6 +20,7 @@ mod xt;
 
 pub use ask::{
     Blocker, Targets, Way, blockers, blockers_on, rewrites_destinations, service_targets,
+    works_by_ipvs,
 };
 pub use packet::{Packet, SCTP, TCP, UDP};
 
