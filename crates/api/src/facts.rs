@@ -77,6 +77,12 @@ fn is_namespaced(kind: &str) -> bool {
     Resource::known(kind).is_none_or(|r| r.namespaced)
 }
 
+/// One of Kubernetes itself has objects in every cluster: where it is not served at the place that is known, they are there
+/// in a version that nothing here reads.
+fn is_kubernetes_own(kind: &str) -> bool {
+    Resource::known(kind).is_some_and(|r| r.is_kubernetes_own())
+}
+
 fn first_jobs(wanted: &Wanted) -> Vec<Job> {
     let mut jobs: BTreeSet<Job> = wanted
         .kinds
@@ -223,11 +229,11 @@ fn read_one(cluster: &Cluster, wanted: &Wanted, job: &Job) -> Read {
             out.objects = objects;
             out.answered = true;
         }
-        // A kind that this cluster does not know has no objects: that is no gap.
-        Err(e) if e.is_not_found() => out.answered = true,
+        // A kind of an extension that this cluster does not know has no objects: that is no gap.
+        Err(e) if e.is_not_found() && !is_kubernetes_own(&job.kind) => out.answered = true,
         Err(e) if e.is_no_cluster() => out.no_cluster = Some(e),
         Err(e) => {
-            out.answered = matches!(e, Error::Forbidden(_));
+            out.answered = e.is_forbidden() || e.is_not_found();
             match e {
                 // Nobody but administrators may list them; the check that needs one says so.
                 Error::Forbidden(_) if job.kind.ends_with("WebhookConfiguration") => {}

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_days;
+#[path = "bad_days/elder.rs"]
+mod elder;
 mod ours;
 mod ring5;
 

@@ -253,6 +253,14 @@ impl Resource {
     }
 }
 
+impl Resource {
+    /// Belongs to Kubernetes itself, not to an extension.
+    pub fn is_kubernetes_own(&self) -> bool {
+        let dotted = self.group.contains('.');
+        !dotted || self.group.ends_with(".k8s.io") && self.group != GATEWAY_API
+    }
+}
+
 /// The way of discovery in one answer for all groups (Kubernetes 1.27 and later).
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
