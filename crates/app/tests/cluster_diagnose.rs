@@ -79,6 +79,13 @@ fn each_level_that_must_do_does_and_goes_no_further() {
             "access pod: making a pod on node node-a",
             "privileged",
         ),
+        // A node's own network needs no right to enter its pods, even where that may be had.
+        (
+            "node/node-b",
+            "node",
+            "access pod: making a pod on node node-b",
+            "privileged",
+        ),
         // In the network of its node.
         (
             "pod/on-host",

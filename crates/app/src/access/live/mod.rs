@@ -92,7 +92,10 @@ const MOST_NODES: usize = 6;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stand {
     Pod(String, String),
+    /// In the network of a node.
     Node(String),
+    /// There with the right to enter its pods, and to see what they hold.
+    Seeing(String),
 }
 
 /// A live cluster.
@@ -164,27 +167,34 @@ impl Live {
     /// Where an agent must stand to answer; none where none is needed.
     fn stand(&self, probe: &Probe) -> Option<Stand> {
         let of_pod = |namespace: &str, pod: &str| Stand::Pod(namespace.into(), pod.into());
+        // From its node a pod is entered where that is allowed, and was not refused.
+        let seeing = |node: &str| {
+            let node = Stand::Seeing(node.into());
+            let may = self.most >= Level::Node && !self.without.contains_key(&node);
+            (may || self.hands.contains_key(&node)).then_some(node)
+        };
         match (&probe.question, &probe.from) {
             (Question::Log { .. }, _) | (_, Vantage::Here) => None,
             // What is added to a pod that runs out of memory counts against the same limit.
-            (_, Vantage::Pod { namespace, name })
-                if self.most >= Level::Node && self.is_unsteady(namespace, name) =>
-            {
-                let pod = self.find("Pod", namespace, name)?;
-                Some(Stand::Node(pod.str("spec.nodeName").into()))
+            (_, Vantage::Pod { namespace, name }) if self.is_unsteady(namespace, name) => {
+                let node = self.find("Pod", namespace, name)?.str("spec.nodeName");
+                seeing(node).or_else(|| Some(of_pod(namespace, name)))
             }
             // A container's memory is seen from inside its pod as well as from its node.
             (Question::Memory { namespace, pod, .. }, Vantage::Node { name }) => {
-                let node = Stand::Node(name.clone());
-                let sees = |h: &Mutex<Hand>| h.lock().is_ok_and(|h| h.sees_node);
-                if self.hands.get(&node).is_some_and(sees) || self.most >= Level::Node {
-                    Some(node)
-                } else {
-                    Some(of_pod(namespace, pod))
-                }
+                seeing(name).or_else(|| Some(of_pod(namespace, pod)))
             }
             (_, Vantage::Pod { namespace, name }) => Some(of_pod(namespace, name)),
-            (_, Vantage::Node { name }) => Some(Stand::Node(name.clone())),
+            // The node's own network needs no more than a pod in it; one that sees more will do.
+            (_, Vantage::Node { name }) => {
+                let sees = Stand::Seeing(name.clone());
+                let more = self.hands.contains_key(&sees);
+                Some(if more {
+                    sees
+                } else {
+                    Stand::Node(name.clone())
+                })
+            }
         }
     }
 
@@ -212,32 +222,39 @@ impl Live {
 
     /// Agents for a batch: found, else made where that is allowed.
     fn take_stands(&mut self, probes: &[Probe], io: &mut Io<'_>) {
-        let wanted: BTreeSet<Stand> = probes.iter().filter_map(|p| self.stand(p)).collect();
-        let stands: Vec<Stand> = wanted
-            .into_iter()
-            .filter(|s| !self.hands.contains_key(s) && !self.without.contains_key(s))
-            .collect();
+        let stands = self.lacking(probes);
         if stands.is_empty() || self.most < Level::Exec && !self.may_ask {
             return;
         }
         self.each(&stands, |live, stand| live.found(stand));
-        let missing: Vec<Stand> = stands
-            .into_iter()
-            .filter(|s| !self.hands.contains_key(s))
-            .collect();
-        if missing.is_empty() {
-            return;
-        }
+        let missing = self.lacking(probes);
         if missing.iter().any(|s| !self.may_make(s)) {
             self.asked(&missing, io);
         }
+        // A yes says where questions may be asked, and a refusal of more that less must do.
+        for _ in 0..2 {
+            let missing = self.lacking(probes);
+            self.make_all(missing, io);
+        }
+    }
+
+    /// Where the batch needs agents that are not there, and were not tried in vain.
+    fn lacking(&self, probes: &[Probe]) -> Vec<Stand> {
+        let mut wanted: BTreeSet<Stand> = probes.iter().filter_map(|p| self.stand(p)).collect();
+        wanted.retain(|s| !self.hands.contains_key(s) && !self.without.contains_key(s));
+        let sees =
+            |s: &Stand| matches!(s, Stand::Node(n) if wanted.contains(&Stand::Seeing(n.clone())));
+        wanted.iter().filter(|s| !sees(s)).cloned().collect()
+    }
+
+    fn make_all(&mut self, missing: Vec<Stand>, io: &mut Io<'_>) {
         let (mut pods, mut nodes) = (0, 0);
         let mut make = Vec::new();
         for stand in missing {
             let (count, most) = match &stand {
                 _ if !self.may_make(&stand) => continue,
                 Stand::Pod(..) => (&mut pods, MOST_PODS),
-                Stand::Node(_) => (&mut nodes, MOST_NODES),
+                Stand::Node(_) | Stand::Seeing(_) => (&mut nodes, MOST_NODES),
             };
             *count += 1;
             if *count > most {
@@ -275,6 +292,10 @@ impl Live {
                     {
                         all.push(pod);
                     }
+                    let stand = match stand {
+                        Stand::Node(node) if hand.sees_node => Stand::Seeing(node),
+                        other => other,
+                    };
                     self.hands.insert(stand, Mutex::new(hand));
                 }
                 Ok(None) => {}
@@ -294,6 +315,7 @@ impl Live {
         match stand {
             Stand::Pod(..) => self.most >= Level::Ephemeral,
             Stand::Node(_) => self.most >= Level::Pod,
+            Stand::Seeing(_) => self.most >= Level::Node,
         }
     }
 
@@ -330,13 +352,13 @@ impl Live {
                     "访问级别 ephemeral：向 Pod {} 添加临时容器（随本次运行结束；条目随 Pod 保留）",
                 )
                 .replace("{}", &format!("{namespace}/{name}")),
-            Stand::Node(node) => {
-                let (en, zh) = match self.most >= Level::Node {
-                    true => (
+            Stand::Node(node) | Stand::Seeing(node) => {
+                let (en, zh) = match stand {
+                    Stand::Seeing(_) => (
                         "access node: making a privileged pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
                         "访问级别 node：在节点 {} 上于命名空间 {n} 创建特权 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
                     ),
-                    false => (
+                    _ => (
                         "access pod: making a pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
                         "访问级别 pod：在节点 {} 上于命名空间 {n} 创建 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
                     ),
@@ -349,7 +371,7 @@ impl Live {
     }
 
     /// What a question without an agent gives.
-    fn nobody(&self, probe: &Probe, stand: &Stand) -> Answer {
+    fn nobody(&self, stand: &Stand) -> Answer {
         if let Some((why, missing, how)) = self.without.get(stand) {
             return Answer::CouldNotAsk {
                 why: why.clone(),
@@ -363,8 +385,8 @@ impl Live {
         }
         let level = match stand {
             Stand::Pod(..) => Level::Ephemeral,
-            Stand::Node(_) if matches!(probe.question, Question::Memory { .. }) => Level::Node,
             Stand::Node(_) => Level::Pod,
+            Stand::Seeing(_) => Level::Node,
         };
         let word = level.word();
         Answer::CouldNotAsk {
@@ -521,7 +543,7 @@ impl Access for Live {
                     if matches!(q, Question::Memory { .. }) {
                         by_api.push(p.clone());
                     } else {
-                        answers.push(objects::answered(p, || self.nobody(p, &s)));
+                        answers.push(objects::answered(p, || self.nobody(&s)));
                     }
                 }
                 (Some(s), _) => by_stand.entry(s).or_default().push(p.clone()),

@@ -45,7 +45,7 @@ impl Live {
                 }
                 Ok(None)
             }
-            Stand::Node(node) => {
+            Stand::Node(node) | Stand::Seeing(node) => {
                 let which = Selection {
                     // The agent of another diagnosis goes with that one, at any moment.
                     labels: "app.kubernetes.io/name=netshoot,netshoot/role!=agent".into(),
@@ -65,6 +65,9 @@ impl Live {
                     if let Ok(mut hand) = reached {
                         hand.sees_node = pod.get("spec.hostPID").as_bool() == Some(true)
                             && hand.has("CAP_SYS_ADMIN");
+                        if !hand.sees_node && matches!(stand, Stand::Seeing(_)) {
+                            continue;
+                        }
                         return Ok(Some((hand, None)));
                     }
                 }
@@ -100,7 +103,8 @@ impl Live {
                     Err(e) => Err(e),
                 }
             }
-            Stand::Node(node) => self.on_node(node, self.most >= Level::Node),
+            Stand::Node(node) => self.on_node(node, false),
+            Stand::Seeing(node) => self.on_node(node, true),
         }
     }
 
