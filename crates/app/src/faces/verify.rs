@@ -210,14 +210,11 @@ fn wait_healthy(
 /// No Deployment is in the middle of a rollout, but for those that were stuck in the same one `before` the remedy.
 fn rolled_out(topology: &Topology<'_>, before: &Topology<'_>) -> bool {
     let generation = |d: &Object| d.int("metadata.generation").unwrap_or(0);
+    let stuck =
+        |was: &Object, now: &Object| generation(was) == generation(now) && !is_rolled_out(was);
     topology.all("Deployment").iter().all(|now| {
-        let stuck = |was: &&Object| {
-            was.name() == now.name()
-                && was.namespace() == now.namespace()
-                && generation(was) == generation(now)
-                && !is_rolled_out(was)
-        };
-        is_rolled_out(now) || before.all("Deployment").iter().any(stuck)
+        let was = before.find("Deployment", now.namespace(), now.name());
+        is_rolled_out(now) || was.is_some_and(|was| stuck(was, now))
     })
 }
 

@@ -109,11 +109,10 @@ fn ask_passwords(parts: &mut [Config], io: &mut Io<'_>) -> Result<()> {
             false => String::new(),
         };
         let order = &mut part.order;
-        let [of_host, of_proxy] = part.asks;
-        let of_host = of_host && order.login.bearer.is_none();
+        let of_host = part.asks_password && order.login.bearer.is_none();
         for (asks, whose, login) in [
             (of_host, "host", &mut order.login),
-            (of_proxy, "proxy", &mut order.proxy_login),
+            (part.asks_proxy_password, "proxy", &mut order.proxy_login),
         ] {
             if let Some((user, password)) = &mut login.user
                 && asks

@@ -91,8 +91,10 @@ pub struct Config {
     pub any_auth: bool,
     pub compressed: bool,
     pub rate: Option<Duration>,
-    /// A user was named without a password: for the server, for the proxy.
-    pub asks: [bool; 2],
+    /// A user was named without a password: for the server.
+    pub asks_password: bool,
+    /// The same for the proxy.
+    pub asks_proxy_password: bool,
 }
 
 /// What holds for all parts.
@@ -377,7 +379,7 @@ impl Reading<'_> {
             }
             "user" => {
                 let (user, password) = login(v);
-                c.asks[0] = password.is_none();
+                c.asks_password = password.is_none();
                 o.login.user = Some((user, password.unwrap_or_default()));
             }
             "basic" => ways.basic = on,

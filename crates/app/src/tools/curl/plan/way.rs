@@ -98,7 +98,7 @@ impl Reading<'_> {
                 let (user, password) = login(v);
                 let asks = password.is_none();
                 o.proxy_login.user = Some((user, password.unwrap_or_default()));
-                self.config().asks[1] = asks;
+                self.config().asks_proxy_password = asks;
             }
             "proxy-basic" => o.proxy_login.ways.basic = on,
             "proxy-digest" => o.proxy_login.ways.digest = on,
