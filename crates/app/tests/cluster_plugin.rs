@@ -92,11 +92,6 @@ fn a_container_of_ours_is_used_again_and_two_people_do_not_disturb_each_other() 
     let space = cluster.namespace("two");
     let pod = web(&space);
     let said = say(&space, &["debug", &pod, "--", "ip", "addr", "show"]);
-    let said = if said.code == 127 {
-        say(&space, &["debug", &pod, "--", "cat", "/proc/net/dev"])
-    } else {
-        said
-    };
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("eth0"), "{}", said.out);
     let first = start(plugin(
@@ -121,6 +116,11 @@ fn a_container_of_ours_is_used_again_and_two_people_do_not_disturb_each_other() 
         "{}",
         other.err
     );
+    let other = say(
+        &space,
+        &["debug", "deploy/web", "--", "bash", "-c", "exit 6"],
+    );
+    assert_eq!(other.code, 6, "{}", other.err);
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "ended\n");
@@ -190,6 +190,19 @@ fn nodes_and_the_network_of_any_pod_are_reached() {
         said.contains(&format!("search {}.svc", space.name)),
         "{said}"
     );
+    // One whose image holds one program and nothing else.
+    space.apply(
+        "{apiVersion: v1, kind: Pod, metadata: {name: bare}, spec: {nodeName: node-b, terminationGracePeriodSeconds: 0, containers: [{name: bare, image: 'localhost/pause:lab', imagePullPolicy: Never}]}}",
+    );
+    space.ready(&["pod/bare"]);
+    let address = space.field("pod/bare", "{.status.podIP}");
+    let said = say(&space, &["exec-in", "bare", "--", "ip", "addr", "show"]).ok();
+    assert!(said.contains(&format!("inet {address}/")), "{said}");
+    // On the host's network, and all the same with the cluster's names.
+    let name = "kubernetes.default.svc.cluster.local";
+    let words = ["run", "on-host", "--host-network", "--", "nslookup", name];
+    let said = say(&space, &words).ok();
+    assert!(said.contains("10.96.0.1"), "{said}");
     let said = say(&space, &["debug", "node/nowhere", "--", "true"]);
     assert_eq!(said.code, 1);
     assert!(

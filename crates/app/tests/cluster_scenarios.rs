@@ -39,11 +39,12 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
     for scenario in figures["scenarios"].as_array().unwrap() {
         let of = |key: &str| scenario[key].to_string();
         println!(
-            "{} symptom {} diagnosis {} {} ms, before {} after {}, {} s",
+            "{} symptom {} diagnosis {} {} ms, remedy {}, before {} after {}, {} s",
             of("name"),
             of("symptom"),
             of("diagnosis"),
             of("diagnosis_ms"),
+            of("remedy"),
             of("before"),
             of("after"),
             of("seconds")
@@ -63,6 +64,15 @@ fn every_scenario_is_what_it_says_and_its_cause_is_found() {
             }
             assert!(["first", "unknown"].contains(&answer), "{scenario:#}");
             assert!(answer == "first" || rung["wanted"] == false, "{scenario:#}");
+        }
+        // What the report says to do does it; where only a person can decide, it asks.
+        if scenario["diagnosis"] == "first" {
+            let wanted = match scenario["mends"].as_str().unwrap() {
+                "report" => "worked",
+                "person" => "asks",
+                _ => "",
+            };
+            assert_eq!(scenario["remedy"], wanted, "{scenario:#}");
         }
         for when in ["before", "after"] {
             assert_ne!(scenario[when], "false alarm", "{scenario:#}");

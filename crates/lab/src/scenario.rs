@@ -49,8 +49,11 @@ pub struct Plan {
     /// What the subject is called by who may not read it: another object that stands for it.
     #[serde(default)]
     pub unread: Option<Reference>,
-    /// What mends it.
+    /// What mends it, where the remedy of the report does not.
     pub remedy: Vec<Step>,
+    /// What the remedy of the report must come to.
+    #[serde(default)]
+    pub mends: Mends,
     /// The least rights with which the cause must still be found. With fewer it may be unknown, and is never another one.
     #[serde(default)]
     pub ladder: Rights,
@@ -60,6 +63,19 @@ pub struct Plan {
     /// The shape of that cluster.
     #[serde(default)]
     pub cluster: Shape,
+}
+
+/// Who mends what a diagnosis found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mends {
+    /// The commands of the report, typed as they stand.
+    #[default]
+    Report,
+    /// A person: the report asks what only one can decide.
+    Person,
+    /// The scenario: the commands of the report are right where a node is a machine, and can do nothing here.
+    Scenario,
 }
 
 /// Whose rights a diagnosis has, from least to most.

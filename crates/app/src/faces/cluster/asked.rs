@@ -138,15 +138,16 @@ impl Asker {
         Ok(word.into())
     }
 
-    /// The victim's question while it is broken: with all rights, alone, for its time is measured; then with fewer.
+    /// The victim's question while it is broken: with all rights, alone, for its time is measured; then with fewer. The report
+    /// of the first.
     pub fn broken(
         &self,
         kubernetes: &Kubernetes,
         scenario: &Scenario,
         outcome: &mut Outcome,
-    ) -> Result<()> {
+    ) -> Result<Value> {
         let [most, fewer @ ..] = Rights::ALL;
-        let first = self.rung(kubernetes, scenario, most, true)?;
+        let (first, report) = self.rung(kubernetes, scenario, most, true)?;
         outcome.diagnosis.clone_from(&first.answer);
         outcome.diagnosis_ms = first.ms;
         grant(kubernetes, scenario)?;
@@ -155,7 +156,7 @@ impl Asker {
         let climb = || {
             let mut rungs = Vec::new();
             while let Some(rights) = next() {
-                rungs.push(self.rung(kubernetes, scenario, rights, false)?);
+                rungs.push(self.rung(kubernetes, scenario, rights, false)?.0);
             }
             Ok::<_, anyhow::Error>(rungs)
         };
@@ -172,7 +173,7 @@ impl Asker {
             outcome.ladder.extend(rungs?);
         }
         outcome.ladder.sort_by_key(|r| std::cmp::Reverse(r.rights));
-        Ok(())
+        Ok(report)
     }
 
     /// `timed`: nothing of ours is begun beside it.
@@ -182,7 +183,7 @@ impl Asker {
         scenario: &Scenario,
         rights: Rights,
         timed: bool,
-    ) -> Result<Rung> {
+    ) -> Result<(Rung, Value)> {
         let ask = &scenario.plan.ask;
         let mut words = vec!["-n", &ask.namespace, "--symptom", &ask.en, "--as", USER];
         let (pod, group) = (client(kubernetes, scenario)?, group(rights));
@@ -211,12 +212,13 @@ impl Asker {
             word,
             &answer,
         )?;
-        Ok(Rung {
+        let rung = Rung {
             rights,
             wanted: rights >= scenario.plan.ladder,
             answer: word.into(),
             ms: answer.ms,
-        })
+        };
+        Ok((rung, answer.report))
     }
 
     /// Keeps a report that is not right.

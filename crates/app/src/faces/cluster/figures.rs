@@ -5,7 +5,7 @@ use super::promised::{self, Image, Promised};
 use crate::faces::bench::quantile;
 use crate::io::Io;
 use anyhow::Result;
-use netshoot_lab::scenario::Rights;
+use netshoot_lab::scenario::{Mends, Rights};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -28,12 +28,25 @@ pub struct Outcome {
     pub before: String,
     /// After the remedy, the same.
     pub after: String,
+    /// The remedy of the report: `worked`, `asks` a person, or what came of it; nothing where it was not tried.
+    pub remedy: String,
+    /// Whether the remedy must have worked, or must ask.
+    pub mends: Mends,
     /// From most rights to least; the first is the diagnosis above.
     pub ladder: Vec<Rung>,
     pub seconds: u64,
 }
 
 impl Outcome {
+    /// The report's own remedy is what it must be.
+    pub fn is_remedied(&self) -> bool {
+        match self.mends {
+            Mends::Report => self.remedy == "worked",
+            Mends::Person => self.remedy == "asks",
+            Mends::Scenario => true,
+        }
+    }
+
     /// Broken as told, mended, and nothing is found in it any more.
     pub fn is_mended(&self) -> bool {
         self.symptom == "proven" && self.after == "healthy"
@@ -83,6 +96,8 @@ pub struct Figures {
     pub symptom_proven: usize,
     pub right_first: usize,
     pub right_first_percent: f64,
+    /// Where the cause was found: the commands of the report mended it, or it asks a person who must decide.
+    pub remedied: usize,
     pub wrong: usize,
     pub unknown: usize,
     pub false_alarms: usize,
@@ -95,8 +110,10 @@ pub struct Figures {
     pub levels: Vec<Level>,
     /// Most memory of one diagnosis.
     pub peak_rss_mib: f64,
-    /// `scripts/cluster up` with everything in the cache; the slowest of those that were started.
+    /// `scripts/cluster up` with everything in the cache and nothing of ours beside it.
     pub up_ms: u64,
+    /// The slowest of those that were started while scenarios were played; 0 when none was.
+    pub up_busy_ms: u64,
     /// By rights.
     pub ladder: BTreeMap<&'static str, Totals>,
     pub seconds: u64,
@@ -120,6 +137,7 @@ impl Figures {
         self.runs = all.len();
         self.symptom_proven = count(&|o| o.symptom == "proven");
         self.right_first = count(&|o| o.diagnosis == "first");
+        self.remedied = count(&|o| o.diagnosis == "first" && o.is_remedied());
         self.wrong = count(&|o| ["wrong", "top3"].contains(&o.diagnosis.as_str()));
         self.unknown = count(&|o| o.diagnosis == "unknown");
         self.right_first_percent = 100.0 * self.right_first as f64 / self.runs.max(1) as f64;
@@ -156,6 +174,7 @@ impl Figures {
         let mut fewer = fewer.filter(|(word, _)| **word != Rights::ClusterAdmin.word());
         self.symptom_proven == self.runs
             && self.right_first_percent >= GOOD
+            && self.remedied == self.right_first
             && self.false_alarms == 0
             && self.healthy as f64 >= self.healthy_asked as f64 * HEALTHY / 100.0
             && self.missed.is_empty()
@@ -174,8 +193,15 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
         let name = &o.name;
         writeln!(
             io.out,
-            "{name:<34} {:<5} symptom {:<8} diagnosis {:<8} {:>5} ms  before {:<8} after {:<8} {:>3} s",
-            o.catalogue, o.symptom, o.diagnosis, o.diagnosis_ms, o.before, o.after, o.seconds
+            "{name:<34} {:<5} symptom {:<8} diagnosis {:<8} {:>5} ms  remedy {:<6} before {:<8} after {:<8} {:>3} s",
+            o.catalogue,
+            o.symptom,
+            o.diagnosis,
+            o.diagnosis_ms,
+            o.remedy,
+            o.before,
+            o.after,
+            o.seconds
         )?;
         let rungs = o.ladder.iter().skip(1).map(|r| {
             let must = if r.wanted { "" } else { " (may be unknown)" };
@@ -206,9 +232,14 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
     }
     writeln!(
         io.out,
-        "total: right first {:.1} % of {}, healthy {} of {}, false alarms {}, p50 {} ms, p95 {} ms, {} s",
+        "total: right first {:.1} % of {}, mended by the report {} of {}, healthy {} of {}, false alarms {}, p50 {} ms, p95 {} ms, {} s",
         f.right_first_percent,
         f.runs,
+        f.scenarios.iter().filter(|o| o.remedy == "worked").count(),
+        f.scenarios
+            .iter()
+            .filter(|o| o.mends == Mends::Report)
+            .count(),
         f.healthy,
         f.healthy_asked,
         f.false_alarms,
@@ -216,6 +247,13 @@ pub fn print(f: &Figures, json: bool, io: &mut Io<'_>) -> Result<()> {
         f.p95_ms,
         f.seconds
     )?;
+    if f.up_busy_ms > 0 {
+        let slowest = f.up_busy_ms as f64 / 1000.0;
+        writeln!(
+            io.out,
+            "scripts/cluster up beside scenarios, the slowest: {slowest:.1} s"
+        )?;
+    }
     for promised in &f.promised {
         writeln!(io.out, "{}", promised.line())?;
     }
@@ -232,6 +270,7 @@ mod tests {
             diagnosis: answers.first().map(|a| a.2.to_string()).unwrap_or_default(),
             diagnosis_ms: 700,
             before: before.into(),
+            remedy: "worked".into(),
             ladder: answers
                 .iter()
                 .map(|(rights, wanted, answer)| Rung {
@@ -309,7 +348,7 @@ mod tests {
             (f.good(), f.missed)
         };
         assert_eq!(base(20_000, None), (true, vec![]));
-        let late = "scripts/cluster up, warm, the slowest: 20.1 s, more than 20";
+        let late = "scripts/cluster up, warm: 20.1 s, more than 20";
         assert_eq!(base(20_100, None), (false, vec![late.to_string()]));
         let large = "memory of a diagnosis in a pod: 65 MiB, more than 64";
         assert_eq!(base(0, Some(65.0)), (false, vec![large.to_string()]));

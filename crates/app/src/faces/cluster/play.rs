@@ -3,9 +3,11 @@
 use super::asked::Asker;
 use super::figures::Outcome;
 use super::kubernetes::Kubernetes;
+use super::remedy::{self, Remedied};
 use super::talk;
 use anyhow::{Context, Result, anyhow};
-use netshoot_lab::scenario::{Condition, Scenario};
+use netshoot_lab::scenario::{Condition, Mends, Scenario};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Everything stands within this time.
@@ -21,6 +23,7 @@ pub fn play(kubernetes: &Kubernetes, scenario: &Scenario, asker: &Asker) -> Outc
     let mut outcome = Outcome {
         name: scenario.name.clone(),
         catalogue: scenario.plan.expect.catalogue.clone(),
+        mends: scenario.plan.mends,
         ..Outcome::default()
     };
     let played = act(kubernetes, scenario, asker, &mut outcome);
@@ -50,12 +53,38 @@ fn act(
         shows(kubernetes, &plan.ask.namespace, condition)?;
     }
     talk::fails(kubernetes, &plan.talk)?;
-    asker.broken(kubernetes, scenario, outcome)?;
-    for step in &plan.remedy {
-        kubernetes.step(scenario, step).context("mend it")?;
-    }
+    let report = asker.broken(kubernetes, scenario, outcome)?;
+    mend(kubernetes, scenario, &report, outcome)?;
     talk::works(kubernetes, &plan.talk, "after the remedy")?;
     outcome.after = asker.healthy(kubernetes, scenario, "after")?;
+    Ok(())
+}
+
+/// By what the report says, where it found the cause; else, or where that asks a person, as the scenario says.
+fn mend(
+    kubernetes: &Kubernetes,
+    scenario: &Scenario,
+    report: &Value,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    if outcome.diagnosis == "first" && scenario.plan.mends != Mends::Scenario {
+        outcome.remedy = match remedy::apply(kubernetes, scenario, report) {
+            Remedied::Worked => "worked".into(),
+            Remedied::Asks => "asks".into(),
+            Remedied::Failed(why) => why,
+        };
+    }
+    let worked = outcome.remedy == "worked";
+    if worked && !scenario.plan.fresh {
+        return Ok(());
+    }
+    for step in &scenario.plan.remedy {
+        let done = kubernetes.step(scenario, step).context("mend it");
+        // What breaks a node may leave more behind than its remedy has to do with: the next scenario's cluster is as it was.
+        if !worked {
+            done?;
+        }
+    }
     Ok(())
 }
 
