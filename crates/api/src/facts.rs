@@ -77,8 +77,8 @@ fn is_namespaced(kind: &str) -> bool {
     Resource::known(kind).is_none_or(|r| r.namespaced)
 }
 
-/// One of Kubernetes itself has objects in every cluster: where it is not served at the place that is known, they are there
-/// in a version that nothing here reads.
+/// One of Kubernetes itself may have objects in any cluster: where it is not served at the place that is known, they may be
+/// there in a version that nothing here reads.
 fn is_kubernetes_own(kind: &str) -> bool {
     Resource::known(kind).is_some_and(|r| r.is_kubernetes_own())
 }

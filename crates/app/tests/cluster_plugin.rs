@@ -162,16 +162,14 @@ fn nodes_and_the_network_of_any_pod_are_reached() {
     let Some(cluster) = ready() else { return };
     let space = cluster.namespace("node");
     let pod = web(&space);
-    let said = say(
-        &space,
-        &["debug", "node/node-a", "--", "cat", "/proc/net/route"],
-    );
-    assert!(said.ok().contains("cni0"));
-    let said = say(
-        &space,
-        &["debug", "node/node-a", "--", "ls", "/host/etc/cni"],
-    );
-    assert!(said.ok().contains("net.d"));
+    let on_node = ["debug", "node/node-a", "--"];
+    for (run, shows) in [
+        (["cat", "/proc/net/route"], "cni0"),
+        (["ls", "/host/etc/cni"], "net.d"),
+    ] {
+        let said = say(&space, &[&on_node[..], &run].concat()).ok();
+        assert!(said.contains(shows), "{said}");
+    }
     let said = say(
         &space,
         &[

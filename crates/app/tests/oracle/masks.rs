@@ -488,6 +488,12 @@ fn wget(text: &str) -> String {
                 l = format!("{before}{mark}*{}", &behind[at..]);
             }
         }
+        // The rate in a bar: whether there is one at all hangs on how long it took.
+        if let Some(at) = l.rfind("    in *")
+            && let Some(rate) = l[..at].rfind("  ").filter(|_| l.contains("%["))
+        {
+            l.replace_range(rate + 2..at, "RATE");
+        }
         // The rate and the time behind a line of dots.
         match l.strip_prefix("     0K ").and_then(|r| r.split_once('=')) {
             Some((before, _)) => {

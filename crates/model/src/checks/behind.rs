@@ -91,7 +91,7 @@ fn any_lately(view: &View<'_>, pod: &Object, when: &[&str]) -> bool {
     let now = view.topology.snapshot().taken_at_ms as i64;
     let lately = |s: &Value, k: &str| {
         let then = at(s, k).as_str().and_then(time::parse);
-        then.is_some_and(|t| now - t < LATELY_MS)
+        then.is_some_and(|t| (now - t).abs() < LATELY_MS)
     };
     let mut all = pod.list("status.containerStatuses").iter();
     all.any(|s| when.iter().any(|k| lately(s, k)))

@@ -244,7 +244,7 @@ Bridges, tunnel devices and the pods' veth pairs on the nodes that the failing t
 
 ## What proves it
 
-Packets are lost without an answer, and a device they must pass is down, or a pod's veth is in no bridge.
+Packets are lost without an answer, and a device they must pass is down, or a pod's veth is not in the bridge that its address belongs to.
 
 ## What to do
 
@@ -346,7 +346,7 @@ const PAGE_ZH: &str = r#"
 
 ## 凭什么证实
 
-报文丢失且无应答，并且必经的某个设备处于关闭状态，或某个 Pod 的 veth 不在任何网桥中。
+报文丢失且无应答，并且必经的某个设备处于关闭状态，或某个 Pod 的 veth 不在其地址所属的网桥中。
 
 ## 怎么办
 

@@ -52,10 +52,12 @@ impl Refusing<'_, '_> {
     }
 
     /// The application listens, if not where it should: one that was just started has come so far. With several containers
-    /// what listens may be another's.
+    /// what listens may be another's, and a port that is declared beside the one that refuses may be open before it.
     fn has_come_up(&self) -> bool {
         let one = self.pod.list("spec.containers").len() == 1;
-        self.only_on_loopback().is_some() || one && !self.open_ports().is_empty()
+        let both = self.declares(self.endpoint.port);
+        let mut open = self.open_ports().into_iter();
+        self.only_on_loopback().is_some() || one && open.any(|p| !both || !self.declares(p))
     }
 
     /// A listener on the endpoint's port that takes the endpoint's family.

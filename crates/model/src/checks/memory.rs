@@ -9,6 +9,7 @@ use crate::object::{Object, ObjectRef, at};
 use crate::observe::attempts;
 use crate::path::HopKind;
 use crate::probe::{Answer, Answered, ContainerMemory, Outcome, Question};
+use crate::remedy::{Remedy, Step, quote};
 use crate::text;
 use crate::text::Text;
 use crate::time;
@@ -35,7 +36,7 @@ pub struct Pressure {
     pub container: String,
     /// Its limit, bytes.
     pub limit: u64,
-    /// The higher one that the workload's new pods get already, bytes.
+    /// The higher one that the workload's new pods get already, bytes; [`u64::MAX`] where they get none.
     pub raised: Option<u64>,
     /// How it grows.
     pub growth: Growth,
@@ -349,10 +350,42 @@ fn limit_in(containers: &[Value], container: &str) -> Option<u64> {
     parse_quantity(at(c, "resources.limits.memory").as_str()?)
 }
 
-/// The limit that new pods of the workload get.
+/// The limit that new pods of the workload get, [`u64::MAX`] for none.
 fn template_limit(view: &View<'_>, owner: &ObjectRef, container: &str) -> Option<u64> {
     let template = view.topology.get(owner)?;
-    limit_in(template.list("spec.template.spec.containers"), container)
+    let containers = template.list("spec.template.spec.containers");
+    let has_it = |c: &Value| at(c, "name").as_str() == Some(container);
+    let there = containers.iter().any(has_it);
+    there.then(|| limit_in(containers, container).unwrap_or(u64::MAX))
+}
+
+/// Somebody has raised the limit, and the rollout has not come to every pod: nothing may set it back.
+pub fn wait(f: &mut Finding, p: &Pressure, raised: u64) {
+    let owner = &p.owner;
+    let because = if raised == u64::MAX {
+        text!(
+            "the limit of {owner} was taken away already, and pods with the old one still run",
+            "{owner} 的上限已被取消，但仍有使用旧上限的 Pod 在运行"
+        )
+    } else {
+        let raised = mebibytes(raised);
+        text!(
+            "the limit of {owner} was raised to {raised} already, and pods with the old one still run",
+            "{owner} 的上限已调高到 {raised}，但仍有使用旧上限的 Pod 在运行"
+        )
+    };
+    f.remedy(Remedy {
+        safe: false,
+        because,
+        steps: vec![Step::Ask {
+            question: text!(
+                "does its rollout get on? kubectl rollout status {} -n {} tells",
+                "它的滚动更新是否在推进？用 kubectl rollout status {} -n {} 查看",
+                quote(&format!("{}/{}", owner.kind.to_lowercase(), owner.name)),
+                quote(&owner.namespace)
+            ),
+        }],
+    });
 }
 
 /// A container while it was watched.

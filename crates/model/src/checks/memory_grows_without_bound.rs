@@ -44,6 +44,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
     memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
     memory::tell(f, &p);
+    if let Some(raised) = p.raised {
+        return memory::wait(f, &p, raised);
+    }
     let proposed = memory::round_up(p.limit * 2);
     f.remedy(Remedy {
         safe: false,

@@ -5,7 +5,7 @@ use crate::checks::memory::{self, Pressure};
 use crate::finding::Finding;
 use crate::growth::{Growth, mebibytes};
 use crate::path::HopKind;
-use crate::remedy::{Remedy, Step, quote};
+use crate::remedy::{Remedy, Step};
 use crate::text;
 
 /// The check.
@@ -45,30 +45,14 @@ fn run(view: &View<'_>, out: &mut Findings) {
     memory::rule_out_the_network(out, &p);
     let f = out.broken(p.owner.clone(), HopKind::Backend, says, p.first.clone());
     memory::tell(f, &p);
-    match p.raised {
-        Some(raised) => wait(f, &p, raised),
+    // One that was raised to less than they need is raised further.
+    let enough = p
+        .raised
+        .filter(|raised| bound.is_none_or(|bound| *raised > bound));
+    match enough {
+        Some(raised) => memory::wait(f, &p, raised),
         None => remedy(f, &p, bound),
     }
-}
-
-/// Somebody has raised the limit, and the rollout has not come to every pod: nothing may set it back.
-fn wait(f: &mut Finding, p: &Pressure, raised: u64) {
-    let (raised, owner) = (mebibytes(raised), &p.owner);
-    f.remedy(Remedy {
-        safe: false,
-        because: text!(
-            "the limit of {owner} was raised to {raised} already, and pods with the old one still run",
-            "{owner} 的上限已调高到 {raised}，但仍有使用旧上限的 Pod 在运行"
-        ),
-        steps: vec![Step::Ask {
-            question: text!(
-                "does its rollout get on? kubectl rollout status {} -n {} tells",
-                "它的滚动更新是否在推进？用 kubectl rollout status {} -n {} 查看",
-                quote(&format!("{}/{}", owner.kind.to_lowercase(), owner.name)),
-                quote(&owner.namespace)
-            ),
-        }],
-    });
 }
 
 fn remedy(f: &mut Finding, p: &Pressure, bound: Option<u64>) {

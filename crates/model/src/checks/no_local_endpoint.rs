@@ -1,7 +1,7 @@
 //! internalTrafficPolicy Local, and no endpoint on the client's node (F32).
 
 use crate::check::{Check, Findings, View};
-use crate::checks::behind::pods;
+use crate::checks::behind::{came_up_lately, pods};
 use crate::object::Object;
 use crate::path::HopKind;
 use crate::probe::Outcome;
@@ -54,9 +54,10 @@ fn run(view: &View<'_>, out: &mut Findings) {
         ),
     );
     let o = view.observed();
-    // One that is there and not ready is what is wrong, or is only being replaced.
+    // One that ends or was only just started is being replaced: the next one is there in a moment.
     let waits = |p: &&Object| {
-        p.str("spec.nodeName") == node && !["Succeeded", "Failed"].contains(&p.str("status.phase"))
+        p.str("spec.nodeName") == node
+            && (!p.get("metadata.deletionTimestamp").is_null() || came_up_lately(view, p))
     };
     if !nodes.contains(&node.as_str()) && pods(view, service).iter().any(waits) {
         return;
@@ -205,7 +206,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ```finding
 ```
 
-A pod of the Service is on the client's node and not ready: it is what is wrong, or is only being replaced.
+A pod of the Service was started on the client's node ten seconds ago: it is only being replaced.
 
 ```cluster
 ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
@@ -214,7 +215,7 @@ ask: {from: Pod shop/web-1, to: Service shop/cart, port: 80}
 ---
 {kind: Service, metadata: {name: cart, namespace: shop}, spec: {selector: {app: cart}, clusterIP: 10.96.0.9, internalTrafficPolicy: Local, ports: [{port: 80}]}}
 ---
-{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.7}}
+{kind: Pod, metadata: {name: cart-1, namespace: shop, labels: {app: cart}}, spec: {nodeName: a}, status: {phase: Running, podIP: 10.244.1.7, containerStatuses: [{name: c, state: {running: {startedAt: "2026-01-07T23:59:50Z"}}}]}}
 ---
 {kind: EndpointSlice, metadata: {name: cart-x, namespace: shop, labels: {kubernetes.io/service-name: cart}}, ports: [{port: 8080}], endpoints: [{addresses: [10.244.2.3], nodeName: b}]}
 ```

@@ -4,6 +4,7 @@ use crate::check::{Check, Findings, View};
 use crate::checks::listeners::{Refusing, list, refusing, setting};
 use crate::object::ObjectRef;
 use crate::path::HopKind;
+use crate::probe::Outcome;
 use crate::remedy::{Remedy, Step};
 use crate::text;
 
@@ -35,7 +36,9 @@ fn run(view: &View<'_>, out: &mut Findings) {
     for r in refusing(view) {
         let port = r.endpoint.port;
         let open = r.open_ports();
-        let service_is_wrong = !r.declares(port) && open.iter().any(|p| r.declares(*p));
+        // Where no pod serves it; else this one is of another application, or of another time of it.
+        let nobody = view.observed().endpoints_that(Outcome::Answered).is_empty();
+        let service_is_wrong = nobody && !r.declares(port) && open.iter().any(|p| r.declares(*p));
         if r.listens() || r.only_on_loopback().is_some() || service_is_wrong {
             continue;
         }

@@ -71,7 +71,7 @@ fn run(view: &View<'_>, out: &mut Findings) {
         // A headless Service has no address that could be empty: there the probe must be proven wrong.
         let headless = service.str("spec.clusterIP") == "None";
         // What it was asked before it served is no fault of the probe's, where it passes now.
-        let was_early = tried.is_some() && came_up_lately(view, pod);
+        let was_early = tried.as_ref().is_some_and(|(a, _)| passes(a)) && came_up_lately(view, pod);
         if wrong.is_none() && (headless || said.is_none() || was_early) {
             continue;
         }
@@ -268,6 +268,19 @@ fn misses(answered: &Answered) -> Option<Text> {
             .any(|t| t.outcome == Outcome::Refused)
             .then(refused),
         _ => None,
+    }
+}
+
+/// Whether an answer would make the probe pass.
+fn passes(answered: &Answered) -> bool {
+    match &answered.answer {
+        Answer::Http(_) => requests(answered)
+            .iter()
+            .all(|r| r.outcome == Outcome::Answered && (200..400).contains(&r.status)),
+        Answer::TcpConnect(_) => attempts(answered)
+            .iter()
+            .all(|t| t.outcome == Outcome::Answered),
+        _ => false,
     }
 }
 

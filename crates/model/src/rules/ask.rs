@@ -128,12 +128,19 @@ fn kubelets(table: &Table, address: IpAddr) -> bool {
     marked && fits(table.family, address)
 }
 
-/// Whether kube-proxy works by IPVS here: chains that it makes in that mode only. Then no rule says where a Service goes.
+/// Whether kube-proxy works by IPVS here: chains that it makes in that mode only, and none of another mode, for it leaves them
+/// behind where the mode is changed. Then no rule says where a Service goes.
 pub fn works_by_ipvs(tables: &[Table], address: IpAddr) -> bool {
-    let its = ["KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-IPVS-FILTER"];
-    let here = tables.iter().filter(|t| fits(t.family, address));
-    here.flat_map(|t| &t.chains)
-        .any(|c| its.contains(&c.name.as_str()))
+    let ipvs = ["KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-IPVS-FILTER"];
+    let here = tables
+        .iter()
+        .filter(|t| !t.dormant && fits(t.family, address));
+    let by = |names: &[&str]| {
+        let mut chains = here.clone().flat_map(|t| &t.chains);
+        chains.any(|c| names.contains(&c.name.as_str()))
+    };
+    let other = by(&["KUBE-NODEPORTS"]) || here.clone().any(|t| t.name == "kube-proxy");
+    by(&ipvs) && !other
 }
 
 /// Whether any rule that new packets of this family come by rewrites a destination: without kube-proxy, nothing does.

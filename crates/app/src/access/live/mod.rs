@@ -27,8 +27,6 @@ use netshoot_model::snapshot::ClusterSnapshot;
 use netshoot_model::symptom::Request;
 use netshoot_model::text;
 use netshoot_model::text::Text;
-use question::question;
-use stands::AlsoNode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -83,18 +81,13 @@ pub struct How {
     pub image: String,
 }
 
-/// Pods that get an ephemeral container in one run, at most.
-const MOST_PODS: usize = 12;
-/// Nodes that get a pod in one run, at most.
-const MOST_NODES: usize = 6;
-
 /// Where an agent stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stand {
     Pod(String, String),
     /// In the network of a node.
     Node(String),
-    /// There with the right to enter its pods, and to see what they hold.
+    /// In a privileged pod of a node: it enters the networks of the node's pods and sees their memory.
     Seeing(String),
 }
 
@@ -198,6 +191,22 @@ impl Live {
         }
     }
 
+    /// A pod that was made anew under its name has no agent of the one before, and what kept that one from having one says
+    /// nothing of this.
+    fn forget_others(&mut self, now: &ClusterSnapshot) {
+        let uids = |s: &ClusterSnapshot| -> BTreeMap<Stand, String> {
+            let pods = s.objects.iter().filter(|o| o.kind() == "Pod");
+            let stand = |o: &Object| Stand::Pod(o.namespace().into(), o.name().into());
+            pods.map(|o| (stand(o), o.str("metadata.uid").to_string()))
+                .collect()
+        };
+        let Some(before) = &self.snapshot else { return };
+        let (before, now) = (uids(before), uids(now));
+        let same = |s: &Stand| !matches!(s, Stand::Pod(..)) || before.get(s) == now.get(s);
+        self.hands.retain(|s, _| same(s));
+        self.without.retain(|s, _| same(s));
+    }
+
     fn is_unsteady(&self, namespace: &str, pod: &str) -> bool {
         let pod = self.find("Pod", namespace, pod);
         pod.is_some_and(|p| made::ended_lately(p, clock::now_ms()).is_some())
@@ -218,156 +227,6 @@ impl Live {
                 })
             })
             .collect()
-    }
-
-    /// Agents for a batch: found, else made where that is allowed.
-    fn take_stands(&mut self, probes: &[Probe], io: &mut Io<'_>) {
-        let stands = self.lacking(probes);
-        if stands.is_empty() || self.most < Level::Exec && !self.may_ask {
-            return;
-        }
-        self.each(&stands, |live, stand| live.found(stand));
-        let missing = self.lacking(probes);
-        if missing.iter().any(|s| !self.may_make(s)) {
-            self.asked(&missing, io);
-        }
-        // A yes says where questions may be asked, and a refusal of more that less must do.
-        for _ in 0..2 {
-            let missing = self.lacking(probes);
-            self.make_all(missing, io);
-        }
-    }
-
-    /// Where the batch needs agents that are not there, and were not tried in vain.
-    fn lacking(&self, probes: &[Probe]) -> Vec<Stand> {
-        let mut wanted: BTreeSet<Stand> = probes.iter().filter_map(|p| self.stand(p)).collect();
-        wanted.retain(|s| !self.hands.contains_key(s) && !self.without.contains_key(s));
-        let sees =
-            |s: &Stand| matches!(s, Stand::Node(n) if wanted.contains(&Stand::Seeing(n.clone())));
-        wanted.iter().filter(|s| !sees(s)).cloned().collect()
-    }
-
-    fn make_all(&mut self, missing: Vec<Stand>, io: &mut Io<'_>) {
-        let (mut pods, mut nodes) = (0, 0);
-        let mut make = Vec::new();
-        for stand in missing {
-            let (count, most) = match &stand {
-                _ if !self.may_make(&stand) => continue,
-                Stand::Pod(..) => (&mut pods, MOST_PODS),
-                Stand::Node(_) | Stand::Seeing(_) => (&mut nodes, MOST_NODES),
-            };
-            *count += 1;
-            if *count > most {
-                continue;
-            }
-            self.announce(&stand, io);
-            make.push(stand);
-        }
-        self.each(&make, |live, stand| live.make(stand));
-    }
-
-    /// Does the same at all stands at once, and keeps what came of it.
-    fn each(
-        &mut self,
-        stands: &[Stand],
-        work: impl Fn(&Live, &Stand) -> Result<Option<(Hand, Option<MadePod>)>> + Sync,
-    ) {
-        let live: &Live = self;
-        let work = &work;
-        let done: Vec<_> = std::thread::scope(|scope| {
-            let running: Vec<_> = stands
-                .iter()
-                .map(|s| (s, scope.spawn(move || work(live, s))))
-                .collect();
-            running
-                .into_iter()
-                .filter_map(|(s, t)| Some((s.clone(), t.join().ok()?)))
-                .collect()
-        });
-        for (stand, result) in done {
-            match result {
-                Ok(Some((hand, made))) => {
-                    if let (Some(pod), Ok(mut all)) = (made, self.made.lock())
-                        && !all.contains(&pod)
-                    {
-                        all.push(pod);
-                    }
-                    let stand = match stand {
-                        Stand::Node(node) if hand.sees_node => Stand::Seeing(node),
-                        other => other,
-                    };
-                    self.hands.insert(stand, Mutex::new(hand));
-                }
-                Ok(None) => {}
-                Err(e) => {
-                    let first = e.downcast_ref::<AlsoNode>().map_or(&e, |both| &both.first);
-                    let (missing, how) = first
-                        .downcast_ref::<netshoot_api::live::Error>()
-                        .map(objects::lacks)
-                        .unwrap_or_default();
-                    self.without.insert(stand, (format!("{e:#}"), missing, how));
-                }
-            }
-        }
-    }
-
-    fn may_make(&self, stand: &Stand) -> bool {
-        match stand {
-            Stand::Pod(..) => self.most >= Level::Ephemeral,
-            Stand::Node(_) => self.most >= Level::Pod,
-            Stand::Seeing(_) => self.most >= Level::Node,
-        }
-    }
-
-    /// Asks a person once whether the steps up may be made, and says all that a yes allows: where a pod cannot be added to,
-    /// its node is asked, and to ask in a row would be to wear a person down.
-    fn asked(&mut self, missing: &[Stand], io: &mut Io<'_>) {
-        if !self.may_ask {
-            return;
-        }
-        io.progress_done();
-        let pods = missing
-            .iter()
-            .filter(|s| matches!(s, Stand::Pod(..)))
-            .count();
-        let question = question(pods, missing.len() - pods, &self.request.namespace, io.lang);
-        let _ = write!(io.err, "{question} [y/N] ");
-        let _ = io.err.flush();
-        let mut line = String::new();
-        let _ = std::io::stdin().read_line(&mut line);
-        let yes = ["y", "yes", "是"].contains(&line.trim().to_lowercase().as_str());
-        if yes {
-            self.most = Level::Node;
-        }
-        self.may_ask = false;
-    }
-
-    fn announce(&self, stand: &Stand, io: &mut Io<'_>) {
-        io.progress_done();
-        let said = match stand {
-            Stand::Pod(namespace, name) => io
-                .lang
-                .pick(
-                    "access ephemeral: adding a container to pod {} (it ends with this run; its entry stays with the pod)",
-                    "访问级别 ephemeral：向 Pod {} 添加临时容器（随本次运行结束；条目随 Pod 保留）",
-                )
-                .replace("{}", &format!("{namespace}/{name}")),
-            Stand::Node(node) | Stand::Seeing(node) => {
-                let (en, zh) = match stand {
-                    Stand::Seeing(_) => (
-                        "access node: making a privileged pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
-                        "访问级别 node：在节点 {} 上于命名空间 {n} 创建特权 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
-                    ),
-                    _ => (
-                        "access pod: making a pod on node {} in namespace {n}, or in kube-system where that refuses it (deleted at the end of this run)",
-                        "访问级别 pod：在节点 {} 上于命名空间 {n} 创建 Pod，若被拒绝则改用 kube-system（本次运行结束时删除）",
-                    ),
-                };
-                let said = io.lang.pick(en, zh).replace("{}", node);
-                said.replace("{n}", &self.request.namespace)
-            }
-        };
-        let _ = writeln!(io.err, "netshoot: {}", crate::report::safe(&said));
     }
 
     /// What a question without an agent gives.
@@ -522,6 +381,7 @@ impl Access for Live {
         };
         // Of thousands of pods nobody needs a second copy.
         let snapshot = Arc::new(facts(&self.cluster, &wanted)?);
+        self.forget_others(&snapshot);
         self.snapshot = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }

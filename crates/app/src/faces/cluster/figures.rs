@@ -112,7 +112,7 @@ pub struct Figures {
     pub peak_rss_mib: f64,
     /// `scripts/cluster up` with everything in the cache and nothing of ours beside it.
     pub up_ms: u64,
-    /// The slowest of those that were started while scenarios were played; 0 when none was.
+    /// The slowest of the further ones of scenarios' own, which start while others are played; 0 when none was.
     pub up_busy_ms: u64,
     /// By rights.
     pub ladder: BTreeMap<&'static str, Totals>,

@@ -5,6 +5,8 @@ use super::plan::{Meter, Plan};
 use std::io;
 use std::time::{Duration, Instant};
 
+/// A transfer that took less, seconds, has no speed in its bar.
+const SHORTEST: f64 = 0.15;
 /// How often a bar is drawn.
 const REDRAWN: Duration = Duration::from_millis(200);
 /// Columns of a bar's terminal where nobody tells.
@@ -212,14 +214,7 @@ impl Progress {
                 )
             }
         };
-        let fast = match self.got > 0 && spent > 0.1 {
-            true => {
-                let (value, unit) = rate(self.got, spent);
-                let unit = [" B/s", "KB/s", "MB/s", "GB/s"].get(unit).unwrap_or(&"");
-                format!("{}{unit}", digits(value))
-            }
-            false => "--.-KB/s".into(),
-        };
+        let fast = fast(self.got, spent);
         let end = match (last, self.total) {
             (true, _) => format!("    in {:<8}", super::log::time(spent)),
             (false, Some(total)) if self.got > 0 && spent > 3.0 => {
@@ -237,6 +232,16 @@ impl Progress {
             sized(all)
         ))
     }
+}
+
+/// A speed in a bar.
+fn fast(got: u64, seconds: f64) -> String {
+    if got == 0 || seconds < SHORTEST {
+        return "--.-KB/s".into();
+    }
+    let (value, unit) = rate(got, seconds);
+    let unit = [" B/s", "KB/s", "MB/s", "GB/s"].get(unit).unwrap_or(&"");
+    format!("{}{unit}", digits(value))
 }
 
 /// A size in a bar.
@@ -304,4 +309,23 @@ pub fn length(total: Option<u64>, from: u64, kind: Option<&str>) -> String {
         text += &format!(" [{kind}]");
     }
     text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Debian's wget showed bodies that a server held back for so long.
+    #[test]
+    fn what_is_over_in_a_moment_has_no_speed() {
+        for (got, seconds, shown) in [
+            (6, 0.12, "--.-KB/s"),
+            (6, 0.188, "31.9 B/s"),
+            (6, 0.5, "12.0 B/s"),
+            (24, 0.2, " 120 B/s"),
+            (0, 3.0, "--.-KB/s"),
+        ] {
+            assert_eq!(fast(got, seconds), shown, "{got} in {seconds} s");
+        }
+    }
 }
