@@ -202,6 +202,11 @@ fn our_shell_has_editing_history_completion_and_job_control() {
         "echo one=$((0+1))\rfor i in 1; do\recho two=$((1+$i))\rdone\recho three=$((1+2)); echo fo";
     asks(ahead, &["one=1\r", "two=2\r"]);
     asks("ur=$((2+2))\r", &["three=3\r", "four=4\r", prompt]);
+    // Where the terminal says late where its cursor is, and was raw when it did, that is neither typed nor Ctrl-D.
+    let raw = "stty -icanon -echo; echo turn=$((1+1)); sleep 1; stty icanon echo\r";
+    asks(raw, &["turn=2\r"]);
+    asks("\x1b[1;1R", &[prompt]);
+    asks("echo still=$((2+2))\r", &["still=4\r", prompt]);
     // Ctrl-C takes with it what was typed ahead.
     asks("echo turn=$((1+1)); sleep 60\r", &["turn=2\r"]);
     asks("c=ahead\r\x03", &[prompt]);

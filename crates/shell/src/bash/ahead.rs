@@ -59,7 +59,7 @@ impl Ahead {
         let rest = &mut self.rest;
         let next = || {
             if rest.is_empty() {
-                rest.extend(lines(&waiting()?));
+                rest.extend(waiting()?);
             }
             rest.pop_front()
         };
@@ -85,7 +85,7 @@ impl Ahead {
                         false => Taken::Line(text),
                     };
                 }
-                text.push_str(&line);
+                text.push_str(&without_answers(&line));
             }
             if complete(&text, options) {
                 return Taken::Line(text);
@@ -160,9 +160,10 @@ fn gather(
     let mut text = String::new();
     while let Some(line) = next() {
         let Some(line) = line.strip_suffix('\n') else {
-            // Ctrl-D ends a line that has begun without an end.
+            // Ctrl-D ends a line that has begun without an end, and so does the terminal that was raw until now. A key
+            // that is no character may be all of it.
             text.push_str(typed(&line));
-            return match text.is_empty() {
+            return match text.is_empty() && line.is_empty() {
                 true => Taken::End,
                 false => Taken::Begun(text),
             };
@@ -201,11 +202,11 @@ fn complete(text: &str, options: &ParserOptions) -> bool {
 }
 
 /// The lines in what was read at once: keys that came while the terminal was still raw end a line with a carriage return,
-/// and count as one line together.
+/// and count as one line together. An empty one is Ctrl-D.
 fn lines(read: &str) -> Vec<String> {
     match read.is_empty() {
         true => vec![String::new()],
-        false => read
+        false => without_answers(read)
             .replace('\r', "\n")
             .split_inclusive('\n')
             .map(str::to_string)
@@ -213,9 +214,24 @@ fn lines(read: &str) -> Vec<String> {
     }
 }
 
-/// A line that waits in the terminal.
-fn waiting() -> Option<String> {
-    line_waits().then(terminal_line)
+/// What was typed, without what the terminal said itself of where its cursor is: such an answer comes late where a stream
+/// broke, when the editor that asked has its line already. ECMA-48, CPR: `ESC [ row ; column R`.
+fn without_answers(read: &str) -> String {
+    let mut pieces = read.split("\x1b[");
+    let mut out = pieces.next().unwrap_or_default().to_string();
+    for piece in pieces {
+        let numbers = |c: char| c.is_ascii_digit() || c == ';';
+        match piece.trim_start_matches(numbers).strip_prefix('R') {
+            Some(rest) if piece.contains(';') => out.push_str(rest),
+            _ => out.extend(["\x1b[", piece]),
+        }
+    }
+    out
+}
+
+/// Lines that wait in the terminal.
+fn waiting() -> Option<Vec<String>> {
+    line_waits().then(|| lines(&terminal_line()))
 }
 
 /// The terminal's next line; nothing at its end.
@@ -283,6 +299,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_terminal_answers_late_was_not_typed() {
+        let none: [String; 0] = [];
+        assert_eq!(lines("\x1b[1;1R"), none);
+        assert_eq!(lines("\x1b[24;80Recho a\r\x1b[1;1Rb"), ["echo a\n", "b"]);
+        // Up, F3, Delete, and letters that look like an answer's.
+        for keys in ["\x1b[A", "\x1bOR", "\x1b[R", "\x1b[3~", "[1;1R", "\x1b["] {
+            assert_eq!(lines(keys), [keys]);
+        }
+    }
+
+    #[test]
     fn keys_that_the_editor_had_read_are_text_again() {
         let mut typed = String::new();
         let plain = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
@@ -313,6 +340,8 @@ mod tests {
         assert_eq!(taken(&["if true; then\n"]).0, begun("if true; then\n"));
         assert_eq!(taken(&[""]).0, Taken::End);
         assert_eq!(taken(&["ech"]).0, begun("ech"));
+        // A key of the moment in which the terminal took to lines again is not Ctrl-D.
+        assert_eq!(taken(&["\u{1b}[A"]).0, begun(""));
         // Up, which brings a line of the history back in the editor, runs nothing here.
         assert_eq!(taken(&["\u{1b}[A\n", "x\n"]), (begun(""), vec![], 1));
         assert_eq!(taken(&["a\tb\n"]).0, Taken::Line("a\tb\n".into()));

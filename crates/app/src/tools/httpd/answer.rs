@@ -22,6 +22,18 @@ pub struct Told {
     pub bytes: u64,
 }
 
+/// How far an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The request is read.
+    Asked,
+    /// The answer is about to be written: who gets it finds this in the log already.
+    Answers,
+}
+
+/// Hears of each step, with what is known by then.
+pub type Tell<'a> = &'a mut dyn FnMut(Step, &Told);
+
 /// A page that is no file.
 struct Page<'a> {
     status: u16,
@@ -30,20 +42,26 @@ struct Page<'a> {
 }
 
 /// One request of a connection, answered.
-pub fn converse(stream: &mut (impl Read + Write), conf: &Conf, peer: Option<IpAddr>) -> Io<Told> {
+pub fn converse(
+    stream: &mut (impl Read + Write),
+    conf: &Conf,
+    peer: Option<IpAddr>,
+    tell: Tell<'_>,
+) -> Io<Told> {
     let mut told = Told::default();
     if !conf.welcome(peer) {
-        return page(stream, conf, told, 403, "", "");
+        return page(stream, conf, told, tell, 403, "", "");
     }
     let request = match request::head(stream).and_then(|h| request::parse(&h)) {
         Ok(request) => request,
         Err(Wrong::Nothing) => return Ok(told),
-        Err(Wrong::Bad) => return page(stream, conf, told, 400, "", "Unsupported method"),
+        Err(Wrong::Bad) => return page(stream, conf, told, tell, 400, "", "Unsupported method"),
         Err(Wrong::NoFile) => {
             return page(
                 stream,
                 conf,
                 told,
+                tell,
                 404,
                 "",
                 "The requested URL was not found",
@@ -53,9 +71,10 @@ pub fn converse(stream: &mut (impl Read + Write), conf: &Conf, peer: Option<IpAd
     let path = String::from_utf8_lossy(&request.path).into_owned();
     told.method = request.method.clone();
     told.path = Some(path.clone());
+    tell(Step::Asked, &told);
     if !conf.lets(&path, request.login.as_deref()) {
         let more = format!("WWW-Authenticate: Basic realm=\"{}\"\r\n", conf.realm);
-        return page(stream, conf, told, 401, &more, "");
+        return page(stream, conf, told, tell, 401, &more, "");
     }
     let below = request.path.get(1..).unwrap_or_default();
     let mut file = conf.home.join(OsStr::from_bytes(below));
@@ -64,29 +83,30 @@ pub fn converse(stream: &mut (impl Read + Write), conf: &Conf, peer: Option<IpAd
     }
     if path.starts_with("/cgi-bin/") {
         let why = "CGI programs are not run here: this server only hands out files";
-        return page(stream, conf, told, 403, "", why);
+        return page(stream, conf, told, tell, 403, "", why);
     }
     if file.is_dir() {
         let query = request.query.as_deref().map(|q| format!("?{q}"));
         let more = format!("Location: {path}/{}\r\n", query.unwrap_or_default());
-        return page(stream, conf, told, 302, &more, "");
+        return page(stream, conf, told, tell, 302, &more, "");
     }
     if path.ends_with("/httpd.conf") {
-        return page(stream, conf, told, 403, "", "");
+        return page(stream, conf, told, tell, 403, "", "");
     }
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         let why = "The requested method is not recognized";
-        return page(stream, conf, told, 501, "", why);
+        return page(stream, conf, told, tell, 501, "", why);
     }
     match opened(&file, request.gzip) {
-        Some((open, packed)) => hand_out(stream, conf, told, &request, &file, open, packed),
+        Some((open, packed)) => hand_out(stream, conf, told, tell, &request, &file, open, packed),
         None if conf.list && request.path.ends_with(b"/") => {
-            listing(stream, conf, told, &path, file.parent())
+            listing(stream, conf, told, tell, &path, file.parent())
         }
         None => page(
             stream,
             conf,
             told,
+            tell,
             404,
             "",
             "The requested URL was not found",
@@ -120,6 +140,7 @@ fn hand_out(
     stream: &mut impl Write,
     conf: &Conf,
     mut told: Told,
+    tell: Tell<'_>,
     request: &Request,
     file: &Path,
     mut open: File,
@@ -134,7 +155,7 @@ fn hand_out(
         .as_deref()
         .is_some_and(|t| t.split(',').any(same))
     {
-        return page(stream, conf, told, 304, "", "");
+        return page(stream, conf, told, tell, 304, "", "");
     }
     let range = request.range.filter(|r| r.0 < size);
     let (first, length) = match range {
@@ -164,6 +185,7 @@ fn hand_out(
         head += "Content-Encoding: gzip\r\n";
     }
     head += "\r\n";
+    tell(Step::Answers, &told);
     stream.write_all(head.as_bytes())?;
     if request.method != "HEAD" {
         open.seek(SeekFrom::Start(first))?;
@@ -177,6 +199,7 @@ fn listing(
     stream: &mut impl Write,
     conf: &Conf,
     mut told: Told,
+    tell: Tell<'_>,
     path: &str,
     folder: Option<&Path>,
 ) -> Io<Told> {
@@ -185,6 +208,7 @@ fn listing(
             stream,
             conf,
             told,
+            tell,
             404,
             "",
             "The requested URL was not found",
@@ -215,16 +239,19 @@ fn listing(
     text += "</PRE></BODY></HTML>\n";
     told.status = 200;
     told.bytes = text.len() as u64;
+    tell(Step::Answers, &told);
     let head = begin(200) + "Content-type: text/html; charset=utf-8\r\n";
     write!(stream, "{head}Content-Length: {}\r\n\r\n{text}", text.len())?;
     stream.flush()?;
     Ok(told)
 }
 
+#[allow(clippy::too_many_arguments)] // what one answer is made of
 fn page(
     stream: &mut impl Write,
     conf: &Conf,
     mut told: Told,
+    tell: Tell<'_>,
     status: u16,
     more: &str,
     text: &str,
@@ -233,6 +260,7 @@ fn page(
     let page = Page { status, more, text };
     let bytes = page.bytes(conf);
     told.bytes = bytes.len() as u64;
+    tell(Step::Answers, &told);
     stream.write_all(&bytes)?;
     stream.flush()?;
     Ok(told)

@@ -1,6 +1,6 @@
 //! Listening, and a thread for each connection.
 
-use super::answer::{self, Told};
+use super::answer::{self, Step, Told};
 use super::conf::Conf;
 use super::{Plan, place};
 use crate::io::{Io, Lang};
@@ -30,7 +30,7 @@ pub fn serve(
 ) -> Result<Result<i32, String>> {
     if plan.inetd {
         let mut both = Inetd;
-        answer::converse(&mut both, &conf, None)?;
+        answer::converse(&mut both, &conf, None, &mut |_, _| {})?;
         return Ok(Ok(0));
     }
     let at = plan.at.or_else(|| place("80"));
@@ -88,7 +88,7 @@ fn background(args: &[OsString]) -> Result<i32, String> {
 
 fn accept(plan: &Plan, conf: Conf, listener: TcpListener, io: &mut Io<'_>) -> Result<()> {
     let conf = Arc::new(conf);
-    let (tell, told) = mpsc::sync_channel::<(SocketAddr, Told)>(256);
+    let (tell, told) = mpsc::sync_channel::<(SocketAddr, Line)>(256);
     std::thread::spawn(move || {
         let busy = Arc::new(Slots::new(CONNECTIONS));
         loop {
@@ -102,8 +102,8 @@ fn accept(plan: &Plan, conf: Conf, listener: TcpListener, io: &mut Io<'_>) -> Re
             };
             let (conf, busy_too, tell) = (conf.clone(), busy.clone(), tell.clone());
             let begun = std::thread::Builder::new().spawn(move || {
-                let _ = one(stream, &conf, peer.ip(), |told| {
-                    drop(tell.send((peer, told)))
+                let _ = one(stream, &conf, peer.ip(), &mut |line| {
+                    drop(tell.send((peer, line)))
                 });
                 busy_too.give();
             });
@@ -112,8 +112,8 @@ fn accept(plan: &Plan, conf: Conf, listener: TcpListener, io: &mut Io<'_>) -> Re
             }
         }
     });
-    for (peer, told) in told {
-        say(plan, peer, &told, io)?;
+    for (peer, line) in told {
+        say(plan, peer, &line, io)?;
     }
     Ok(())
 }
@@ -122,12 +122,19 @@ fn one(
     mut stream: TcpStream,
     conf: &Conf,
     peer: IpAddr,
-    tell: impl FnOnce(Told),
+    tell: &mut dyn FnMut(Line),
 ) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    tell(answer::converse(&mut stream, conf, Some(peer))?);
+    let told = answer::converse(&mut stream, conf, Some(peer), &mut |step, told| match (
+        step, &told.path,
+    ) {
+        (Step::Asked, Some(path)) => tell(Line::Url(path.clone())),
+        (Step::Asked, None) => {}
+        (Step::Answers, _) => tell(Line::Response(told.status)),
+    })?;
+    tell(Line::Done(told));
     // What the peer still sends would make the kernel reset what it has not read yet.
     stream.shutdown(std::net::Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -135,21 +142,31 @@ fn one(
     Ok(())
 }
 
-fn say(plan: &Plan, peer: SocketAddr, told: &Told, io: &mut Io<'_>) -> Result<()> {
-    if plan.json {
-        let line = json!({
-            "peer": peer.to_string(), "method": told.method, "path": told.path,
-            "status": told.status, "bytes": told.bytes,
-        });
-        writeln!(io.out, "{line}")?;
-        io.out.flush()?;
-        return Ok(());
-    }
-    if let (Some(path), true) = (&told.path, plan.verbose > 1) {
-        writeln!(io.err, "{peer}: url:{}", crate::report::safe(path))?;
-    }
-    if plan.verbose > 0 && told.status > 0 {
-        writeln!(io.err, "{peer}: response:{}", told.status)?;
+/// What the log may get a line of.
+enum Line {
+    Url(String),
+    Response(u16),
+    Done(Told),
+}
+
+fn say(plan: &Plan, peer: SocketAddr, line: &Line, io: &mut Io<'_>) -> Result<()> {
+    match line {
+        Line::Done(told) if plan.json => {
+            let line = json!({
+                "peer": peer.to_string(), "method": told.method, "path": told.path,
+                "status": told.status, "bytes": told.bytes,
+            });
+            writeln!(io.out, "{line}")?;
+            io.out.flush()?;
+        }
+        _ if plan.json => {}
+        Line::Url(path) if plan.verbose > 1 => {
+            writeln!(io.err, "{peer}: url:{}", crate::report::safe(path))?;
+        }
+        Line::Response(status) if plan.verbose > 0 => {
+            writeln!(io.err, "{peer}: response:{status}")?;
+        }
+        _ => {}
     }
     Ok(())
 }
