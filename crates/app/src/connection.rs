@@ -170,6 +170,34 @@ pub fn connection_in_long(lang: Lang) -> Vec<Arg> {
     ]
 }
 
+/// The words with such flags behind the first word that is none, where they stood before it: `-n shop debug web`, as
+/// kubectl takes its own. All stay where they are unless `goes` says of that word that it goes to a cluster.
+pub fn behind_word(words: &[String], goes: impl Fn(&str) -> bool) -> Vec<String> {
+    let flags = connection(Command::new("any"), Lang::En);
+    let known = |word: &str| {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        flags.get_arguments().find(|a| {
+            a.get_long()
+                .is_some_and(|l| name.strip_prefix("--") == Some(l))
+                || a.get_short()
+                    .is_some_and(|s| name.strip_prefix('-') == Some(&s.to_string()))
+        })
+    };
+    let mut at = 0;
+    while let Some(arg) = words.get(at).and_then(|word| known(word)) {
+        let apart = !arg.is_require_equals_set() && words.get(at).is_some_and(|w| !w.contains('='));
+        at += if apart { 2 } else { 1 };
+    }
+    match words.get(at) {
+        Some(word) if goes(word) => {
+            let (before, rest) = words.split_at(at);
+            let (word, rest) = rest.split_at(1);
+            [word, before, rest].concat()
+        }
+        _ => words.to_vec(),
+    }
+}
+
 /// What those flags say.
 pub fn connect(m: &ArgMatches) -> Result<Connect> {
     // An empty word is none, as for kubectl: a variable that was never set.
@@ -245,6 +273,27 @@ pub fn time(m: &ArgMatches, name: &str) -> Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_may_stand_before_the_word() {
+        for (given, meant) in [
+            ("-n shop debug web -- ip a", "debug -n shop web -- ip a"),
+            (
+                "--context=b --as eve --insecure-skip-tls-verify -v=6 run x",
+                "run --context=b --as eve --insecure-skip-tls-verify -v=6 x",
+            ),
+            // Nothing to move, no word, a word that goes nowhere, a flag of something else.
+            ("debug -n shop web", "debug -n shop web"),
+            ("-n shop", "-n shop"),
+            ("-n", "-n"),
+            ("-n 3 ping web", "-n 3 ping web"),
+            ("--rm run x", "--rm run x"),
+        ] {
+            let words: Vec<String> = given.split(' ').map(String::from).collect();
+            let moved = behind_word(&words, |w| ["debug", "run"].contains(&w));
+            assert_eq!(moved.join(" "), meant);
+        }
+    }
 
     #[test]
     fn times_as_go_writes_them() {

@@ -83,6 +83,7 @@ fn start(args: &[String]) -> i32 {
     }
     let called = called(args);
     if let Some(words) = completes(called, args) {
+        let words = connection::behind_word(&words, goes_to_a_cluster);
         return Io::standard(Lang::En, |io| faces::plugin::complete::run(&words, io));
     }
     let by_kubectl = called.starts_with("kubectl-");
@@ -207,9 +208,18 @@ fn by_first_word(args: &[String]) -> Vec<String> {
             words.push("install".into());
             words.extend(after);
         }
-        _ => words.extend(rest.iter().skip(at).cloned()),
+        _ => {
+            let rest = rest.get(at..).unwrap_or_default();
+            words.extend(connection::behind_word(rest, goes_to_a_cluster));
+        }
     }
     words
+}
+
+/// Whether a word takes the flags of kubectl that say which cluster, and as whom.
+fn goes_to_a_cluster(word: &str) -> bool {
+    let taken = applets::named(word).map(|a| (a.arguments)(Command::new(a.name), Lang::En));
+    taken.is_some_and(|c| c.get_arguments().any(|a| a.get_id() == "kubeconfig"))
 }
 
 /// How many words come before the first one: `--lang zh` may.

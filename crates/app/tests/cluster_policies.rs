@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How many steps of the table are played: a third of them.
-const STEPS: usize = 82;
+const STEPS: usize = 86;
 
 /// SCTP is in the table too; this kernel may not have it.
 const PORTS: [(&str, u16); 4] = [("TCP", 80), ("TCP", 81), ("UDP", 80), ("UDP", 81)];

@@ -230,6 +230,7 @@ fn kubectl_completes_names_through_us() {
             "node/node-a\nnode/node-b\n",
         ),
         (&["netshoot", "exec-in", "-n", &space.name, start], &pod),
+        (&["netshoot", "-n", &space.name, "debug", start], &pod),
         (&["netshoot", "de"], "debug\ndeploy\n"),
         (&["ai-debug", "--namespace", &space.name[..5]], &space.name),
         (&["ai-debug", "--acc"], "--access\n"),
@@ -343,5 +344,14 @@ fn the_lines_that_the_plugin_was_made_for() {
             said.all()
         );
     }
+    // kubectl's own flags may stand before the word, as they may before kubectl's words.
+    let mut c = command(&cluster);
+    c.args(["-n", &space.name, "exec-in", &pod, "--", "ss", "-tln"]);
+    let said = text(&c.output().unwrap());
+    assert!(
+        said.code == 0 && said.out.contains("8080"),
+        "{}",
+        said.all()
+    );
     nothing_is_left(&space);
 }

@@ -1,19 +1,32 @@
 //! `vi`: the editor that hands know: motions, changes, undo, search, `:` commands.
 
+mod ex;
+mod moves;
+mod normal;
+mod reach;
 mod text;
 
 use crate::grep::system;
 use crate::posix::{Posix, Syntax, translate};
 use crate::term::{Key, Screen, fitted};
+use normal::{Inserts, Repeat};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use text::Text;
+use text::{Place, Text};
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Normal,
     Insert,
+    Replace,
 }
+
+/// Text that was cut or copied, and whether it is whole lines.
+type Cut = (String, bool);
+
+/// The register that has what was cut last, whatever its name.
+const UNNAMED: char = '"';
 
 struct Editor {
     text: Text,
@@ -23,8 +36,22 @@ struct Editor {
     top: usize,
     left: usize,
     said: String,
-    /// What was cut, and whether it is whole lines.
-    cut: (String, bool),
+    /// What was cut, by the name of its register.
+    cuts: BTreeMap<char, Cut>,
+    marks: BTreeMap<char, Place>,
+    /// A line before the changes that were made to it, for `U`.
+    untouched: Option<(usize, String)>,
+    /// The column that up and down go for.
+    wanted: usize,
+    /// The last `f`, `t`, `F` or `T`.
+    sought: Option<(char, char)>,
+    /// The keys of this command, and those that are still to be taken as typed.
+    typed: Vec<Key>,
+    queue: VecDeque<Key>,
+    /// What `.` does again; what it will do when this command has ended.
+    last: Option<Repeat>,
+    begun: Option<Repeat>,
+    inserts: Inserts,
     search: Option<(Posix, bool)>,
     numbers: bool,
     saved: Vec<String>,
@@ -76,7 +103,16 @@ pub fn vi(args: Vec<OsString>) -> i32 {
         top: 0,
         left: 0,
         said,
-        cut: (String::new(), true),
+        cuts: BTreeMap::new(),
+        marks: BTreeMap::new(),
+        untouched: None,
+        wanted: 0,
+        sought: None,
+        typed: Vec::new(),
+        queue: VecDeque::new(),
+        last: None,
+        begun: None,
+        inserts: Inserts::default(),
         search: None,
         numbers: false,
         saved,
@@ -101,315 +137,101 @@ pub fn vi(args: Vec<OsString>) -> i32 {
 impl Editor {
     fn run(&mut self) {
         loop {
-            self.draw();
-            let Some(key) = self.screen.key(None) else {
+            if self.queue.is_empty() {
+                self.draw();
+            }
+            if self.mode == Mode::Normal {
+                self.typed.clear();
+            }
+            let Some(key) = self.key() else {
                 return;
             };
             self.said.clear();
-            let goes_on = if self.mode == Mode::Insert {
-                self.insert(key)
-            } else {
-                self.normal(key)
+            let goes_on = match self.mode {
+                Mode::Normal => self.normal(key).unwrap_or(false),
+                _ => self.insert(key),
             };
             if !goes_on {
                 return;
             }
+            if self.mode == Mode::Normal
+                && let Some(mut repeat) = self.begun.take()
+            {
+                repeat.keys = self.typed.split_off(repeat.from.min(self.typed.len()));
+                self.last = Some(repeat);
+            }
         }
+    }
+
+    /// The next key, typed or repeated; `None`: the terminal is gone.
+    fn key(&mut self) -> Option<Key> {
+        let key = match self.queue.pop_front() {
+            Some(key) => key,
+            None => self.screen.key(None)?,
+        };
+        self.typed.push(key);
+        Some(key)
     }
 
     fn insert(&mut self, key: Key) -> bool {
-        match key {
+        let text = match key {
             Key::Escape | Key::Ctrl('c') => {
+                self.insert_again();
                 self.mode = Mode::Normal;
                 self.text.column = self.text.column.saturating_sub(1);
+                self.wanted = self.text.column;
+                return true;
             }
-            Key::Enter => self.text.put("\n"),
-            Key::Backspace | Key::Ctrl('h') => self.text.backspace(),
+            Key::Enter => "\n".to_string(),
+            Key::Char(c) => c.to_string(),
+            Key::Ctrl('i') => "\t".to_string(),
+            Key::Backspace | Key::Ctrl('h') if self.mode == Mode::Replace => {
+                self.text.column = self.text.column.saturating_sub(1);
+                return true;
+            }
+            Key::Backspace | Key::Ctrl('h') => {
+                self.inserts.text.pop();
+                self.text.backspace();
+                return true;
+            }
+            key => {
+                // What is typed from here on is another text.
+                self.inserts = Inserts::default();
+                self.insert_control(key);
+                return true;
+            }
+        };
+        if self.mode == Mode::Replace && key != Key::Enter {
+            self.text.take(1);
+        }
+        self.inserts.text.push_str(&text);
+        self.text.put(&text);
+        true
+    }
+
+    fn insert_control(&mut self, key: Key) {
+        let end = self.text.column;
+        match key {
             Key::Delete => drop(self.text.take(1)),
-            Key::Char(c) => self.text.put(&c.to_string()),
-            Key::Ctrl('i') => self.text.put("\t"),
             Key::Ctrl('w') => {
-                let end = self.text.column;
-                self.text.column = self.text.word_back(self.text.row, end).1;
-                let n = end.saturating_sub(self.text.column);
-                self.text.take(n);
-            }
-            key => {
-                self.motion(key, 1);
-            }
-        }
-        true
-    }
-
-    /// A whole command of normal mode; `false`: leave.
-    fn normal(&mut self, first: Key) -> bool {
-        let mut key = first;
-        let mut count = String::new();
-        while let Key::Char(c @ '0'..='9') = key {
-            if c == '0' && count.is_empty() {
-                break;
-            }
-            count.push(c);
-            match self.screen.key(None) {
-                Some(k) => key = k,
-                None => return false,
-            }
-        }
-        let n: usize = count.parse().unwrap_or(1).clamp(1, 100_000);
-        let given = !count.is_empty();
-        match key {
-            Key::Char(':') => return self.command(),
-            Key::Char('Z') => {
-                return self.screen.key(None) != Some(Key::Char('Z')) || !self.write(None);
-            }
-            Key::Char('G') => {
-                self.text.row =
-                    if given { n - 1 } else { usize::MAX }.min(self.text.lines.len() - 1)
-            }
-            Key::Char('g') => {
-                if self.screen.key(None) == Some(Key::Char('g')) {
-                    self.text.row = (n - 1).min(self.text.lines.len() - 1);
-                }
-            }
-            Key::Char(sign @ ('/' | '?')) => {
-                if let Some(pattern) = self.ask(sign) {
-                    self.look(&pattern, sign == '/');
-                }
-            }
-            Key::Char('n') => self.again(false),
-            Key::Char('N') => self.again(true),
-            Key::Char('u') | Key::Ctrl('r') => {
-                let done = if key == Key::Char('u') {
-                    self.text.undo()
-                } else {
-                    self.text.redo()
+                self.text.column = match self.text.word_back((self.text.row, end), false) {
+                    (row, column) if row == self.text.row => column,
+                    _ => 0,
                 };
-                if !done {
-                    self.said = "Nothing to undo".into();
-                }
+                self.text.take(end - self.text.column);
             }
-            Key::Char(op @ ('d' | 'c' | 'y')) => self.operator(op, n),
-            Key::Char(c) if "iIaAoOsSCDxXprJ~PY".contains(c) => self.change(c, n),
-            Key::Ctrl('l') => self.screen.put("\x1b[2J"),
-            Key::Ctrl('g') => {
-                self.said = format!(
-                    "\"{}\" line {} of {}",
-                    self.file.clone().unwrap_or_default(),
-                    self.text.row + 1,
-                    self.text.lines.len()
-                )
-            }
-            key => {
-                self.motion(key, n);
-            }
-        }
-        self.text.keep_inside(self.mode == Mode::Insert);
-        true
-    }
-
-    fn change(&mut self, c: char, n: usize) {
-        self.text.remember();
-        match c {
-            'i' => self.mode = Mode::Insert,
-            'I' => {
-                self.text.column = self.text.first_letter();
-                self.mode = Mode::Insert;
-            }
-            'a' => {
-                self.text.column = (self.text.column + 1).min(self.text.length());
-                self.mode = Mode::Insert;
-            }
-            'A' => {
-                self.text.column = self.text.length();
-                self.mode = Mode::Insert;
-            }
-            'o' | 'O' => {
-                let at = self.text.row + usize::from(c == 'o');
-                self.text.lines.insert(at, String::new());
-                (self.text.row, self.text.column) = (at, 0);
-                self.mode = Mode::Insert;
-            }
-            's' => {
-                self.cut = (self.text.take(n), false);
-                self.mode = Mode::Insert;
-            }
-            'x' => self.cut = (self.text.take(n), false),
-            'X' => {
-                let back = n.min(self.text.column);
-                self.text.column -= back;
-                self.cut = (self.text.take(back), false);
-            }
-            'D' | 'C' => {
-                self.cut = (self.text.take(usize::MAX), false);
-                if c == 'C' {
-                    self.mode = Mode::Insert;
-                }
-            }
-            'S' => {
+            Key::Ctrl('u') => {
                 self.text.column = 0;
-                self.cut = (self.text.take(usize::MAX), false);
-                self.mode = Mode::Insert;
+                self.text.take(end);
             }
-            'Y' => self.cut = (self.text.lines_from(self.text.row, n).join("\n"), true),
-            'p' | 'P' => {
-                for _ in 0..n {
-                    let (cut, whole) = self.cut.clone();
-                    self.text.paste(&cut, whole, c == 'p');
+            Key::Char(_) | Key::Ctrl(_) | Key::Enter | Key::Backspace => {}
+            key => {
+                if let Some(reach) = self.motion(key, None, None) {
+                    self.go(&reach);
                 }
             }
-            'r' => {
-                if let Some(Key::Char(by)) = self.screen.key(None) {
-                    let old = self.text.take(n);
-                    let column = self.text.column;
-                    self.text.put(&by.to_string().repeat(old.chars().count()));
-                    self.text.column = column;
-                }
-            }
-            'J' => {
-                for _ in 0..n.max(2) - 1 {
-                    self.text.join();
-                }
-            }
-            '~' => {
-                let old = self.text.take(n);
-                let turned: String = old
-                    .chars()
-                    .map(|c| {
-                        if c.is_uppercase() {
-                            c.to_lowercase().next().unwrap_or(c)
-                        } else {
-                            c.to_uppercase().next().unwrap_or(c)
-                        }
-                    })
-                    .collect();
-                self.text.put(&turned);
-            }
-            _ => {}
         }
-    }
-
-    fn operator(&mut self, op: char, n: usize) {
-        let Some(mut key) = self.screen.key(None) else {
-            return;
-        };
-        let mut times = String::new();
-        while let Key::Char(c @ '1'..='9') = key {
-            times.push(c);
-            match self.screen.key(None) {
-                Some(k) => key = k,
-                None => return,
-            }
-        }
-        let n = n * times.parse::<usize>().unwrap_or(1).clamp(1, 10_000);
-        self.text.remember();
-        let from = (self.text.row, self.text.column);
-        if key == Key::Char(op) {
-            self.cut = (self.text.lines_from(from.0, n).join("\n"), true);
-            match op {
-                'd' => self.text.drop_lines(from.0, n),
-                'c' => {
-                    self.text.drop_lines(from.0, n - 1);
-                    self.text.column = 0;
-                    self.text.take(usize::MAX);
-                    self.mode = Mode::Insert;
-                }
-                _ => {}
-            }
-            return;
-        }
-        // `cw` changes the word, not the space after it.
-        let key = if op == 'c' && key == Key::Char('w') {
-            Key::Char('e')
-        } else {
-            key
-        };
-        let includes = matches!(key, Key::Char('e' | '$' | 'E' | '%') | Key::End);
-        if !self.motion(key, n) {
-            return;
-        }
-        let to = (self.text.row, self.text.column);
-        if matches!(key, Key::Char('j' | 'k' | 'G') | Key::Up | Key::Down) {
-            let (first, last) = (from.0.min(to.0), from.0.max(to.0));
-            self.cut = (
-                self.text.lines_from(first, last - first + 1).join("\n"),
-                true,
-            );
-            if op != 'y' {
-                self.text.drop_lines(first, last - first + 1);
-            }
-            return;
-        }
-        let (start, mut end) = if from <= to { (from, to) } else { (to, from) };
-        end.1 += usize::from(includes && from <= to);
-        // A word at the end of a line does not take the line's end along.
-        if key == Key::Char('w') && end.0 > start.0 {
-            end = (
-                start.0,
-                self.text
-                    .lines
-                    .get(start.0)
-                    .map_or(0, |l| l.chars().count()),
-            );
-        }
-        (self.text.row, self.text.column) = start;
-        let taken = self.text.between(start, end);
-        if op != 'y' {
-            self.text.cut_between(start, end);
-        }
-        self.cut = (taken, false);
-        if op == 'c' {
-            self.mode = Mode::Insert;
-        }
-    }
-
-    /// Moves; `false`: the key is no motion.
-    fn motion(&mut self, key: Key, n: usize) -> bool {
-        let page = self.screen.size().0.saturating_sub(2).max(1);
-        let rows = self.text.lines.len() - 1;
-        let t = &mut self.text;
-        match key {
-            Key::Char('h') | Key::Left | Key::Backspace => t.column = t.column.saturating_sub(n),
-            Key::Char('l' | ' ') | Key::Right => t.column = (t.column + n).min(t.length()),
-            Key::Char('j') | Key::Down | Key::Ctrl('n') => t.row = (t.row + n).min(rows),
-            Key::Char('k') | Key::Up | Key::Ctrl('p') => t.row = t.row.saturating_sub(n),
-            Key::Enter | Key::Char('+') => {
-                t.row = (t.row + n).min(rows);
-                t.column = t.first_letter();
-            }
-            Key::Char('-') => {
-                t.row = t.row.saturating_sub(n);
-                t.column = t.first_letter();
-            }
-            Key::Char('0') | Key::Home => t.column = 0,
-            Key::Char('^') => t.column = t.first_letter(),
-            Key::Char('$') | Key::End => {
-                t.column = t
-                    .length()
-                    .saturating_sub(usize::from(self.mode == Mode::Normal))
-            }
-            Key::Char('w' | 'W') => {
-                (0..n).for_each(|_| (t.row, t.column) = t.word_next(t.row, t.column))
-            }
-            Key::Char('b' | 'B') => {
-                (0..n).for_each(|_| (t.row, t.column) = t.word_back(t.row, t.column))
-            }
-            Key::Char('e' | 'E') => {
-                (0..n).for_each(|_| (t.row, t.column) = t.word_end(t.row, t.column))
-            }
-            Key::Char('G') => t.row = rows,
-            Key::Ctrl('f') | Key::PageDown => t.row = (t.row + page).min(rows),
-            Key::Ctrl('b') | Key::PageUp => t.row = t.row.saturating_sub(page),
-            Key::Ctrl('d') => t.row = (t.row + page / 2).min(rows),
-            Key::Ctrl('u') => t.row = t.row.saturating_sub(page / 2),
-            Key::Char(c @ ('f' | 't' | 'F' | 'T')) => {
-                let Some(Key::Char(wanted)) = self.screen.key(None) else {
-                    return false;
-                };
-                return self.text.go_to_letter(c, wanted);
-            }
-            _ => return false,
-        }
-        true
+        self.text.keep_inside(true);
     }
 
     fn ask(&mut self, sign: char) -> Option<String> {
@@ -417,7 +239,7 @@ impl Editor {
         loop {
             let row = self.screen.size().0;
             self.screen.put(&format!("\x1b[{row};1H\x1b[K{sign}{text}"));
-            match self.screen.key(None)? {
+            match self.key()? {
                 Key::Enter => return Some(text),
                 Key::Escape | Key::Ctrl('c') => return None,
                 Key::Backspace => {
@@ -430,26 +252,40 @@ impl Editor {
     }
 
     fn look(&mut self, pattern: &str, forward: bool) {
-        if !pattern.is_empty() {
-            match translate(pattern, Syntax::Basic).and_then(|t| Posix::new(&t, false)) {
-                Ok(re) => self.search = Some((re, forward)),
-                Err(said) => {
-                    self.said = said;
-                    return;
-                }
-            }
+        if self.set_search(pattern, forward).is_some()
+            && let Some(at) = self.again(false)
+        {
+            (self.text.row, self.text.column) = at;
         }
-        self.again(false);
     }
 
-    fn again(&mut self, other_way: bool) {
-        let Some((re, forward)) = &self.search else {
-            return;
-        };
-        match self.text.find(re, *forward != other_way) {
-            Some(at) => (self.text.row, self.text.column) = at,
-            None => self.said = "Pattern not found".into(),
+    /// What `n` goes for from now on; an empty pattern is the last one. `None`: it is no pattern, which is said.
+    fn set_search(&mut self, pattern: &str, forward: bool) -> Option<()> {
+        if pattern.is_empty() {
+            let (_, way) = self.search.as_mut()?;
+            *way = forward;
+            return Some(());
         }
+        match translate(pattern, Syntax::Basic).and_then(|t| Posix::new(&t, false)) {
+            Ok(re) => {
+                self.search = Some((re, forward));
+                Some(())
+            }
+            Err(said) => {
+                self.said = said;
+                None
+            }
+        }
+    }
+
+    /// Where the next match is, in the direction of the search or in the other one.
+    fn again(&mut self, other_way: bool) -> Option<Place> {
+        let (re, forward) = self.search.as_ref()?;
+        let found = self.text.find(re, *forward != other_way);
+        if found.is_none() {
+            self.said = "Pattern not found".into();
+        }
+        found
     }
 
     /// Writes the file; `false`: it could not be.
@@ -481,58 +317,6 @@ impl Editor {
         }
     }
 
-    /// A `:` command; `false`: leave.
-    fn command(&mut self) -> bool {
-        let Some(line) = self.ask(':') else {
-            return true;
-        };
-        let line = line.trim();
-        let (word, rest) = line.split_once(' ').map_or((line, None), |(w, r)| {
-            (w, Some(r.trim()).filter(|r| !r.is_empty()))
-        });
-        let changed = self.text.lines != self.saved;
-        match word {
-            "" => {}
-            "q" | "quit" if changed => {
-                self.said = "No write since last change (:q! overrides)".into()
-            }
-            "q" | "q!" | "quit" | "qa" | "qa!" => return false,
-            "w" | "w!" | "write" => {
-                self.write(rest);
-            }
-            "wq" | "wq!" | "x" | "xit" => return !(self.write(rest)),
-            "set" => match rest {
-                Some("nu" | "number") => self.numbers = true,
-                Some("nonu" | "nonumber") => self.numbers = false,
-                other => self.said = format!("Unknown option: {}", other.unwrap_or_default()),
-            },
-            "r" | "read" => match rest.map(std::fs::read_to_string) {
-                Some(Ok(text)) => {
-                    self.text.remember();
-                    self.text.paste(text.trim_end_matches('\n'), true, true);
-                }
-                Some(Err(e)) => self.said = system(&e),
-                None => self.said = "No filename".into(),
-            },
-            w if w.chars().all(|c| c.is_ascii_digit()) => {
-                self.text.row = w
-                    .parse::<usize>()
-                    .unwrap_or(1)
-                    .saturating_sub(1)
-                    .min(self.text.lines.len() - 1);
-            }
-            "$" => self.text.row = self.text.lines.len() - 1,
-            _ => {
-                self.text.remember();
-                self.said = match self.text.ex(line) {
-                    Ok(said) | Err(said) => said,
-                };
-            }
-        }
-        self.text.keep_inside(false);
-        true
-    }
-
     fn draw(&mut self) {
         let (rows, columns) = self.screen.size();
         let page = rows.saturating_sub(1).max(1);
@@ -557,10 +341,10 @@ impl Editor {
             }
             text.push_str("\x1b[K\r\n");
         }
-        let status = if self.said.is_empty() && self.mode == Mode::Insert {
-            "-- INSERT --".to_string()
-        } else {
-            fitted(&self.said, 0, columns.saturating_sub(1))
+        let status = match (self.said.as_str(), self.mode) {
+            ("", Mode::Insert) => "-- INSERT --".to_string(),
+            ("", Mode::Replace) => "-- REPLACE --".to_string(),
+            (said, _) => fitted(said, 0, columns.saturating_sub(1)),
         };
         text.push_str(&format!(
             "{status}\x1b[K\x1b[{};{}H\x1b[?25h",

@@ -168,9 +168,16 @@ impl Sample {
 fn page(o: &Options, before: &Sample, now: &Sample, rows: usize, columns: usize) -> String {
     let mut lines = heads(before, now);
     lines.push(String::new());
-    lines.push(
-        "    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND".into(),
-    );
+    // As wide as the largest number that this kernel gives, five digits at least.
+    let most = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
+    let digits = match most.trim().parse::<u64>() {
+        Ok(most) => most.saturating_sub(1).to_string().len().clamp(5, 10),
+        Err(_) => 7,
+    };
+    lines.push(format!(
+        "{:>digits$} USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND",
+        "PID"
+    ));
     let users = read::names("/etc/passwd");
     let hertz = read::hertz() as f64;
     let memory = read::memory()
@@ -228,7 +235,7 @@ fn page(o: &Options, before: &Sample, now: &Sample, rows: usize, columns: usize)
             p.priority.to_string()
         };
         lines.push(format!(
-            "{:>7} {user:<8} {priority:>3} {:>3} {:>7} {:>6} {:>6} {} {share:>5.1} {:>5.1} {time:>9} {}",
+            "{:>digits$} {user:<8} {priority:>3} {:>3} {:>7} {:>6} {:>6} {} {share:>5.1} {:>5.1} {time:>9} {}",
             p.pid,
             p.nice,
             size(p.virtual_kib, 7),

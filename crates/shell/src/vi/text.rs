@@ -1,8 +1,9 @@
 //! The text of an editor: lines, a place in them, and what they were before.
 
-use crate::posix::{Posix, Syntax, translate};
+use crate::posix::Posix;
 
-type Place = (usize, usize);
+/// A line and a character of it.
+pub type Place = (usize, usize);
 
 /// The text. There is always a line.
 pub struct Text {
@@ -14,14 +15,6 @@ pub struct Text {
     after: Vec<(Vec<String>, Place)>,
     /// The file did not end with a line's end.
     open_end: bool,
-}
-
-fn kind(c: char) -> u8 {
-    match c {
-        c if c.is_whitespace() => 0,
-        c if c.is_alphanumeric() || c == '_' => 1,
-        _ => 2,
-    }
 }
 
 impl Text {
@@ -57,14 +50,6 @@ impl Text {
     /// Characters of the line.
     pub fn length(&self) -> usize {
         self.line().chars().count()
-    }
-
-    /// The column of its first letter.
-    pub fn first_letter(&self) -> usize {
-        self.line()
-            .chars()
-            .take_while(|c| c.is_whitespace())
-            .count()
     }
 
     /// The place is a character; while inserting, also behind the last one.
@@ -174,7 +159,8 @@ impl Text {
             let next = next.trim_start();
             self.column = self.length();
             if let Some(line) = self.lines.get_mut(self.row) {
-                if !line.is_empty() && !next.is_empty() && !line.ends_with(' ') {
+                let apart = !next.is_empty() && !next.starts_with(')');
+                if !line.is_empty() && apart && !line.ends_with([' ', '\t']) {
                     line.push(' ');
                 }
                 line.push_str(next);
@@ -195,23 +181,48 @@ impl Text {
         }
         self.row = row;
         self.keep_inside(false);
-        self.column = self.first_letter();
-        self.keep_inside(false);
+        self.column = self.indent(self.row);
     }
 
-    /// Puts in what was cut, behind the place or before it.
-    pub fn paste(&mut self, text: &str, whole_lines: bool, behind: bool) {
+    /// Puts in what was cut, so often, behind the place or before it.
+    pub fn paste(&mut self, text: &str, whole_lines: bool, behind: bool, times: usize) {
         if whole_lines {
             let at = (self.row + usize::from(behind)).min(self.lines.len());
-            for (n, line) in text.split('\n').enumerate() {
-                self.lines.insert(at + n, line.to_string());
-            }
-            (self.row, self.column) = (at, 0);
+            let lines = text.split('\n').map(String::from);
+            let all: Vec<String> = std::iter::repeat_n(lines, times).flatten().collect();
+            self.lines.splice(at..at, all);
+            (self.row, self.column) = (at, self.indent(at));
         } else if !text.is_empty() {
             self.column = (self.column + usize::from(behind)).min(self.length());
-            self.put(text);
-            self.column = self.column.saturating_sub(1);
+            let from = (self.row, self.column);
+            self.put(&text.repeat(times));
+            match text.contains('\n') {
+                true => (self.row, self.column) = from,
+                false => self.column = self.column.saturating_sub(1),
+            }
         }
+    }
+
+    /// Shifts lines by a tab's width to the right or to the left; empty ones stay empty.
+    pub fn shift(&mut self, row: usize, n: usize, right: bool) {
+        const WIDTH: usize = 8;
+        for line in self.lines.iter_mut().skip(row).take(n) {
+            let letters = line.trim_start_matches([' ', '\t']);
+            if line.is_empty() {
+                continue;
+            }
+            let blanks = line.len() - letters.len();
+            let wide = line.chars().take(blanks).fold(0, |at, c| match c {
+                '\t' => (at / WIDTH + 1) * WIDTH,
+                _ => at + 1,
+            });
+            let wide = match right {
+                true => wide + WIDTH,
+                false => wide.saturating_sub(WIDTH),
+            };
+            *line = "\t".repeat(wide / WIDTH) + &" ".repeat(wide % WIDTH) + letters;
+        }
+        (self.row, self.column) = (row, self.indent(row));
     }
 
     /// The text between two places.
@@ -246,95 +257,6 @@ impl Text {
                 .drain(start.0 + 1..=end.0.min(self.lines.len() - 1));
         }
         (self.row, self.column) = start;
-    }
-
-    fn at(&self, row: usize, column: usize) -> Option<char> {
-        self.lines.get(row)?.chars().nth(column)
-    }
-
-    /// Where the next word begins.
-    pub fn word_next(&self, row: usize, column: usize) -> Place {
-        let (mut row, mut column) = (row, column);
-        let here = self.at(row, column).map_or(0, kind);
-        while here != 0 && self.at(row, column).is_some_and(|c| kind(c) == here) {
-            column += 1;
-        }
-        loop {
-            match self.at(row, column) {
-                Some(c) if kind(c) == 0 => column += 1,
-                Some(_) => return (row, column),
-                None if row + 1 < self.lines.len() => {
-                    row += 1;
-                    column = 0;
-                    if self.lines.get(row).is_some_and(String::is_empty) {
-                        return (row, 0);
-                    }
-                }
-                None => return (row, column.saturating_sub(1)),
-            }
-        }
-    }
-
-    /// Where the word before begins.
-    pub fn word_back(&self, row: usize, column: usize) -> Place {
-        let (mut row, mut column) = (row, column);
-        loop {
-            if column == 0 {
-                if row == 0 {
-                    return (0, 0);
-                }
-                row -= 1;
-                column = self.lines.get(row).map_or(0, |l| l.chars().count());
-                if column == 0 {
-                    return (row, 0);
-                }
-                continue;
-            }
-            column -= 1;
-            if let Some(c) = self.at(row, column).filter(|c| kind(*c) != 0) {
-                while column > 0 && self.at(row, column - 1).is_some_and(|b| kind(b) == kind(c)) {
-                    column -= 1;
-                }
-                return (row, column);
-            }
-        }
-    }
-
-    /// Where the word ends.
-    pub fn word_end(&self, row: usize, column: usize) -> Place {
-        let (mut row, mut column) = (row, column + 1);
-        loop {
-            match self.at(row, column) {
-                Some(c) if kind(c) == 0 => column += 1,
-                Some(c) => {
-                    while self.at(row, column + 1).is_some_and(|n| kind(n) == kind(c)) {
-                        column += 1;
-                    }
-                    return (row, column);
-                }
-                None if row + 1 < self.lines.len() => (row, column) = (row + 1, 0),
-                None => return (row, column.saturating_sub(1)),
-            }
-        }
-    }
-
-    /// `f`, `t`, `F`, `T`: to a letter of the line.
-    pub fn go_to_letter(&mut self, how: char, wanted: char) -> bool {
-        let chars: Vec<char> = self.line().chars().collect();
-        let found = if how.is_lowercase() {
-            (self.column + 1..chars.len()).find(|n| chars.get(*n) == Some(&wanted))
-        } else {
-            (0..self.column.min(chars.len()))
-                .rev()
-                .find(|n| chars.get(*n) == Some(&wanted))
-        };
-        let Some(at) = found else { return false };
-        self.column = match how {
-            't' => at - 1,
-            'T' => at + 1,
-            _ => at,
-        };
-        true
     }
 
     /// The next match from the place on, around the ends.
@@ -372,137 +294,11 @@ impl Text {
         }
         None
     }
-
-    /// `:s`, `:d` and the like on a range of lines.
-    pub fn ex(&mut self, line: &str) -> Result<String, String> {
-        let (range, rest) = self.range(line)?;
-        let (first, last) = range;
-        if let Some(rest) = rest.strip_prefix('s') {
-            return self.substitute(first, last, rest);
-        }
-        if rest == "d" {
-            self.drop_lines(first, last - first + 1);
-            return Ok(String::new());
-        }
-        Err(format!("Not an editor command: {line}"))
-    }
-
-    fn range<'a>(&self, line: &'a str) -> Result<(Place, &'a str), String> {
-        let last = self.lines.len() - 1;
-        if let Some(rest) = line.strip_prefix('%') {
-            return Ok(((0, last), rest));
-        }
-        let end = line
-            .find(|c: char| !(c.is_ascii_digit() || ".$,+-".contains(c)))
-            .unwrap_or(line.len());
-        let (words, rest) = line.split_at(end);
-        let one = |w: &str| -> Result<usize, String> {
-            match w {
-                "" | "." => Ok(self.row),
-                "$" => Ok(last),
-                w => w
-                    .parse::<usize>()
-                    .map(|n| n.saturating_sub(1))
-                    .map_err(|_| format!("Invalid range: {w}")),
-            }
-        };
-        let (a, b) = words.split_once(',').unwrap_or((words, words));
-        let (a, b) = (one(a)?.min(last), one(b)?.min(last));
-        Ok(((a.min(b), a.max(b)), rest))
-    }
-
-    fn substitute(&mut self, first: usize, last: usize, rest: &str) -> Result<String, String> {
-        let sign = rest
-            .chars()
-            .next()
-            .filter(|c| !c.is_alphanumeric())
-            .ok_or("No pattern")?;
-        let mut parts = vec![String::new()];
-        let mut chars = rest.chars().skip(1).peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' if chars.peek() == Some(&sign) => {
-                    parts.last_mut().into_iter().for_each(|p| p.push(sign))
-                }
-                '\\' => {
-                    if let Some(p) = parts.last_mut() {
-                        p.push('\\');
-                        p.extend(chars.next());
-                    }
-                }
-                c if c == sign && parts.len() < 3 => parts.push(String::new()),
-                c => parts.last_mut().into_iter().for_each(|p| p.push(c)),
-            }
-        }
-        let part = |n: usize| parts.get(n).map_or("", String::as_str);
-        let translated = translate(part(0), Syntax::Basic)?;
-        let flags = part(2);
-        let re = regex::RegexBuilder::new(&translated)
-            .case_insensitive(flags.contains('i'))
-            .build()
-            .map_err(|_| format!("Invalid pattern: {}", part(0)))?;
-        let by = replacement(part(1));
-        let mut count = 0;
-        for row in first..=last {
-            let Some(line) = self.lines.get_mut(row) else {
-                break;
-            };
-            let found = re.find_iter(line).count();
-            if found > 0 {
-                count += if flags.contains('g') { found } else { 1 };
-                *line = if flags.contains('g') {
-                    re.replace_all(line, by.as_str())
-                } else {
-                    re.replace(line, by.as_str())
-                }
-                .into_owned();
-                self.row = row;
-            }
-        }
-        if count == 0 {
-            return Err("Pattern not found".into());
-        }
-        Ok(format!(
-            "{count} substitution{}",
-            if count == 1 { "" } else { "s" }
-        ))
-    }
-}
-
-/// vi's `&` and `\1` as the library's `${0}` and `${1}`.
-fn replacement(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '$' => out.push_str("$$"),
-            '&' => out.push_str("${0}"),
-            '\\' => match chars.next() {
-                Some(d) if d.is_ascii_digit() => out.push_str(&format!("${{{d}}}")),
-                Some(c) => out.push(c),
-                None => {}
-            },
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_walked() {
-        let t = Text::new("one two.three\n\n  four\n");
-        assert_eq!(t.word_next(0, 0), (0, 4));
-        assert_eq!(t.word_next(0, 4), (0, 7));
-        assert_eq!(t.word_next(0, 8), (1, 0));
-        assert_eq!(t.word_next(1, 0), (2, 2));
-        assert_eq!(t.word_back(2, 2), (1, 0));
-        assert_eq!(t.word_back(0, 8), (0, 7));
-        assert_eq!(t.word_end(0, 0), (0, 2));
-    }
 
     #[test]
     fn changes_can_be_undone_and_redone() {
@@ -515,22 +311,6 @@ mod tests {
         assert!(t.redo());
         assert_eq!(t.whole(), "b\n");
         assert!(!t.redo());
-    }
-
-    #[test]
-    fn substitution_knows_ranges_groups_and_flags() {
-        for (command, expected) in [
-            ("%s/o/0/g", "f00 b0\nb0o\n".replace("b0o", "b00")),
-            ("s/\\(f\\)o/<\\1&>/", "<ffo>o bo\nboo\n".to_string()),
-            ("2s/b/\\//", "foo bo\n/oo\n".to_string()),
-            ("$d", "foo bo\n".to_string()),
-        ] {
-            let mut t = Text::new("foo bo\nboo\n");
-            assert!(t.ex(command).is_ok(), "{command}");
-            assert_eq!(t.whole(), expected, "{command}");
-        }
-        assert!(Text::new("x").ex("s/y/z/").is_err());
-        assert!(Text::new("x").ex("frobnicate").is_err());
     }
 
     #[test]
