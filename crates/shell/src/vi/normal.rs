@@ -1,7 +1,7 @@
 //! Normal mode: a register, a count, a command; an operator and what it is put to.
 
 use super::reach::Reach;
-use super::text::Place;
+use super::text::{Place, at_most};
 use super::{Editor, Mode, UNNAMED};
 use crate::term::Key;
 use std::collections::VecDeque;
@@ -258,9 +258,7 @@ impl Editor {
     /// What was typed in stands there as often as the count says.
     pub fn insert_again(&mut self) {
         let inserts = std::mem::take(&mut self.inserts);
-        // Of one key held by accident, a file of gigabytes would come.
-        let most = (16 << 20) / inserts.text.len().max(1);
-        for _ in 0..inserts.more.min(most) {
+        for _ in 0..inserts.more.min(at_most(&inserts.text)) {
             if inserts.lines {
                 self.text.lines.insert(self.text.row + 1, String::new());
                 (self.text.row, self.text.column) = (self.text.row + 1, 0);

@@ -17,6 +17,11 @@ pub struct Text {
     open_end: bool,
 }
 
+/// How often a text is repeated at most: a key held by accident is not to fill the memory.
+pub fn at_most(text: &str) -> usize {
+    (16 << 20) / text.len().max(16)
+}
+
 impl Text {
     /// From a file's text.
     pub fn new(text: &str) -> Text {
@@ -67,7 +72,10 @@ impl Text {
         if self.before.last().is_none_or(|(l, _)| *l != self.lines) {
             self.before
                 .push((self.lines.clone(), (self.row, self.column)));
-            self.before.drain(..self.before.len().saturating_sub(200));
+            // Each is a whole text: of a large one only a few are kept.
+            let size: usize = self.lines.iter().map(|l| l.len() + 32).sum();
+            let most = ((64 << 20) / size.max(1)).clamp(1, 200);
+            self.before.drain(..self.before.len().saturating_sub(most));
         }
         self.after.clear();
     }
@@ -186,6 +194,7 @@ impl Text {
 
     /// Puts in what was cut, so often, behind the place or before it.
     pub fn paste(&mut self, text: &str, whole_lines: bool, behind: bool, times: usize) {
+        let times = times.min(at_most(text));
         if whole_lines {
             let at = (self.row + usize::from(behind)).min(self.lines.len());
             let lines = text.split('\n').map(String::from);
