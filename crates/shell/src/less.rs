@@ -53,14 +53,19 @@ pub fn less(args: Vec<OsString>) -> i32 {
         let _ = io::stdout().write_all(&text);
         return flushed(0);
     }
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let text = self::text(text);
     match Screen::open() {
-        Ok(screen) => Pager::new(o, &name, &text, screen).run(),
+        Ok(screen) => Pager::new(o, &name, text, screen).run(),
         Err(e) => {
             let _ = writeln!(io::stderr(), "less: /dev/tty: {}", system(&e));
             1
         }
     }
+}
+
+/// Bytes as text; what is none is seen to be none.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
@@ -119,7 +124,10 @@ fn read(o: &Options) -> Result<(String, Vec<u8>), String> {
             Some(21) => format!("{file} is a directory"),
             _ => format!("{file}: {}", system(&e)),
         })?;
-        all.extend(text);
+        match all.is_empty() {
+            true => all = text,
+            false => all.extend(text),
+        }
     }
     Ok((o.files.join(" "), all))
 }

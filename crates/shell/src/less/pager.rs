@@ -1,7 +1,7 @@
 //! The screen of `less`: rows of lines, and what keys do to them.
 
 use super::Options;
-use super::rows::{Layout, rows};
+use super::rows::{Layout, count, rows};
 use crate::posix::{Posix, Syntax, translate};
 use crate::term::{Key, Screen, fitted};
 use crate::word::flushed;
@@ -22,7 +22,9 @@ const NUMBER: usize = 8;
 pub struct Pager<'a> {
     o: Options,
     name: &'a str,
-    lines: Vec<String>,
+    text: String,
+    /// Where each line lies in the text.
+    lines: Vec<(usize, usize)>,
     /// The numbers of the lines that are shown: all of them, or those that `&` lets through.
     shown: Vec<usize>,
     screen: Screen,
@@ -39,16 +41,14 @@ pub struct Pager<'a> {
 }
 
 impl<'a> Pager<'a> {
-    pub fn new(o: Options, name: &'a str, text: &str, screen: Screen) -> Pager<'a> {
-        let mut lines: Vec<String> = text.lines().map(String::from).collect();
-        if o.squeeze {
-            lines.dedup_by(|a, b| a.is_empty() && b.is_empty());
-        }
+    pub fn new(o: Options, name: &'a str, text: String, screen: Screen) -> Pager<'a> {
+        let lines = lines_of(&text, o.squeeze);
         Pager {
             o,
             name,
             shown: (0..lines.len()).collect(),
             lines,
+            text,
             screen,
             top: (0, 0),
             left: 0,
@@ -77,16 +77,16 @@ impl<'a> Pager<'a> {
     }
 
     fn line(&self, n: usize) -> &str {
-        let line = self.shown.get(n).and_then(|at| self.lines.get(*at));
-        line.map_or("", String::as_str)
+        self.shown.get(n).map_or("", |at| self.line_of(*at))
+    }
+
+    fn line_of(&self, number: usize) -> &str {
+        let (from, to) = self.lines.get(number).copied().unwrap_or_default();
+        self.text.get(from..to).unwrap_or_default()
     }
 
     fn rows_of(&self, n: usize) -> usize {
-        let layout = self.layout();
-        match layout.chopped {
-            Some(_) => 1,
-            None => rows(self.line(n), layout, None).len(),
-        }
+        count(self.line(n), self.layout())
     }
 
     /// So many rows further down, at most at the last one.
@@ -129,7 +129,8 @@ impl<'a> Pager<'a> {
 
     pub fn run(mut self) -> i32 {
         if self.o.quit_if_one && self.last_top() == (0, 0) && self.fits() {
-            let text = self.lines.join("\n");
+            let lines: Vec<&str> = (0..self.lines.len()).map(|n| self.line_of(n)).collect();
+            let text = lines.join("\n");
             drop(self.screen);
             let _ = writeln!(io::stdout(), "{text}");
             return flushed(0);
@@ -300,7 +301,7 @@ impl<'a> Pager<'a> {
 
     /// To the line that has the byte after so much of the text.
     fn go_to_percent(&mut self, percent: usize) {
-        let sizes = |n: &usize| self.lines.get(*n).map_or(0, |l| l.len() + 1);
+        let sizes = |n: &usize| self.line_of(*n).len() + 1;
         let whole: usize = self.shown.iter().map(sizes).sum();
         let (wanted, mut before) = (whole / 100 * percent + whole % 100 * percent / 100, 0);
         let at = self.shown.iter().position(|n| {
@@ -421,10 +422,7 @@ impl<'a> Pager<'a> {
             let Some(re) = self.pattern(&plain) else {
                 return;
             };
-            let hit = |n: &usize| {
-                let line = self.lines.get(*n).map_or("", String::as_str);
-                re.is_match(line.as_bytes()) != not
-            };
+            let hit = |n: &usize| re.is_match(self.line_of(*n).as_bytes()) != not;
             all.filter(hit).collect()
         };
         if shown.is_empty() {
@@ -451,10 +449,9 @@ impl<'a> Pager<'a> {
             let Ok(bytes) = std::fs::read(self.name) else {
                 continue;
             };
-            let text = String::from_utf8_lossy(&bytes);
-            let count = self.lines.len();
-            self.lines = text.lines().map(String::from).collect();
-            if self.lines.len() != count {
+            if bytes.len() != self.text.len() {
+                self.text = super::text(bytes);
+                self.lines = lines_of(&self.text, self.o.squeeze);
                 self.shown = (0..self.lines.len()).collect();
             }
         }
@@ -475,9 +472,8 @@ impl<'a> Pager<'a> {
                 used += 1;
                 continue;
             }
-            let all = rows(self.line(line), layout, re);
             let room = height.saturating_sub(1) - used;
-            for row in all.iter().skip(part).take(room) {
+            for row in rows(self.line(line), layout, re, part, room) {
                 let number = match self.o.numbers {
                     true => format!("{:>7} ", self.shown.get(line).map_or(0, |at| at + 1)),
                     false => String::new(),
@@ -501,4 +497,22 @@ impl<'a> Pager<'a> {
         text.push_str(&format!("\x1b[K{status}\x1b[?25h"));
         self.screen.put(&text);
     }
+}
+
+/// Where the lines of a text lie; of empty ones in a row only the first, where it is asked for.
+fn lines_of(text: &str, squeeze: bool) -> Vec<(usize, usize)> {
+    let mut at = 0;
+    let mut lines: Vec<(usize, usize)> = text
+        .split_inclusive('\n')
+        .map(|line| {
+            let from = at;
+            at += line.len();
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            (from, from + line.strip_suffix('\r').unwrap_or(line).len())
+        })
+        .collect();
+    if squeeze {
+        lines.dedup_by(|b, a| a.0 == a.1 && b.0 == b.1);
+    }
+    lines
 }

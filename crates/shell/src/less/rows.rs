@@ -17,8 +17,8 @@ pub struct Layout {
 }
 
 /// What stands in one or two columns, or is a colour and takes none.
-struct Cell {
-    text: String,
+struct Cell<'a> {
+    shown: Shown<'a>,
     wide: usize,
     /// Where in the line it comes from.
     byte: usize,
@@ -26,47 +26,86 @@ struct Cell {
     strange: bool,
 }
 
-fn cells(line: &str, layout: Layout) -> Vec<Cell> {
-    let mut out = Vec::new();
-    let mut column = 0;
-    let mut at = 0;
-    while let Some(c) = line.get(at..).and_then(|rest| rest.chars().next()) {
-        let byte = at;
-        let rest = line.get(at..).unwrap_or_default();
-        if layout.colors
-            && let Some(length) = color(rest)
-        {
-            let text = rest.get(..length).unwrap_or_default().to_string();
-            out.push(Cell {
-                text,
-                wide: 0,
-                byte,
-                strange: false,
-            });
-            at += length;
-            continue;
-        }
-        at += c.len_utf8();
-        let (text, strange) = match c {
-            '\t' => (" ".repeat(layout.tab - column % layout.tab), false),
-            '\x1b' => ("ESC".to_string(), true),
-            '\x7f' => ("^?".to_string(), true),
-            c if (c as u32) < 0x20 => (format!("^{}", char::from(c as u8 + 0x40)), true),
-            c if ('\u{80}'..'\u{a0}').contains(&c) => (format!("<U+{:04X}>", c as u32), true),
-            c => (c.to_string(), false),
-        };
-        for shown in text.chars() {
-            let wide = shown.width().unwrap_or(0);
-            column += wide;
-            out.push(Cell {
-                text: shown.to_string(),
-                wide,
-                byte,
-                strange,
-            });
+enum Shown<'a> {
+    Letter(char),
+    Color(&'a str),
+}
+
+/// The cells of a line, one after the other: of a line of megabytes, only what is on the screen is held.
+struct Cells<'a> {
+    line: &'a str,
+    layout: Layout,
+    at: usize,
+    column: usize,
+    /// What is left of letters that stand for something else, and where that is.
+    pending: std::vec::IntoIter<char>,
+    byte: usize,
+    strange: bool,
+}
+
+impl<'a> Cells<'a> {
+    fn of(line: &'a str, layout: Layout) -> Cells<'a> {
+        Cells {
+            line,
+            layout,
+            at: 0,
+            column: 0,
+            pending: Vec::new().into_iter(),
+            byte: 0,
+            strange: false,
         }
     }
-    out
+
+    fn letter(&mut self, letter: char) -> Cell<'a> {
+        let wide = letter.width().unwrap_or(0);
+        self.column += wide;
+        Cell {
+            shown: Shown::Letter(letter),
+            wide,
+            byte: self.byte,
+            strange: self.strange,
+        }
+    }
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = Cell<'a>;
+
+    fn next(&mut self) -> Option<Cell<'a>> {
+        if let Some(letter) = self.pending.next() {
+            return Some(self.letter(letter));
+        }
+        let rest = self.line.get(self.at..)?;
+        let c = rest.chars().next()?;
+        self.byte = self.at;
+        if self.layout.colors
+            && let Some(length) = color(rest)
+        {
+            self.at += length;
+            return Some(Cell {
+                shown: Shown::Color(rest.get(..length).unwrap_or_default()),
+                wide: 0,
+                byte: self.byte,
+                strange: false,
+            });
+        }
+        self.at += c.len_utf8();
+        let instead = match c {
+            '\t' => " ".repeat(self.layout.tab - self.column % self.layout.tab),
+            '\x1b' => "ESC".to_string(),
+            '\x7f' => "^?".to_string(),
+            c if (c as u32) < 0x20 => format!("^{}", char::from(c as u8 + 0x40)),
+            c if ('\u{80}'..'\u{a0}').contains(&c) => format!("<U+{:04X}>", c as u32),
+            c => {
+                self.strange = false;
+                return Some(self.letter(c));
+            }
+        };
+        self.strange = c != '\t';
+        self.pending = instead.chars().collect::<Vec<_>>().into_iter();
+        let first = self.pending.next()?;
+        Some(self.letter(first))
+    }
 }
 
 /// The length of a colour's sequence at the beginning. ECMA-48, SGR: `ESC [ numbers m`.
@@ -76,74 +115,139 @@ fn color(text: &str) -> Option<usize> {
     rest.get(end..)?.starts_with('m').then_some(end + 3)
 }
 
-/// The rows of a line, with what was searched for in reverse.
-pub fn rows(line: &str, layout: Layout, search: Option<&Posix>) -> Vec<String> {
-    let mut marks = Vec::new();
-    let mut from = 0;
-    if let Some(re) = search {
-        while let Some((start, end)) = re.find_at(line.as_bytes(), from) {
-            marks.push(start..end);
-            from = if end > start { end } else { end + 1 };
-            if from > line.len() {
-                break;
-            }
-        }
+/// How many rows a line takes.
+pub fn count(line: &str, layout: Layout) -> usize {
+    if layout.chopped.is_some() {
+        return 1;
     }
-    let mut cells = cells(line, layout);
-    let mut cut = false;
-    if let Some(first) = layout.chopped {
-        cut = chop(&mut cells, first, layout.columns);
+    if line.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return line.len().div_ceil(layout.columns).max(1);
     }
-    let mut out = vec![String::new()];
-    let (mut column, mut reverse) = (0, false);
-    for cell in cells {
-        if layout.chopped.is_none() && column + cell.wide > layout.columns {
-            if std::mem::take(&mut reverse) {
-                push(&mut out, "\x1b[27m");
-            }
-            out.push(String::new());
-            column = 0;
+    let (mut rows, mut column) = (1, 0);
+    for cell in Cells::of(line, layout) {
+        if column + cell.wide > layout.columns {
+            (rows, column) = (rows + 1, 0);
         }
-        let marked =
-            cell.wide > 0 && (cell.strange || marks.iter().any(|m| m.contains(&cell.byte)));
-        if marked != reverse && cell.wide > 0 {
-            push(&mut out, if marked { "\x1b[7m" } else { "\x1b[27m" });
-            reverse = marked;
-        }
-        push(&mut out, &cell.text);
         column += cell.wide;
     }
-    if cut {
-        push(&mut out, if reverse { ">" } else { "\x1b[7m>" });
-        reverse = true;
+    rows
+}
+
+/// Some rows of a line from one on, with what was searched for in reverse.
+pub fn rows(
+    line: &str,
+    layout: Layout,
+    search: Option<&Posix>,
+    from: usize,
+    most: usize,
+) -> Vec<String> {
+    let mut row = Row::default();
+    let mut marks = Marks::of(line, search);
+    let mut out = Vec::new();
+    let (mut at, mut passed) = (0, 0);
+    let room = layout.columns - usize::from(layout.chopped.is_some());
+    let mut held: Option<Cell<'_>> = None;
+    for cell in Cells::of(line, layout) {
+        let marked = cell.wide > 0 && (cell.strange || marks.have(cell.byte));
+        if let Some(first) = layout.chopped {
+            passed += cell.wide;
+            if passed <= first && cell.wide > 0 {
+                continue;
+            }
+            // The last column is the sign's, where more follows than has room.
+            if row.wide + held.as_ref().map_or(0, |h| h.wide) + cell.wide > layout.columns {
+                row.sign();
+                return vec![row.text];
+            }
+            if row.wide + cell.wide > room {
+                held = Some(cell);
+                continue;
+            }
+        } else if row.wide + cell.wide > layout.columns {
+            if at >= from {
+                out.push(std::mem::take(&mut row).ended());
+                if out.len() >= most {
+                    return out;
+                }
+            }
+            row = Row::default();
+            at += 1;
+        }
+        row.push(&cell, marked);
     }
-    if reverse {
-        push(&mut out, "\x1b[27m");
+    if let Some(cell) = held {
+        row.push(&cell, marks.have(cell.byte) || cell.strange);
+    }
+    if at >= from {
+        out.push(row.ended());
     }
     out
 }
 
-/// Leaves what has room from a column on; whether more follows, which takes the last column for its sign.
-fn chop(cells: &mut Vec<Cell>, first: usize, columns: usize) -> bool {
-    let mut passed = 0;
-    cells.retain(|c| {
-        passed += c.wide;
-        passed > first || c.wide == 0
-    });
-    let whole: usize = cells.iter().map(|c| c.wide).sum();
-    let more = whole > columns;
-    let room = columns - usize::from(more);
-    let mut used = 0;
-    cells.retain(|c| {
-        used += c.wide;
-        used <= room || c.wide == 0
-    });
-    more
+/// A row that is being made.
+#[derive(Default)]
+struct Row {
+    text: String,
+    wide: usize,
+    reverse: bool,
 }
 
-fn push(rows: &mut [String], text: &str) {
-    if let Some(row) = rows.last_mut() {
-        row.push_str(text);
+impl Row {
+    fn push(&mut self, cell: &Cell<'_>, marked: bool) {
+        if marked != self.reverse && cell.wide > 0 {
+            self.text
+                .push_str(if marked { "\x1b[7m" } else { "\x1b[27m" });
+            self.reverse = marked;
+        }
+        match cell.shown {
+            Shown::Letter(c) => self.text.push(c),
+            Shown::Color(text) => self.text.push_str(text),
+        }
+        self.wide += cell.wide;
+    }
+
+    /// More follows.
+    fn sign(&mut self) {
+        self.text.push_str(if self.reverse {
+            ">\x1b[27m"
+        } else {
+            "\x1b[7m>\x1b[27m"
+        });
+    }
+
+    fn ended(mut self) -> String {
+        if self.reverse {
+            self.text.push_str("\x1b[27m");
+        }
+        self.text
+    }
+}
+
+/// The matches of a line, asked about from its beginning on.
+struct Marks<'a> {
+    line: &'a str,
+    search: Option<&'a Posix>,
+    next: Option<(usize, usize)>,
+}
+
+impl<'a> Marks<'a> {
+    fn of(line: &'a str, search: Option<&'a Posix>) -> Marks<'a> {
+        let next = search.and_then(|re| re.find_at(line.as_bytes(), 0));
+        Marks { line, search, next }
+    }
+
+    fn have(&mut self, byte: usize) -> bool {
+        while let Some((start, end)) = self.next {
+            if byte < end {
+                return byte >= start;
+            }
+            let from = if end > start { end } else { end + 1 };
+            self.next = match self.search {
+                Some(re) if from <= self.line.len() => re.find_at(self.line.as_bytes(), from),
+                _ => None,
+            };
+        }
+        false
     }
 }
 
@@ -157,6 +261,16 @@ mod tests {
         colors: false,
         chopped: None,
     };
+
+    /// All rows, and as many as are counted.
+    fn rows(line: &str, layout: Layout, search: Option<&Posix>) -> Vec<String> {
+        let all = super::rows(line, layout, search, 0, usize::MAX);
+        assert_eq!(count(line, layout), all.len(), "{line:?}");
+        for from in 0..all.len() {
+            assert_eq!(super::rows(line, layout, search, from, 1), all[from..=from]);
+        }
+        all
+    }
 
     #[test]
     fn a_line_takes_as_many_rows_as_it_needs() {
