@@ -305,7 +305,17 @@ fn mtr(text: &str) -> String {
         }
         let losses = l.replace(".0%", " per cent").replace("100.0 ", "all ");
         let words = without_times(&losses, &[]).replace("T.", "T");
-        let words: Vec<&str> = words.split(' ').filter(|w| !w.is_empty()).collect();
+        // Of more than a second, the column has no room for the decimals.
+        let long = |w: &str| {
+            w.len() > 4
+                && w.strip_suffix('.')
+                    .is_some_and(|w| w.parse::<u32>().is_ok())
+        };
+        let words: Vec<&str> = words
+            .split(' ')
+            .filter(|w| !w.is_empty())
+            .map(|w| if long(w) { "T" } else { w })
+            .collect();
         // How wide a report is, its heading shows.
         match l.starts_with("HOST") || l.starts_with("Mtr") {
             true => l.to_string(),

@@ -51,7 +51,9 @@ fn masked(rows: &[String]) -> Vec<String> {
         if row.contains("My traceroute") {
             return "My traceroute".to_string();
         }
-        if let Some((way, _)) = row.split_once("  20") {
+        // The date, not a figure of twenty milliseconds.
+        let dated = row.split_once("  20");
+        if let Some((way, _)) = dated.filter(|(_, rest)| rest.get(2..3) == Some("-")) {
             return way.trim_end().into();
         }
         if let Some((what, _)) = row
