@@ -174,18 +174,23 @@ pub fn connection_in_long(lang: Lang) -> Vec<Arg> {
 /// kubectl takes its own. All stay where they are unless `goes` says of that word that it goes to a cluster.
 pub fn behind_word(words: &[String], goes: impl Fn(&str) -> bool) -> Vec<String> {
     let flags = connection(Command::new("any"), Lang::En);
+    // `-n`, `-nshop`.
+    let short = |name: &str| match name.strip_prefix('-')?.chars().next()? {
+        '-' => None,
+        letter => Some(letter),
+    };
     let known = |word: &str| {
         let name = word.split_once('=').map_or(word, |(name, _)| name);
         flags.get_arguments().find(|a| {
             a.get_long()
                 .is_some_and(|l| name.strip_prefix("--") == Some(l))
-                || a.get_short()
-                    .is_some_and(|s| name.strip_prefix('-') == Some(&s.to_string()))
+                || a.get_short().is_some_and(|s| short(name) == Some(s))
         })
     };
     let mut at = 0;
     while let Some(arg) = words.get(at).and_then(|word| known(word)) {
-        let apart = !arg.is_require_equals_set() && words.get(at).is_some_and(|w| !w.contains('='));
+        let bare = |w: &String| !w.contains('=') && (w.starts_with("--") || w.len() == 2);
+        let apart = !arg.is_require_equals_set() && words.get(at).is_some_and(bare);
         at += if apart { 2 } else { 1 };
     }
     match words.get(at) {
@@ -282,6 +287,7 @@ mod tests {
                 "--context=b --as eve --insecure-skip-tls-verify -v=6 run x",
                 "run --context=b --as eve --insecure-skip-tls-verify -v=6 x",
             ),
+            ("-nshop -v6 run x", "run -nshop -v6 x"),
             // Nothing to move, no word, a word that goes nowhere, a flag of something else.
             ("debug -n shop web", "debug -n shop web"),
             ("-n shop", "-n shop"),

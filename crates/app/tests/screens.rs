@@ -98,12 +98,12 @@ fn vi_leaves_what_the_original_leaves() {
         .filter(|line| !line.is_empty() && !line.starts_with("# "))
         .collect();
     let at = folder("vi");
-    // Two at a time: each waits for its terminal most of the time.
-    let halves: Vec<Vec<&str>> = (0..4)
+    // Four at a time: each waits for its terminal most of the time.
+    let parts: Vec<Vec<&str>> = (0..4)
         .map(|n| all.iter().skip(n).step_by(4).copied().collect())
         .collect();
     let differ: Vec<String> = std::thread::scope(|scope| {
-        let begun: Vec<_> = halves
+        let begun: Vec<_> = parts
             .iter()
             .enumerate()
             .map(|(n, keys)| {
@@ -127,7 +127,7 @@ fn vi_leaves_what_the_original_leaves() {
             .collect();
         begun
             .into_iter()
-            .flat_map(|b| b.join().unwrap().unwrap_or_default())
+            .flat_map(|b| b.join().unwrap().expect("a terminal of script(1)"))
             .collect()
     });
     std::fs::remove_dir_all(&at).unwrap();

@@ -95,7 +95,8 @@ fn parse(args: &[String]) -> Result<Options, String> {
                         let width = digits.parse().ok().filter(|n| (1..=100).contains(n));
                         o.tab = Some(width.ok_or("a number is required after -x")?);
                     }
-                    'X' | 'M' | 'm' | 'n' | 'K' | 'c' | 'q' | 'Q' | 'f' => {}
+                    'X' | 'M' | 'm' | 'n' | 'K' | 'c' | 'q' | 'Q' | 'f' | 'a' | 'A' | 'g' | 'G'
+                    | 'w' | 'W' | 'J' | 'L' => {}
                     c => return Err(format!("there is no {c} option")),
                 }
             }
@@ -124,6 +125,10 @@ fn read(o: &Options) -> Result<(String, Vec<u8>), String> {
             Some(21) => format!("{file} is a directory"),
             _ => format!("{file}: {}", system(&e)),
         })?;
+        // A last line without an end is a line all the same.
+        if all.last().is_some_and(|b| *b != b'\n') {
+            all.push(b'\n');
+        }
         match all.is_empty() {
             true => all = text,
             false => all.extend(text),

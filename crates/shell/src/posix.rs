@@ -359,6 +359,16 @@ fn regex_syntax(c: char) -> bool {
     "\\.+*?()|[]{}^$#&-~".contains(c)
 }
 
+/// Where the search goes on behind a match: behind the next letter where the match was empty.
+pub fn behind(text: &str, (start, end): (usize, usize)) -> usize {
+    match end > start {
+        true => end,
+        false => (end + 1..=text.len())
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(text.len() + 1),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,9 +95,28 @@ impl Screen {
                 _ => break,
             }
         }
-        let (key, used) = first_key(&self.ahead)?;
+        // Of a sequence, or of a letter of several bytes, the rest may be on its way.
+        for _ in 0..32 {
+            if first_key(&self.ahead).is_some() || !self.ready(Some(Duration::from_millis(100))) {
+                break;
+            }
+            let mut more = [0; 16];
+            match self.terminal.read(&mut more) {
+                Ok(n @ 1..) => self
+                    .ahead
+                    .extend_from_slice(more.get(..n).unwrap_or_default()),
+                _ => break,
+            }
+        }
+        // What stays without an end was typed one by one.
+        let (key, used) = first_key(&self.ahead).unwrap_or((Key::Escape, 1));
         self.ahead.drain(..used.min(self.ahead.len()));
         Some(key)
+    }
+
+    /// More is typed than was taken: what is drawn now is drawn over at once.
+    pub fn has_more(&self) -> bool {
+        !self.ahead.is_empty() || self.ready(Some(Duration::ZERO))
     }
 }
 
@@ -137,6 +156,11 @@ fn first_key(bytes: &[u8]) -> Option<(Key, usize)> {
                 0xc0.. => 2,
                 _ => 1,
             };
+            if bytes.len() < length
+                && std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_none())
+            {
+                return None;
+            }
             let text = String::from_utf8_lossy(bytes.get(..length.min(bytes.len()))?).into_owned();
             (Key::Char(text.chars().next()?), length)
         }
@@ -183,6 +207,9 @@ mod tests {
             (b"\x1b", Key::Escape, 1),
         ] {
             assert_eq!(first_key(bytes), Some((key, used)), "{bytes:?}");
+        }
+        for unfinished in [&b"\x1bO"[..], b"\x1b[", b"\x1b[3", b"\xe4\xb8"] {
+            assert_eq!(first_key(unfinished), None, "{unfinished:?}");
         }
     }
 

@@ -39,6 +39,8 @@ struct Editor {
     /// What was cut, by the name of its register.
     cuts: BTreeMap<char, Cut>,
     marks: BTreeMap<char, Place>,
+    /// Lines when this command began.
+    count: usize,
     /// A line before the changes that were made to it, for `U`.
     untouched: Option<(usize, String)>,
     /// The column that up and down go for.
@@ -105,6 +107,7 @@ pub fn vi(args: Vec<OsString>) -> i32 {
         said,
         cuts: BTreeMap::new(),
         marks: BTreeMap::new(),
+        count: 0,
         untouched: None,
         wanted: 0,
         sought: None,
@@ -137,11 +140,12 @@ pub fn vi(args: Vec<OsString>) -> i32 {
 impl Editor {
     fn run(&mut self) {
         loop {
-            if self.queue.is_empty() {
+            if self.queue.is_empty() && !self.screen.has_more() {
                 self.draw();
             }
             if self.mode == Mode::Normal {
                 self.typed.clear();
+                self.count = self.text.lines.len();
             }
             let Some(key) = self.key() else {
                 return;
@@ -154,12 +158,29 @@ impl Editor {
             if !goes_on {
                 return;
             }
+            if self.mode == Mode::Normal && self.text.lines.len() != self.count {
+                self.follow_lines();
+            }
             if self.mode == Mode::Normal
                 && let Some(mut repeat) = self.begun.take()
             {
                 repeat.keys = self.typed.split_off(repeat.from.min(self.typed.len()));
                 self.last = Some(repeat);
             }
+        }
+    }
+
+    /// Lines came or went: marks stay with theirs, and a line of before is not put back over another one.
+    fn follow_lines(&mut self) {
+        self.untouched = None;
+        let (old, new) = (self.count, self.text.lines.len());
+        let before = self.text.remembered();
+        let same = before.iter().zip(&self.text.lines);
+        let first = same.take_while(|(a, b)| a == b).count();
+        let gone = first..first + old.saturating_sub(new);
+        self.marks.retain(|_, (row, _)| !gone.contains(row));
+        for (row, _) in self.marks.values_mut().filter(|(row, _)| *row >= first) {
+            *row = (*row + new).saturating_sub(old);
         }
     }
 
@@ -268,6 +289,7 @@ impl Editor {
         }
         match translate(pattern, Syntax::Basic).and_then(|t| Posix::new(&t, false)) {
             Ok(re) => {
+                self.text.pattern = pattern.to_string();
                 self.search = Some((re, forward));
                 Some(())
             }
@@ -289,12 +311,22 @@ impl Editor {
     }
 
     /// Writes the file; `false`: it could not be.
-    fn write(&mut self, to: Option<&str>) -> bool {
+    fn write(&mut self, to: Option<&str>, forced: bool) -> bool {
+        if to.is_some_and(|to| to.starts_with(['!', '>'])) {
+            self.said = "Only to a file: programs and >> are not here".into();
+            return false;
+        }
+        let other = to.filter(|to| self.file.as_deref() != Some(*to));
+        if let Some(to) = other.filter(|to| !forced && std::path::Path::new(to).exists()) {
+            self.said = format!("\"{to}\" exists (add ! to override)");
+            return false;
+        }
+
         let Some(file) = to.map(String::from).or_else(|| self.file.clone()) else {
             self.said = "No current filename".into();
             return false;
         };
-        if self.read_only && to.is_none() {
+        if self.read_only && other.is_none() && !forced {
             self.said = format!("\"{file}\" is read only");
             return false;
         }
@@ -306,8 +338,11 @@ impl Editor {
                     self.text.lines.len(),
                     text.len()
                 );
-                self.file.get_or_insert(file);
-                self.saved = self.text.lines.clone();
+                // A copy elsewhere is not this file.
+                if self.file.as_ref().is_none_or(|own| *own == file) {
+                    self.file = Some(file);
+                    self.saved = self.text.lines.clone();
+                }
                 true
             }
             Err(e) => {

@@ -129,8 +129,10 @@ impl<'a> Pager<'a> {
 
     pub fn run(mut self) -> i32 {
         if self.o.quit_if_one && self.last_top() == (0, 0) && self.fits() {
-            let lines: Vec<&str> = (0..self.lines.len()).map(|n| self.line_of(n)).collect();
-            let text = lines.join("\n");
+            let layout = self.layout();
+            let all = (0..self.lines.len())
+                .flat_map(|n| rows(self.line_of(n), layout, None, 0, usize::MAX));
+            let text = all.collect::<Vec<_>>().join("\n");
             drop(self.screen);
             let _ = writeln!(io::stdout(), "{text}");
             return flushed(0);
@@ -430,6 +432,13 @@ impl<'a> Pager<'a> {
             return;
         }
         let was = self.shown.get(self.top.0).copied().unwrap_or(0);
+        // Marks are of the lines that were shown.
+        let place = |row: usize| self.shown.get(row).copied().unwrap_or(0);
+        let marks = self.marks.iter().map(|(name, at)| (*name, place(at.0)));
+        let at = |line: usize| shown.iter().position(|n| *n >= line);
+        self.marks = marks
+            .filter_map(|(name, line)| Some((name, (at(line)?, 0))))
+            .collect();
         self.top = (shown.iter().position(|n| *n >= was).unwrap_or(0), 0);
         self.shown = shown;
     }
@@ -437,23 +446,30 @@ impl<'a> Pager<'a> {
     /// `F`: what comes to the file is shown, until Ctrl-C; `false`: leave.
     fn follow(&mut self) -> bool {
         self.filter("");
+        let mut size = u64::MAX;
         loop {
             self.top = self.last_top();
             self.said = "Waiting for data... (Ctrl-C to stop)".into();
             self.draw();
+            let asked = std::time::Instant::now();
             match self.screen.key(Some(FOLLOW)) {
                 Some(Key::Ctrl('c')) => break,
                 Some(Key::Char('q' | 'Q')) => return false,
+                // The terminal is gone.
+                None if asked.elapsed() < FOLLOW / 2 => return false,
                 _ => {}
             }
+            let now = std::fs::metadata(self.name).map_or(0, |m| m.len());
+            if now == size {
+                continue;
+            }
+            size = now;
             let Ok(bytes) = std::fs::read(self.name) else {
                 continue;
             };
-            if bytes.len() != self.text.len() {
-                self.text = super::text(bytes);
-                self.lines = lines_of(&self.text, self.o.squeeze);
-                self.shown = (0..self.lines.len()).collect();
-            }
+            self.text = super::text(bytes);
+            self.lines = lines_of(&self.text, self.o.squeeze);
+            self.shown = (0..self.lines.len()).collect();
         }
         self.said.clear();
         true
@@ -463,6 +479,8 @@ impl<'a> Pager<'a> {
         let (height, columns) = self.screen.size();
         let layout = self.layout();
         let mut text = String::from("\x1b[?25l\x1b[H");
+        // Of a wider terminal, the line has fewer rows.
+        self.top.1 = self.top.1.min(self.rows_of(self.top.0).saturating_sub(1));
         let (mut line, mut part) = self.top;
         let mut used = 0;
         let re = self.search.as_ref().map(|(re, _)| re);

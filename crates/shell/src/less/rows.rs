@@ -1,6 +1,6 @@
 //! A line as the rows of a terminal that it takes.
 
-use crate::posix::Posix;
+use crate::posix::{Posix, behind};
 use unicode_width::UnicodeWidthChar;
 
 /// How lines are laid out.
@@ -241,7 +241,7 @@ impl<'a> Marks<'a> {
             if byte < end {
                 return byte >= start;
             }
-            let from = if end > start { end } else { end + 1 };
+            let from = behind(self.line, (start, end));
             self.next = match self.search {
                 Some(re) if from <= self.line.len() => re.find_at(self.line.as_bytes(), from),
                 _ => None,

@@ -18,14 +18,14 @@ impl Editor {
         let changed = self.text.lines != self.saved;
         match word {
             "" => {}
-            "q" | "quit" if changed => {
+            "q" | "quit" | "qa" if changed => {
                 self.said = "No write since last change (:q! overrides)".into()
             }
             "q" | "q!" | "quit" | "qa" | "qa!" => return false,
-            "w" | "w!" | "write" => {
-                self.write(rest);
+            "w" | "w!" | "write" | "write!" => {
+                self.write(rest, word.ends_with('!'));
             }
-            "wq" | "wq!" | "x" | "xit" => return !(self.write(rest)),
+            "wq" | "wq!" | "x" | "x!" | "xit" => return !self.write(rest, word.ends_with('!')),
             "set" => match rest {
                 Some("nu" | "number") => self.numbers = true,
                 Some("nonu" | "nonumber") => self.numbers = false,
@@ -78,7 +78,11 @@ impl Editor {
                 return;
             }
         };
+        let pattern = std::mem::take(&mut self.text.pattern);
         self.text = Text::new(&text);
+        self.text.pattern = pattern;
+        self.untouched = None;
+        self.count = self.text.lines.len();
         self.saved = self.text.lines.clone();
         self.marks.clear();
         self.file = Some(file);
@@ -90,6 +94,14 @@ impl Text {
     pub fn ex(&mut self, line: &str, cut: &mut Option<String>) -> Result<String, String> {
         let ((first, last), rest) = self.range(line)?;
         let rest = rest.trim_start();
+        let most = self.lines.len() - 1;
+        let (first, last) = match rest {
+            // To a line behind the last one is to the last one.
+            "" => (first.min(most), last.min(most)),
+            _ if first > last => return Err("Backwards range".into()),
+            _ if last > most => return Err("Invalid range".into()),
+            _ => (first, last),
+        };
         let count = last - first + 1;
         match rest {
             "" => {
@@ -138,7 +150,10 @@ impl Text {
         let to = |words: &str| -> Result<usize, String> {
             match words.trim() {
                 "0" => Ok(0),
-                w => self.address(w).map(|at| at + 1),
+                w => match self.address(w)? {
+                    at if at < self.lines.len() => Ok(at + 1),
+                    _ => Err("Invalid range".into()),
+                },
             }
         };
         let moved = without("m").map(|w| (w, true));
@@ -171,11 +186,13 @@ impl Text {
     ) -> Result<String, String> {
         let sign = words.chars().next().unwrap_or('/');
         let words = words.strip_prefix(sign).unwrap_or_default();
-        let (pattern, command) = words.split_once(sign).unwrap_or((words, ""));
+        let parts = cut_at(words, sign, 2);
+        let part = |n: usize| parts.get(n).map_or("", String::as_str);
+        let (pattern, command) = (self.pattern_or_last(part(0))?, part(1));
         if !(["d", "delete", "j", ">", "<"].contains(&command) || command.starts_with('s')) {
             return Err(format!("Not a command for each line: {command}"));
         }
-        let re = translate(pattern, Syntax::Basic).and_then(|t| Posix::new(&t, false))?;
+        let re = translate(&pattern, Syntax::Basic).and_then(|t| Posix::new(&t, false))?;
         let hit = |l: &String| re.is_match(l.as_bytes()) == when;
         let all = self
             .lines
@@ -186,6 +203,23 @@ impl Text {
         let rows: Vec<usize> = all.filter(|(_, l)| hit(l)).map(|(n, _)| n).collect();
         if rows.is_empty() {
             return Err(format!("Pattern not found: {pattern}"));
+        }
+        if command.starts_with('d') {
+            let mut next = rows.iter().copied().peekable();
+            let mut kept = Vec::with_capacity(self.lines.len());
+            let mut gone = Vec::new();
+            for (n, line) in std::mem::take(&mut self.lines).into_iter().enumerate() {
+                match next.next_if_eq(&n) {
+                    Some(_) => gone.push(line),
+                    None => kept.push(line),
+                }
+            }
+            self.lines = kept;
+            self.row = rows.last().map_or(0, |r| r + 1).saturating_sub(rows.len());
+            self.keep_inside(false);
+            self.column = self.indent(self.row);
+            *cut = Some(gone.join("\n"));
+            return Ok(String::new());
         }
         let (length, mut all) = (self.lines.len(), Vec::new());
         for row in rows {
@@ -213,7 +247,7 @@ impl Text {
         let (words, rest) = line.split_at(end);
         let (a, b) = words.split_once(',').unwrap_or((words, words));
         let (a, b) = (self.address(a)?, self.address(b)?);
-        Ok(((a.min(b), a.max(b)), rest))
+        Ok(((a, b), rest))
     }
 
     /// `3`, `.`, `$`, each with `+2` or `-1` behind it; a line that is there.
@@ -241,7 +275,18 @@ impl Text {
             };
             steps = after;
         }
-        Ok(at.min(last))
+        Ok(at)
+    }
+
+    /// An empty pattern is the one of the last search.
+    fn pattern_or_last(&mut self, pattern: &str) -> Result<String, String> {
+        if !pattern.is_empty() {
+            self.pattern = pattern.to_string();
+        }
+        match self.pattern.is_empty() {
+            true => Err("No previous pattern".into()),
+            false => Ok(self.pattern.clone()),
+        }
     }
 
     fn substitute(&mut self, first: usize, last: usize, rest: &str) -> Result<String, String> {
@@ -250,30 +295,18 @@ impl Text {
             .next()
             .filter(|c| !c.is_alphanumeric())
             .ok_or("No pattern")?;
-        let mut parts = vec![String::new()];
-        let mut chars = rest.chars().skip(1).peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' if chars.peek() == Some(&sign) => {
-                    parts.last_mut().into_iter().for_each(|p| p.push(sign))
-                }
-                '\\' => {
-                    if let Some(p) = parts.last_mut() {
-                        p.push('\\');
-                        p.extend(chars.next());
-                    }
-                }
-                c if c == sign && parts.len() < 3 => parts.push(String::new()),
-                c => parts.last_mut().into_iter().for_each(|p| p.push(c)),
-            }
-        }
+        let parts = cut_at(rest.get(sign.len_utf8()..).unwrap_or_default(), sign, 3);
         let part = |n: usize| parts.get(n).map_or("", String::as_str);
-        let translated = translate(part(0), Syntax::Basic)?;
-        let flags = part(2);
+        let pattern = self.pattern_or_last(part(0))?;
+        let translated = translate(&pattern, Syntax::Basic)?;
+        let flags = part(2).trim();
+        if let Some(c) = flags.chars().find(|c| !"giI&".contains(*c)) {
+            return Err(format!("There is no flag {c} here"));
+        }
         let re = regex::RegexBuilder::new(&translated)
             .case_insensitive(flags.contains('i'))
             .build()
-            .map_err(|_| format!("Invalid pattern: {}", part(0)))?;
+            .map_err(|_| format!("Invalid pattern: {pattern}"))?;
         let by = replacement(part(1));
         let mut count = 0;
         for row in first..=last {
@@ -295,11 +328,46 @@ impl Text {
         if count == 0 {
             return Err("Pattern not found".into());
         }
+        // `\\r` of a replacement ends a line.
+        if by.contains('\n') {
+            let rows = first..(last + 1).min(self.lines.len());
+            let before = self.lines.len();
+            let cut: Vec<String> = self
+                .lines
+                .drain(rows)
+                .flat_map(|l| l.split('\n').map(String::from).collect::<Vec<_>>())
+                .collect();
+            self.lines.splice(first..first, cut);
+            self.row += self.lines.len() - before;
+        }
         Ok(format!(
             "{count} substitution{}",
             if count == 1 { "" } else { "s" }
         ))
     }
+}
+
+/// The parts of a command between its signs; one behind a backslash is a letter.
+fn cut_at(text: &str, sign: char, most: usize) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let ends = c == sign && parts.len() < most;
+        if ends {
+            parts.push(String::new());
+            continue;
+        }
+        let Some(part) = parts.last_mut() else { break };
+        match c {
+            '\\' if chars.peek() == Some(&sign) => part.extend(chars.next()),
+            '\\' => {
+                part.push('\\');
+                part.extend(chars.next());
+            }
+            c => part.push(c),
+        }
+    }
+    parts
 }
 
 /// vi's `&` and `\1` as the library's `${0}` and `${1}`.
@@ -312,6 +380,8 @@ fn replacement(text: &str) -> String {
             '&' => out.push_str("${0}"),
             '\\' => match chars.next() {
                 Some(d) if d.is_ascii_digit() => out.push_str(&format!("${{{d}}}")),
+                Some('r' | 'n') => out.push('\n'),
+                Some('t') => out.push('\t'),
                 Some(c) => out.push(c),
                 None => {}
             },
@@ -339,6 +409,9 @@ mod tests {
             ("1t.", "foo bo\nfoo bo\nboo\n"),
             ("1,2j", "foo bo boo\n"),
             ("g/foo/d", "boo\n"),
+            ("%s/o\\/*o/x/", "fx bo\nbx\n"),
+            ("1s/ /\\r/", "foo\nbo\nboo\n"),
+            ("%s/o/\\//g", "f// b/\nb//\n"),
             ("v/foo/s/o/0/g", "foo bo\nb00\n"),
             (".+1>", "foo bo\n\tboo\n"),
         ] {
@@ -349,7 +422,18 @@ mod tests {
         let mut cut = None;
         Text::new("a\nb\nc\n").ex("2,3y", &mut cut).unwrap();
         assert_eq!(cut.as_deref(), Some("b\nc"));
-        for wrong in ["s/y/z/", "frobnicate", "1-x", "g/x/q", "1,2m1"] {
+        for wrong in [
+            "s/y/z/",
+            "frobnicate",
+            "1-x",
+            "g/x/q",
+            "1,2m1",
+            "99d",
+            "2,1d",
+            "s/x/y/c",
+            "s//y/",
+            "1m9",
+        ] {
             assert!(Text::new("x\ny\n").ex(wrong, &mut None).is_err(), "{wrong}");
         }
     }

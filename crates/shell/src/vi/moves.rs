@@ -126,8 +126,14 @@ impl Text {
             first -= 1;
         }
         let mut end = kind_run(self, at, false);
-        if blanks {
-            end = kind_run(self, (at.0, end), false).max(end);
+        let blank = |column: usize| self.at((at.0, column)).is_some_and(char::is_whitespace);
+        if blanks && blank(end) {
+            end = kind_run(self, (at.0, end), false);
+        } else if blanks && here != 0 {
+            // None behind it: those in front go.
+            while first > 0 && blank(first - 1) {
+                first -= 1;
+            }
         }
         Some((first, end - 1))
     }

@@ -69,6 +69,24 @@ impl Editor {
                 }
                 self.wanted = self.text.column;
             }
+            // What has words of its own behind it, and is not here.
+            Key::Char(c @ ('z' | 'q' | '@')) => {
+                let behind = self.key()?;
+                let page = self.screen.size().0.saturating_sub(1).max(1);
+                match (c, behind) {
+                    ('z', Key::Enter | Key::Char('t')) => self.top = self.text.row,
+                    ('z', Key::Char('.' | 'z')) => {
+                        self.top = self.text.row.saturating_sub(page / 2)
+                    }
+                    ('z', Key::Char('-' | 'b')) => {
+                        self.top = (self.text.row + 1).saturating_sub(page)
+                    }
+                    _ => self.said = format!("There is no {c} here"),
+                }
+            }
+            Key::Char(c @ ('v' | 'V')) | Key::Ctrl(c @ 'v') => {
+                self.said = format!("There is no visual mode ({c}) here: d, c, y take a motion");
+            }
             Key::Char('U') => {
                 if let Some((row, line)) = self.untouched.clone()
                     && let Some(now) = self.text.lines.get(row).cloned()
@@ -100,7 +118,7 @@ impl Editor {
 
     /// `ZZ`; `false`: it could not be written.
     fn write_changed(&mut self) -> bool {
-        self.text.lines == self.saved || self.write(None)
+        self.text.lines == self.saved || self.write(None, false)
     }
 
     /// `.`: the keys of the last change once more, with another count where one is given.
@@ -177,8 +195,9 @@ impl Editor {
                 self.change(c, n, register)
             }
             (key, _) => {
-                if let Some(reach) = self.motion(key, n, None) {
-                    self.go(&reach);
+                match self.motion(key, n, None) {
+                    Some(reach) => self.go(&reach),
+                    None => self.queue.clear(),
                 }
                 Some(())
             }
@@ -201,10 +220,8 @@ impl Editor {
         let t = &mut self.text;
         match c {
             'I' => {
-                t.column = t
-                    .lines
-                    .get(t.row)
-                    .map_or(0, |l| l.len() - l.trim_start().len())
+                let line = t.lines.get(t.row).map_or("", String::as_str);
+                t.column = line.chars().take_while(|c| c.is_whitespace()).count();
             }
             'a' => t.column = (t.column + 1).min(t.length()),
             'A' => t.column = t.length(),
@@ -293,6 +310,7 @@ impl Editor {
         let Some(reach) = reach else {
             // A command that has no way to go changes nothing, and is none to be done again.
             self.begun = None;
+            self.queue.clear();
             return Some(());
         };
         let from = reach.from.unwrap_or(at);
@@ -362,6 +380,9 @@ impl Editor {
             }
             None => (text, whole),
         };
+        if register == Some('_') {
+            return;
+        }
         if let Some(name) = register {
             self.cuts.insert(name.to_ascii_lowercase(), cut.clone());
         }

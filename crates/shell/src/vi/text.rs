@@ -1,6 +1,6 @@
 //! The text of an editor: lines, a place in them, and what they were before.
 
-use crate::posix::Posix;
+use crate::posix::{Posix, behind};
 
 /// A line and a character of it.
 pub type Place = (usize, usize);
@@ -15,6 +15,8 @@ pub struct Text {
     after: Vec<(Vec<String>, Place)>,
     /// The file did not end with a line's end.
     open_end: bool,
+    /// What was searched for last, which an empty pattern means.
+    pub pattern: String,
 }
 
 /// How often a text is repeated at most: a key held by accident is not to fill the memory.
@@ -36,6 +38,7 @@ impl Text {
             before: Vec::new(),
             after: Vec::new(),
             open_end: !text.is_empty() && !text.ends_with('\n'),
+            pattern: String::new(),
         }
     }
 
@@ -78,6 +81,11 @@ impl Text {
             self.before.drain(..self.before.len().saturating_sub(most));
         }
         self.after.clear();
+    }
+
+    /// The lines before the change that was remembered last.
+    pub fn remembered(&self) -> &[String] {
+        self.before.last().map_or(&[], |(lines, _)| lines)
     }
 
     /// `false`: there is nothing to undo.
@@ -282,7 +290,7 @@ impl Text {
             let mut at = 0;
             while let Some((from, to)) = re.find_at(line.as_bytes(), at) {
                 all.push(line.get(..from).map_or(0, |l| l.chars().count()));
-                at = if to > from { to } else { to + 1 };
+                at = behind(line, (from, to));
                 if at > line.len() {
                     break;
                 }

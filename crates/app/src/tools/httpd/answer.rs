@@ -27,7 +27,7 @@ pub struct Told {
 pub enum Step {
     /// The request is read.
     Asked,
-    /// The answer is about to be written: who gets it finds this in the log already.
+    /// The answer is about to be written: in the log this stands before whatever its receiver asks next.
     Answers,
 }
 
