@@ -73,11 +73,15 @@ pub fn vi(args: Vec<OsString>) -> i32 {
         .find_map(|a| a.strip_prefix('+'))
         .map(String::from);
     let file = args.iter().find(|a| !a.starts_with(['-', '+'])).cloned();
-    let mut said = String::new();
+    let (mut said, mut strange) = (String::new(), false);
     let text = match &file {
         None => String::new(),
         Some(f) => match std::fs::read(f) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(bytes) => String::from_utf8(bytes).unwrap_or_else(|e| {
+                strange = true;
+                said = format!("\"{f}\" is not UTF-8 text: read only (:w! writes what is shown)");
+                String::from_utf8_lossy(e.as_bytes()).into_owned()
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 said = format!("\"{f}\" [New file]");
                 String::new()
@@ -119,7 +123,7 @@ pub fn vi(args: Vec<OsString>) -> i32 {
         search: None,
         numbers: false,
         saved,
-        read_only,
+        read_only: read_only || strange,
     };
     match start {
         Some(s) if s.is_empty() => editor.text.row = editor.text.lines.len().saturating_sub(1),

@@ -68,7 +68,13 @@ impl Editor {
             return;
         };
         let text = match std::fs::read(&file) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) => {
+                    self.said = format!("\"{file}\" is not UTF-8 text: vi FILE shows it");
+                    return;
+                }
+            },
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 self.said = format!("\"{file}\" [New file]");
                 String::new()

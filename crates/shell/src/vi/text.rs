@@ -27,9 +27,10 @@ pub fn at_most(text: &str) -> usize {
 impl Text {
     /// From a file's text.
     pub fn new(text: &str) -> Text {
-        let mut lines: Vec<String> = text.lines().map(String::from).collect();
-        if lines.is_empty() {
-            lines.push(String::new());
+        // A carriage return before a line's end stays with its line.
+        let mut lines: Vec<String> = text.split('\n').map(String::from).collect();
+        if lines.len() > 1 && text.ends_with('\n') {
+            lines.pop();
         }
         Text {
             lines,
@@ -316,6 +317,13 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_touched_is_written_as_it_was() {
+        for text in ["a\r\nb\r\n", "a\n\nb", "", "a"] {
+            assert_eq!(Text::new(text).whole(), text);
+        }
+    }
 
     #[test]
     fn changes_can_be_undone_and_redone() {
