@@ -71,41 +71,50 @@ impl Screen {
         matches!(poll(&mut fds, wait.as_ref()), Ok(1..))
     }
 
+    /// Reads what comes within a time; `false`: nothing did, or the terminal is gone.
+    fn more(&mut self, wait: Option<Duration>) -> bool {
+        let mut part = [0; 256];
+        if !self.ready(wait) {
+            return false;
+        }
+        let n = self.terminal.read(&mut part).unwrap_or(0);
+        self.ahead
+            .extend_from_slice(part.get(..n).unwrap_or_default());
+        n > 0
+    }
+
+    /// A line that is asked for in the last row; `None`: nothing is wanted any more.
+    pub fn ask(
+        &mut self,
+        sign: &str,
+        mut next: impl FnMut(&mut Screen) -> Option<Key>,
+    ) -> Option<String> {
+        let mut text = String::new();
+        loop {
+            let row = self.size().0;
+            self.put(&format!("\x1b[{row};1H\x1b[K{sign}{text}"));
+            match next(self)? {
+                Key::Enter => return Some(text),
+                Key::Escape | Key::Ctrl('c') => return None,
+                Key::Backspace => {
+                    text.pop()?;
+                }
+                Key::Char(c) => text.push(c),
+                _ => {}
+            }
+        }
+    }
+
     /// The next key; `None` when the time is over or the terminal is gone.
     pub fn key(&mut self, wait: Option<Duration>) -> Option<Key> {
-        if self.ahead.is_empty() {
-            if !self.ready(wait) {
-                return None;
-            }
-            let mut part = [0; 256];
-            let n = self.terminal.read(&mut part).ok().filter(|n| *n > 0)?;
-            self.ahead
-                .extend_from_slice(part.get(..n).unwrap_or_default());
+        if self.ahead.is_empty() && !self.more(wait) {
+            return None;
         }
-        // The rest of a sequence follows at once.
-        while self.ahead == [0x1b] || (self.ahead.starts_with(b"\x1b[") && self.ahead.len() < 3) {
-            if !self.ready(Some(Duration::from_millis(30))) {
-                break;
-            }
-            let mut one = [0; 16];
-            match self.terminal.read(&mut one) {
-                Ok(n @ 1..) => self
-                    .ahead
-                    .extend_from_slice(one.get(..n).unwrap_or_default()),
-                _ => break,
-            }
-        }
-        // Of a sequence, or of a letter of several bytes, the rest may be on its way.
+        // The rest of a sequence follows at once, that of what cannot be a key yet a little later.
+        while self.ahead == [0x1b] && self.more(Some(Duration::from_millis(30))) {}
         for _ in 0..32 {
-            if first_key(&self.ahead).is_some() || !self.ready(Some(Duration::from_millis(100))) {
+            if first_key(&self.ahead).is_some() || !self.more(Some(Duration::from_millis(100))) {
                 break;
-            }
-            let mut more = [0; 16];
-            match self.terminal.read(&mut more) {
-                Ok(n @ 1..) => self
-                    .ahead
-                    .extend_from_slice(more.get(..n).unwrap_or_default()),
-                _ => break,
             }
         }
         // What stays without an end was typed one by one.

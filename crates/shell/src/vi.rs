@@ -260,20 +260,12 @@ impl Editor {
     }
 
     fn ask(&mut self, sign: char) -> Option<String> {
-        let mut text = String::new();
-        loop {
-            let row = self.screen.size().0;
-            self.screen.put(&format!("\x1b[{row};1H\x1b[K{sign}{text}"));
-            match self.key()? {
-                Key::Enter => return Some(text),
-                Key::Escape | Key::Ctrl('c') => return None,
-                Key::Backspace => {
-                    text.pop()?;
-                }
-                Key::Char(c) => text.push(c),
-                _ => {}
-            }
-        }
+        let (queue, typed) = (&mut self.queue, &mut self.typed);
+        self.screen.ask(&sign.to_string(), |screen| {
+            let key = queue.pop_front().or_else(|| screen.key(None))?;
+            typed.push(key);
+            Some(key)
+        })
     }
 
     fn look(&mut self, pattern: &str, forward: bool) {

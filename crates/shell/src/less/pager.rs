@@ -336,20 +336,7 @@ impl<'a> Pager<'a> {
     }
 
     fn ask(&mut self, sign: &str) -> Option<String> {
-        let mut text = String::new();
-        loop {
-            let row = self.screen.size().0;
-            self.screen.put(&format!("\x1b[{row};1H\x1b[K{sign}{text}"));
-            match self.screen.key(None)? {
-                Key::Enter => return Some(text),
-                Key::Escape | Key::Ctrl('c') => return None,
-                Key::Backspace => {
-                    text.pop()?;
-                }
-                Key::Char(c) => text.push(c),
-                _ => {}
-            }
-        }
+        self.screen.ask(sign, |screen| screen.key(None))
     }
 
     fn pattern(&mut self, pattern: &str) -> Option<Posix> {
